@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! References from one firmware node to another.
+//!
+//! C header: [`include/linux/property.h`](srctree/include/linux/property.h)
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings,
+    device::property::FwNode,
+    error::from_err_ptr,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// The node that property `name` of `node` refers to first.
+///
+/// # Errors
+///
+/// `ENOENT` when there is no such property, or what it refers to does not exist.
+pub(crate) fn reference(node: &FwNode, name: &CStr) -> Result<ARef<FwNode>> {
+    let node = core::ptr::from_ref(node).cast_mut().cast();
+
+    // SAFETY: `FwNode` is a transparent wrapper of `struct fwnode_handle`, and `name` is
+    // NUL-terminated.
+    let found = unsafe { bindings::fwnode_find_reference(node, name.as_char_ptr(), 0) };
+    let found = NonNull::new(from_err_ptr(found)?).ok_or(ENOENT)?;
+
+    // SAFETY: `fwnode_find_reference()` returns a node with a reference for the caller.
+    Ok(unsafe { ARef::from_raw(found.cast()) })
+}

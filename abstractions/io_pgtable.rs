@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! IO page tables whose owner flushes the TLB.
+//!
+//! `kernel::iommu::pgtable` serves hardware whose firmware flushes. Here the page table code calls
+//! back into the driver, through [`FlushOps`].
+//!
+//! C header: [`include/linux/io-pgtable.h`](srctree/include/linux/io-pgtable.h)
+
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+
+use kernel::{
+    bindings,
+    device::Device,
+    error::to_result,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+    types::ForeignOwnable, //
+};
+
+/// Who invalidates cached translations.
+///
+/// Both are called in any context, also with interrupts off, from within a change of the table.
+pub(crate) trait FlushOps: Send + Sync + 'static {
+    /// Invalidates all translations, and waits until that is done.
+    fn flush_all(&self);
+
+    /// Invalidates at least `size` bytes from `iova`, table entries included, and waits.
+    fn flush_walk(&self, _iova: usize, _size: usize, _granule: usize) {
+        self.flush_all();
+    }
+}
+
+/// A table format, and what the hardware must be told about a table of it.
+pub(crate) trait Format: 'static {
+    /// `enum io_pgtable_fmt`
+    const FORMAT: bindings::io_pgtable_fmt;
+    /// What [`IoPageTable::hardware`] returns.
+    type Hardware;
+
+    /// Reads what the hardware needs from a configuration.
+    ///
+    /// # Safety
+    ///
+    /// `cfg` was filled by `alloc_io_pgtable_ops()` for [`Self::FORMAT`].
+    unsafe fn hardware(cfg: &bindings::io_pgtable_cfg) -> Self::Hardware;
+}
+
+/// Base address and memory attributes of a stage-1 table.
+#[derive(Clone, Copy)]
+pub(crate) struct LpaeS1 {
+    /// Physical address of the table.
+    pub(crate) ttbr: u64,
+    /// Memory attributes, as MAIR0 and MAIR1.
+    pub(crate) mair: u64,
+}
+
+/// `ARM_32_LPAE_S1`: long descriptors, up to 32 bits of input, stage 1.
+pub(crate) struct Arm32LpaeS1;
+
+impl Format for Arm32LpaeS1 {
+    const FORMAT: bindings::io_pgtable_fmt = bindings::io_pgtable_fmt_ARM_32_LPAE_S1;
+    type Hardware = LpaeS1;
+
+    unsafe fn hardware(cfg: &bindings::io_pgtable_cfg) -> LpaeS1 {
+        // SAFETY: By this function's contract the format is `ARM_32_LPAE_S1`, whose allocation
+        // fills `arm_lpae_s1_cfg`.
+        let cfg = unsafe { &cfg.__bindgen_anon_1.arm_lpae_s1_cfg };
+
+        LpaeS1 {
+            ttbr: cfg.ttbr,
+            mair: cfg.mair,
+        }
+    }
+}
+
+/// Deviations of the hardware from the architecture.
+pub(crate) mod quirk {
+    /// Set NSTABLE and NS in every descriptor.
+    pub(crate) const ARM_NS: usize = 1 << 0;
+}
+
+/// What table to make.
+pub(crate) struct Config {
+    /// Any of [`quirk`].
+    pub(crate) quirks: usize,
+    /// Page and block sizes to be used, as a bitmap.
+    pub(crate) pgsize_bitmap: usize,
+    /// Bits of input address.
+    pub(crate) ias: u32,
+    /// Bits of output address.
+    pub(crate) oas: u32,
+    /// Whether the hardware's table walk sees the CPU's caches.
+    pub(crate) coherent_walk: bool,
+}
+
+/// An IO page table of format `F`, flushed by a `T`.
+///
+/// Mapping and unmapping need no lock, as long as no two callers touch the same range at once; that
+/// is a precondition of the functions here.
+///
+/// # Invariants
+///
+/// - `ops` comes from `alloc_io_pgtable_ops()` for `F::FORMAT` and was not freed.
+/// - `cookie` comes from `Arc::<T>::into_foreign()`, is the cookie of `ops`, and is owned.
+pub(crate) struct IoPageTable<F: Format, T: FlushOps> {
+    ops: NonNull<bindings::io_pgtable_ops>,
+    cookie: NonNull<c_void>,
+    /// The page table code maps and unmaps table pages for DMA by this device until it is freed.
+    _dev: ARef<Device>,
+    _types: PhantomData<(F, Arc<T>)>,
+}
+
+// SAFETY: `struct io_pgtable_ops` is bound to no thread, and `Arc<T>` is `Send`.
+unsafe impl<F: Format, T: FlushOps> Send for IoPageTable<F, T> {}
+// SAFETY: The operations of `struct io_pgtable_ops` may run concurrently.
+unsafe impl<F: Format, T: FlushOps> Sync for IoPageTable<F, T> {}
+
+impl<F: Format, T: FlushOps> IoPageTable<F, T> {
+    const FLUSH_OPS: bindings::iommu_flush_ops = bindings::iommu_flush_ops {
+        tlb_flush_all: Some(Self::tlb_flush_all),
+        tlb_flush_walk: Some(Self::tlb_flush_walk),
+        tlb_add_page: None,
+    };
+
+    /// Makes an empty table, read by the hardware behind `dev` and flushed by `flush`.
+    ///
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when it cannot be allocated, or the configuration does not suit the format.
+    pub(crate) fn new(dev: &Device, config: Config, flush: Arc<T>) -> Result<Self> {
+        let cookie = NonNull::new(flush.into_foreign()).ok_or(ENOMEM)?;
+        let mut cfg = bindings::io_pgtable_cfg {
+            quirks: config.quirks,
+            pgsize_bitmap: config.pgsize_bitmap,
+            ias: config.ias,
+            oas: config.oas,
+            coherent_walk: config.coherent_walk,
+            tlb: &Self::FLUSH_OPS,
+            iommu_dev: core::ptr::from_ref(dev).cast_mut().cast(),
+            ..pin_init::zeroed()
+        };
+
+        // SAFETY: `cfg` is valid during the call and copied by it. Its `tlb` lives forever, and the
+        // functions there take the cookie that is given here. `iommu_dev` is kept alive by `_dev`.
+        let ops = unsafe { bindings::alloc_io_pgtable_ops(F::FORMAT, &mut cfg, cookie.as_ptr()) };
+        let Some(ops) = NonNull::new(ops) else {
+            // SAFETY: `cookie` comes from `into_foreign()` above, and nobody else got it.
+            drop(unsafe { Arc::<T>::from_foreign(cookie.as_ptr()) });
+            return Err(ENOMEM);
+        };
+
+        // INVARIANT: Both pointers were just obtained as the invariants say.
+        Ok(Self {
+            ops,
+            cookie,
+            _dev: dev.into(),
+            _types: PhantomData,
+        })
+    }
+
+    /// What the hardware must be told about this table.
+    pub(crate) fn hardware(&self) -> F::Hardware {
+        // SAFETY: By the type invariant `ops` is valid, and the `ops` that
+        // `alloc_io_pgtable_ops()` returns is a field of a `struct io_pgtable`.
+        let table = unsafe { kernel::container_of!(self.ops.as_ptr(), bindings::io_pgtable, ops) };
+
+        // SAFETY: By the type invariant `table` was allocated for `F::FORMAT`.
+        unsafe { F::hardware(&(*table).cfg) }
+    }
+
+    /// Maps `count` pages of `size` bytes from `iova` to `paddr`.
+    ///
+    /// Returns how many bytes were mapped, also when there was an error after some.
+    ///
+    /// # Safety
+    ///
+    /// - No other operation on this table touches the range meanwhile.
+    /// - `gfp` is a valid `gfp_t` for the calling context.
+    pub(crate) unsafe fn map_pages(
+        &self,
+        iova: usize,
+        paddr: bindings::phys_addr_t,
+        size: usize,
+        count: usize,
+        prot: i32,
+        gfp: bindings::gfp_t,
+    ) -> (usize, Result) {
+        let mut mapped = 0;
+        let ops = self.ops.as_ptr();
+
+        // SAFETY: By the type invariant `ops` is valid; every format sets `map_pages`. The caller
+        // vouches for the range and `gfp`.
+        let ret = unsafe {
+            (*ops).map_pages.unwrap_unchecked()(
+                ops,
+                iova,
+                paddr,
+                size,
+                count,
+                prot,
+                gfp,
+                &mut mapped,
+            )
+        };
+
+        (mapped, to_result(ret))
+    }
+
+    /// Unmaps `count` pages of `size` bytes from `iova`; returns how many bytes were unmapped.
+    ///
+    /// # Safety
+    ///
+    /// - No other operation on this table touches the range meanwhile.
+    /// - `gather` is null or valid.
+    pub(crate) unsafe fn unmap_pages(
+        &self,
+        iova: usize,
+        size: usize,
+        count: usize,
+        gather: *mut bindings::iommu_iotlb_gather,
+    ) -> usize {
+        let ops = self.ops.as_ptr();
+
+        // SAFETY: By the type invariant `ops` is valid; every format sets `unmap_pages`. The caller
+        // vouches for the range and `gather`.
+        unsafe { (*ops).unmap_pages.unwrap_unchecked()(ops, iova, size, count, gather) }
+    }
+
+    /// The physical address that `iova` is mapped to; 0 when it is not.
+    pub(crate) fn iova_to_phys(&self, iova: usize) -> bindings::phys_addr_t {
+        let ops = self.ops.as_ptr();
+
+        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`, which
+        // only reads the table.
+        unsafe { (*ops).iova_to_phys.unwrap_unchecked()(ops, iova) }
+    }
+
+    extern "C" fn tlb_flush_all(cookie: *mut c_void) {
+        // SAFETY: The page table code passes the cookie, which by the type invariant comes from
+        // `Arc::<T>::into_foreign()` and is taken back only after the table is freed.
+        let flush = unsafe { Arc::<T>::borrow(cookie) };
+
+        flush.flush_all();
+    }
+
+    extern "C" fn tlb_flush_walk(iova: usize, size: usize, granule: usize, cookie: *mut c_void) {
+        // SAFETY: As in `tlb_flush_all()`.
+        let flush = unsafe { Arc::<T>::borrow(cookie) };
+
+        flush.flush_walk(iova, size, granule);
+    }
+}
+
+impl<F: Format, T: FlushOps> Drop for IoPageTable<F, T> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant `ops` is valid, and `self` is its only owner.
+        unsafe { bindings::free_io_pgtable_ops(self.ops.as_ptr()) };
+
+        // SAFETY: By the type invariant `cookie` comes from `into_foreign()`; the only other user,
+        // the table, is gone.
+        drop(unsafe { Arc::<T>::from_foreign(self.cookie.as_ptr()) });
+    }
+}

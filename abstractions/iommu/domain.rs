@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Paging domains: address spaces made of mappings.
+
+use kernel::{
+    bindings,
+    device::Device,
+    error::from_result,
+    prelude::*,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
+};
+
+use super::super::io_pgtable::{
+    FlushOps,
+    Format,
+    IoPageTable, //
+};
+use super::{
+    table::Callbacks,
+    Ops, //
+};
+
+/// What IOVAs a paging domain has.
+#[derive(Clone, Copy)]
+pub(crate) struct Geometry {
+    /// Page and block sizes, as a bitmap.
+    pub(crate) pgsize_bitmap: usize,
+    /// The last IOVA. Others than `0..=last` cannot be mapped, and are not passed through either.
+    pub(crate) last: u64,
+}
+
+/// What a driver keeps for a paging domain: a page table, and a way to flush.
+pub(crate) trait PagingOps: Send + Sync + 'static {
+    /// The table's format.
+    type Format: Format;
+    /// Who flushes when the table changes.
+    type Flush: FlushOps;
+
+    /// The table, which the core changes through this abstraction alone.
+    fn table(&self) -> &IoPageTable<Self::Format, Self::Flush>;
+
+    /// Invalidates all cached translations of the domain, and waits until that is done. Any
+    /// context, also with interrupts off.
+    fn flush_all(&self);
+}
+
+/// A paging domain of the driver `T`.
+///
+/// Owned by the core, from `domain_alloc_paging()` to `free()`, and by whoever else holds an
+/// [`Arc`] of it.
+#[pin_data]
+pub(crate) struct Domain<T: Ops> {
+    #[pin]
+    raw: Opaque<bindings::iommu_domain>,
+    paging: T::Paging,
+}
+
+// SAFETY: The core serialises its own accesses to `raw`; `paging` is `Send` and `Sync`.
+unsafe impl<T: Ops> Send for Domain<T> {}
+// SAFETY: As above.
+unsafe impl<T: Ops> Sync for Domain<T> {}
+
+impl<T: Ops> Domain<T> {
+    /// The driver's part.
+    pub(crate) fn paging(&self) -> &T::Paging {
+        &self.paging
+    }
+
+    /// Tells whoever set a fault handler for the domain, and the `io_page_fault` trace event.
+    ///
+    /// Returns whether the handler took care of it. Any context.
+    pub(crate) fn report_fault(&self, dev: &Device, iova: u64) -> bool {
+        let dev = core::ptr::from_ref(dev).cast_mut().cast();
+
+        // SAFETY: `raw` and `dev` are valid.
+        unsafe { bindings::report_iommu_fault(self.raw.get(), dev, iova as usize, 0) == 0 }
+    }
+
+    pub(super) const OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
+        attach_dev: Some(Self::attach_dev),
+        map_pages: Some(Self::map_pages),
+        unmap_pages: Some(Self::unmap_pages),
+        flush_iotlb_all: Some(Self::flush_iotlb_all),
+        iotlb_sync: Some(Self::iotlb_sync),
+        iova_to_phys: Some(Self::iova_to_phys),
+        free: Some(Self::free),
+        ..pin_init::zeroed()
+    };
+
+    /// Hands a new domain to the core.
+    pub(super) fn new_raw(
+        geometry: Geometry,
+        paging: T::Paging,
+    ) -> Result<*mut bindings::iommu_domain> {
+        let domain = Arc::pin_init(
+            pin_init!(Self {
+                raw <- Opaque::ffi_init(|raw: *mut bindings::iommu_domain| {
+                    let init = bindings::iommu_domain {
+                        pgsize_bitmap: geometry.pgsize_bitmap,
+                        geometry: bindings::iommu_domain_geometry {
+                            aperture_start: 0,
+                            aperture_end: geometry.last,
+                            force_aperture: true,
+                            ..pin_init::zeroed()
+                        },
+                        ..pin_init::zeroed()
+                    };
+                    // SAFETY: `raw` is valid for writes.
+                    unsafe { raw.write(init) };
+                }),
+                paging,
+            }),
+            GFP_KERNEL,
+        )?;
+
+        // SAFETY: The pointer is valid; only a field is pointed to, nothing is read.
+        Ok(unsafe { Opaque::cast_into(&raw const (*domain.into_foreign().cast::<Self>()).raw) })
+    }
+
+    fn from_raw(raw: *mut bindings::iommu_domain) -> *mut Self {
+        let raw = Opaque::cast_from(raw);
+
+        // SAFETY: All domains whose `ops` are `Self::OPS` were made by `new_raw()`.
+        unsafe { kernel::container_of!(raw, Self, raw) }.cast_mut()
+    }
+
+    /// # Safety
+    ///
+    /// `raw` is a domain with [`Self::OPS`] that the core has not freed, and does not free in `'a`.
+    unsafe fn borrow<'a>(raw: *mut bindings::iommu_domain) -> ArcBorrow<'a, Self> {
+        // SAFETY: `new_raw()` made the pointer with `into_foreign()`; the core keeps that reference
+        // by this function's contract.
+        unsafe { Arc::<Self>::borrow(Self::from_raw(raw).cast()) }
+    }
+
+    extern "C" fn attach_dev(
+        raw: *mut bindings::iommu_domain,
+        dev: *mut bindings::device,
+        _old: *mut bindings::iommu_domain,
+    ) -> c_int {
+        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        let domain = unsafe { Self::borrow(raw) };
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (dev, master) = unsafe { Callbacks::<T>::device_and_master(dev) };
+
+        from_result(|| T::attach_paging(dev, master, domain).map(|()| 0))
+    }
+
+    extern "C" fn map_pages(
+        raw: *mut bindings::iommu_domain,
+        iova: usize,
+        paddr: bindings::phys_addr_t,
+        size: usize,
+        count: usize,
+        prot: c_int,
+        gfp: bindings::gfp_t,
+        mapped: *mut usize,
+    ) -> c_int {
+        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        let domain = unsafe { Self::borrow(raw) };
+
+        // SAFETY: The users of the core own the ranges that they map, and pass their `gfp`.
+        let (done, result) = unsafe {
+            let table = domain.paging.table();
+            table.map_pages(iova, paddr, size, count, prot, gfp)
+        };
+
+        // SAFETY: The core passes a valid pointer.
+        unsafe { *mapped += done };
+        from_result(|| result.map(|()| 0))
+    }
+
+    extern "C" fn unmap_pages(
+        raw: *mut bindings::iommu_domain,
+        iova: usize,
+        size: usize,
+        count: usize,
+        gather: *mut bindings::iommu_iotlb_gather,
+    ) -> usize {
+        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        let domain = unsafe { Self::borrow(raw) };
+
+        // SAFETY: The users of the core own the ranges that they unmap; `gather` is the core's.
+        unsafe { domain.paging.table().unmap_pages(iova, size, count, gather) }
+    }
+
+    extern "C" fn flush_iotlb_all(raw: *mut bindings::iommu_domain) {
+        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        unsafe { Self::borrow(raw) }.paging.flush_all();
+    }
+
+    extern "C" fn iotlb_sync(
+        raw: *mut bindings::iommu_domain,
+        _gather: *mut bindings::iommu_iotlb_gather,
+    ) {
+        Self::flush_iotlb_all(raw);
+    }
+
+    extern "C" fn iova_to_phys(
+        raw: *mut bindings::iommu_domain,
+        iova: bindings::dma_addr_t,
+    ) -> bindings::phys_addr_t {
+        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        let domain = unsafe { Self::borrow(raw) };
+
+        usize::try_from(iova).map_or(0, |iova| domain.paging.table().iova_to_phys(iova))
+    }
+
+    extern "C" fn free(raw: *mut bindings::iommu_domain) {
+        // SAFETY: `new_raw()` made the pointer with `into_foreign()`, and the core gives up the
+        // reference with this call.
+        drop(unsafe { Arc::<Self>::from_foreign(Self::from_raw(raw).cast()) });
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the firmware says about a device behind an IOMMU.
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    device::{
+        property::FwNode,
+        Device, //
+    },
+};
+
+/// One reference of a device to its IOMMU: `<&iommu arg0 arg1 …>` in the device tree.
+///
+/// # Invariants
+///
+/// `0` is valid, and so is the node that it refers to.
+pub(crate) struct PhandleArgs<'a>(&'a bindings::of_phandle_args);
+
+impl<'a> PhandleArgs<'a> {
+    /// # Safety
+    ///
+    /// `args.np` is valid for `'a`.
+    pub(super) unsafe fn new(args: &'a bindings::of_phandle_args) -> Self {
+        // INVARIANT: By this function's contract.
+        Self(args)
+    }
+
+    /// The IOMMU's node.
+    pub(crate) fn node(&self) -> &'a FwNode {
+        // SAFETY: By the type invariant `np` is valid for `'a`; `FwNode` is a transparent wrapper
+        // of `struct fwnode_handle`.
+        unsafe { &*(&raw const (*self.0.np).fwnode).cast::<FwNode>() }
+    }
+
+    /// The cells after the phandle.
+    pub(crate) fn args(&self) -> &'a [u32] {
+        let count = usize::try_from(self.0.args_count).unwrap_or(0);
+
+        self.0.args.get(..count).unwrap_or(&[])
+    }
+}
+
+/// All references of a device to its IOMMU, as collected by the core.
+///
+/// # Invariants
+///
+/// `0` and its `ids` and `iommu_fwnode` are valid and do not change for `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct FwSpec<'a>(&'a bindings::iommu_fwspec, PhantomData<&'a Device>);
+
+impl<'a> FwSpec<'a> {
+    /// What the core has for `dev`, if anything.
+    ///
+    /// # Safety
+    ///
+    /// The core must not free or extend it during `'a`: it does neither between the calls of
+    /// `probe_device()` and `release_device()` of the driver, nor during them.
+    pub(super) unsafe fn of(dev: &'a Device) -> Option<Self> {
+        let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
+        // SAFETY: `Device` is a transparent wrapper of `struct device`, so `dev` is valid. Its
+        // `iommu` does not change meanwhile by this function's contract.
+        let fwspec = unsafe { (*dev).iommu.as_ref()?.fwspec.as_ref()? };
+
+        // INVARIANT: By this function's contract.
+        Some(Self(fwspec, PhantomData))
+    }
+
+    /// The IOMMU's node.
+    pub(crate) fn node(&self) -> &'a FwNode {
+        // SAFETY: By the type invariant the node is valid for `'a`; `FwNode` is a transparent
+        // wrapper of `struct fwnode_handle`.
+        unsafe { &*self.0.iommu_fwnode.cast::<FwNode>() }
+    }
+
+    /// The IDs that `of_xlate()` returned.
+    pub(crate) fn ids(&self) -> &'a [u32] {
+        // SAFETY: By the type invariant there are `num_ids` of them, valid for `'a`.
+        unsafe { core::slice::from_raw_parts(self.0.ids.as_ptr(), self.0.num_ids as usize) }
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! IOMMU instances, and their registration with the core.
+
+use kernel::{
+    bindings,
+    device::{
+        Bound,
+        Device, //
+    },
+    error::to_result,
+    prelude::*,
+    sync::Arc,
+    types::Opaque, //
+};
+
+use super::Ops;
+
+/// What the core keeps per IOMMU: a field of the driver's [`Ops::Instance`].
+#[pin_data]
+pub(crate) struct Instance {
+    #[pin]
+    raw: Opaque<bindings::iommu_device>,
+}
+
+// SAFETY: The core serialises its own accesses, and the driver makes none.
+unsafe impl Send for Instance {}
+// SAFETY: As above.
+unsafe impl Sync for Instance {}
+
+impl Instance {
+    /// An instance that the core does not know yet.
+    pub(crate) fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            raw <- Opaque::zeroed(),
+        })
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::iommu_device {
+        self.raw.get()
+    }
+}
+
+/// The registration of an [`Ops::Instance`] with the core, and its entry in sysfs.
+///
+/// When it is dropped, the core takes all devices away from the instance first.
+///
+/// # Invariants
+///
+/// `instance` is registered, and has an entry in sysfs.
+pub(crate) struct Registration<T: Ops> {
+    instance: Arc<T::Instance>,
+}
+
+impl<T: Ops> Registration<T> {
+    /// Registers `instance`, the IOMMU that `dev` is.
+    ///
+    /// The core calls back for devices behind it before this returns. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// Those of the core; `instance` is then not registered.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        name: &CStr,
+        instance: Arc<T::Instance>,
+    ) -> Result<Self> {
+        let raw = (*instance).as_ref().as_raw();
+        let dev = core::ptr::from_ref(dev).cast_mut().cast();
+
+        // SAFETY: `raw` is zeroed or was unregistered, `dev` is valid, and the strings are
+        // NUL-terminated; the format takes one string.
+        to_result(unsafe {
+            bindings::iommu_device_sysfs_add(
+                raw,
+                dev,
+                core::ptr::null_mut(),
+                c"%s".as_char_ptr(),
+                name.as_char_ptr(),
+            )
+        })?;
+
+        // SAFETY: `raw` is pinned in the `Arc`, which lives until it is unregistered in `drop()`;
+        // the table lives forever.
+        let ret = unsafe { bindings::iommu_device_register(raw, T::table().as_raw(), dev) };
+        if let Err(e) = to_result(ret) {
+            // SAFETY: The entry was added above.
+            unsafe { bindings::iommu_device_sysfs_remove(raw) };
+            return Err(e);
+        }
+
+        // INVARIANT: Both was just done.
+        Ok(Self { instance })
+    }
+}
+
+impl<T: Ops> Drop for Registration<T> {
+    fn drop(&mut self) {
+        let raw = (*self.instance).as_ref().as_raw();
+
+        // SAFETY: By the type invariant it is registered and has an entry in sysfs.
+        unsafe {
+            bindings::iommu_device_unregister(raw);
+            bindings::iommu_device_sysfs_remove(raw);
+        }
+    }
+}

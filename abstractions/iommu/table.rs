@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The tables of functions that the core calls.
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    device::Device,
+    error::from_result,
+    prelude::*,
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
+};
+
+#[cfg(CONFIG_PCI)]
+use super::super::bus;
+use super::{
+    Capability,
+    Domain,
+    FwSpec,
+    Ops,
+    PhandleArgs, //
+};
+
+/// A domain that all devices of a driver share: identity.
+///
+/// For a `static`; made by [`iommu_ops_table!`](crate::iommu_ops_table).
+#[repr(transparent)]
+pub(crate) struct StaticDomain<T: Ops>(Opaque<bindings::iommu_domain>, PhantomData<T>);
+
+// SAFETY: The core serialises its accesses, and nobody else makes any.
+unsafe impl<T: Ops> Sync for StaticDomain<T> {}
+
+impl<T: Ops> StaticDomain<T> {
+    /// The domain in which devices see physical addresses.
+    pub(crate) const fn identity() -> Self {
+        Self(
+            Opaque::new(bindings::iommu_domain {
+                type_: IOMMU_DOMAIN_IDENTITY,
+                ops: &Callbacks::<T>::IDENTITY_OPS,
+                ..pin_init::zeroed()
+            }),
+            PhantomData,
+        )
+    }
+}
+
+/// `IOMMU_DOMAIN_IDENTITY`, which is `__IOMMU_DOMAIN_PT`.
+const IOMMU_DOMAIN_IDENTITY: u32 = 1 << 2;
+
+/// The `struct iommu_ops` of a driver.
+///
+/// For a `static`; made by [`iommu_ops_table!`](crate::iommu_ops_table).
+#[repr(transparent)]
+pub(crate) struct OpsTable<T: Ops>(bindings::iommu_ops, PhantomData<T>);
+
+// SAFETY: Only read.
+unsafe impl<T: Ops> Sync for OpsTable<T> {}
+
+impl<T: Ops> OpsTable<T> {
+    /// The table for `T`, a driver in the module `owner`.
+    pub(crate) const fn new(owner: &ThisModule, identity: &'static StaticDomain<T>) -> Self {
+        Self(
+            bindings::iommu_ops {
+                capable: Some(Callbacks::<T>::capable),
+                domain_alloc_paging: Some(Callbacks::<T>::domain_alloc_paging),
+                probe_device: Some(Callbacks::<T>::probe_device),
+                release_device: Some(Callbacks::<T>::release_device),
+                device_group: Some(Callbacks::<T>::device_group),
+                of_xlate: Some(Callbacks::<T>::of_xlate),
+                default_domain_ops: &Domain::<T>::OPS,
+                owner: owner.as_ptr(),
+                identity_domain: identity.0.get(),
+                ..pin_init::zeroed()
+            },
+            PhantomData,
+        )
+    }
+
+    pub(super) fn as_raw(&'static self) -> *const bindings::iommu_ops {
+        &self.0
+    }
+}
+
+/// Declares the [`OpsTable`](crate::abstractions::iommu::OpsTable) of a driver:
+///
+/// ```ignore
+/// iommu_ops_table!(static MY_OPS: MyDriver, in MyModule);
+/// ```
+#[macro_export]
+macro_rules! iommu_ops_table {
+    (static $name:ident: $driver:ty, in $module:ty) => {
+        static $name: $crate::abstractions::iommu::OpsTable<$driver> = {
+            static IDENTITY: $crate::abstractions::iommu::StaticDomain<$driver> =
+                $crate::abstractions::iommu::StaticDomain::identity();
+
+            $crate::abstractions::iommu::OpsTable::new(
+                &<$module as ::kernel::ModuleMetadata>::THIS_MODULE,
+                &IDENTITY,
+            )
+        };
+    };
+}
+
+/// The C side of `T`.
+pub(super) struct Callbacks<T: Ops>(PhantomData<T>);
+
+impl<T: Ops> Callbacks<T> {
+    const IDENTITY_OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
+        attach_dev: Some(Self::identity_attach_dev),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// `dev` is valid for `'a`.
+    unsafe fn device<'a>(dev: *mut bindings::device) -> &'a Device {
+        // SAFETY: `Device` is a transparent wrapper of `struct device`, which is reference-counted;
+        // by this function's contract it is valid for `'a`.
+        unsafe { Device::from_raw(dev) }
+    }
+
+    /// # Safety
+    ///
+    /// `probe_device()` accepted `dev`, and `release_device()` is not called for it in `'a`.
+    pub(super) unsafe fn device_and_master<'a>(
+        dev: *mut bindings::device,
+    ) -> (&'a Device, &'a T::Master) {
+        // SAFETY: By this function's contract `probe_device()` stored a `KBox<T::Master>`, which
+        // `release_device()` did not take back yet, nor does it in `'a`.
+        let master = unsafe { KBox::<T::Master>::borrow((*(*dev).iommu).priv_) };
+
+        // SAFETY: The core holds a reference to a device that it has not released.
+        (unsafe { Self::device(dev) }, master)
+    }
+
+    extern "C" fn capable(dev: *mut bindings::device, cap: bindings::iommu_cap) -> bool {
+        // SAFETY: The core asks about devices that `probe_device()` accepted.
+        let (_, master) = unsafe { Self::device_and_master(dev) };
+
+        match cap {
+            bindings::iommu_cap_IOMMU_CAP_DEFERRED_FLUSH => {
+                T::capable(master, Capability::DeferredFlush)
+            }
+            _ => false,
+        }
+    }
+
+    extern "C" fn of_xlate(
+        dev: *mut bindings::device,
+        args: *const bindings::of_phandle_args,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The core passes a valid device and valid arguments, and keeps the node that
+            // they refer to during the call.
+            let (device, args) = unsafe { (Self::device(dev), PhandleArgs::new(&*args)) };
+            let id = T::of_xlate(device, args)?;
+
+            // SAFETY: `dev` is valid and has a `fwspec`, to which the core lets drivers add IDs in
+            // this callback.
+            kernel::error::to_result(unsafe { bindings::iommu_fwspec_add_ids(dev, &id, 1) })?;
+            Ok(0)
+        })
+    }
+
+    extern "C" fn probe_device(dev: *mut bindings::device) -> *mut bindings::iommu_device {
+        let probe = || -> Result<*mut bindings::iommu_device> {
+            // SAFETY: The core passes a valid device.
+            let device = unsafe { Self::device(dev) };
+            // SAFETY: The core holds its probe lock during this call.
+            let fwspec = unsafe { FwSpec::of(device) }.ok_or(ENODEV)?;
+            let (instance, master) = T::probe_device(device, fwspec)?;
+            let master = KBox::new(master, GFP_KERNEL)?;
+
+            // SAFETY: `dev` has its `iommu`, and the core holds its probe lock.
+            unsafe { bindings::dev_iommu_priv_set(dev, master.into_foreign()) };
+
+            // The core uses the instance until it is unregistered, which takes the device away
+            // from it. The registration owns an `Arc` of the instance for that long.
+            Ok((*instance).as_ref().as_raw())
+        };
+
+        match probe() {
+            Ok(iommu) => iommu,
+            // SAFETY: Makes an error pointer, touches nothing.
+            Err(e) => unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() },
+        }
+    }
+
+    extern "C" fn release_device(dev: *mut bindings::device) {
+        // SAFETY: The core calls this once, after a `probe_device()` that succeeded, and nothing
+        // for the device afterwards; so the box that is stored there can be taken back.
+        let master = unsafe { KBox::<T::Master>::from_foreign((*(*dev).iommu).priv_) };
+        // SAFETY: The core passes a valid device.
+        let dev = unsafe { Self::device(dev) };
+
+        T::attach_identity(dev, &master);
+    }
+
+    extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {
+        // SAFETY: The core passes a valid device.
+        #[cfg(CONFIG_PCI)]
+        if bus::is_pci(unsafe { Self::device(dev) }) {
+            // SAFETY: `dev` is valid and a PCI device.
+            return unsafe { bindings::pci_device_group(dev) };
+        }
+
+        // SAFETY: The core passes a valid device.
+        unsafe { bindings::generic_device_group(dev) }
+    }
+
+    extern "C" fn domain_alloc_paging(dev: *mut bindings::device) -> *mut bindings::iommu_domain {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (_, master) = unsafe { Self::device_and_master(dev) };
+
+        match T::alloc_paging(master).and_then(|(geometry, paging)| {
+            Domain::<T>::new_raw(geometry, paging) //
+        }) {
+            Ok(domain) => domain,
+            // SAFETY: Makes an error pointer, touches nothing.
+            Err(e) => unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() },
+        }
+    }
+
+    extern "C" fn identity_attach_dev(
+        _domain: *mut bindings::iommu_domain,
+        dev: *mut bindings::device,
+        _old: *mut bindings::iommu_domain,
+    ) -> c_int {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (dev, master) = unsafe { Self::device_and_master(dev) };
+
+        T::attach_identity(dev, master);
+        0
+    }
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe Rust over kernel interfaces that the `kernel` crate does not wrap yet.
+//!
+//! Each file stands alone and knows nothing of the IPMMU: it is written as if it were to be sent
+//! to `rust/kernel/`. This is the only directory of the driver that contains `unsafe`.
+
+pub(crate) mod bus;
+pub(crate) mod device_link;
+pub(crate) mod devm;
+pub(crate) mod fwnode;
+pub(crate) mod io_pgtable;
+pub(crate) mod iommu;
+pub(crate) mod irq;
+pub(crate) mod param;
+pub(crate) mod platform;
+pub(crate) mod registry;
+pub(crate) mod soc;

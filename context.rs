@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A root's translation contexts: leased, and returned when the lease is dropped.
+
+use kernel::{
+    device::Device,
+    prelude::*,
+    sync::{
+        new_spinlock_irq,
+        Arc,
+        SpinLockIrq, //
+    },
+};
+
+use crate::features::{
+    ContextId,
+    Features,
+    MAX_CONTEXTS, //
+};
+
+/// Whoever holds a context.
+pub(crate) trait Tenant: Send + Sync {
+    /// Takes note of a fault at `iova`; returns whether it was dealt with. Interrupt context.
+    fn report_fault(&self, dev: &Device, iova: u64) -> bool;
+}
+
+/// The contexts of one root.
+#[pin_data]
+pub(crate) struct Contexts {
+    features: &'static Features,
+    /// Also taken by the interrupt handler.
+    #[pin]
+    tenants: SpinLockIrq<[Option<Arc<dyn Tenant>>; MAX_CONTEXTS]>,
+}
+
+impl Contexts {
+    /// All contexts are free.
+    pub(crate) fn new(features: &'static Features) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                features,
+                tenants <- new_spinlock_irq!([const { None }; MAX_CONTEXTS]),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Leases a free context to `tenant`. Any context.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when none is free.
+    pub(crate) fn lease(self: &Arc<Self>, tenant: Arc<dyn Tenant>) -> Result<Lease> {
+        let mut tenants = self.tenants.lock();
+        let id = self
+            .features
+            .usable_contexts()
+            .find(|id| tenants[id.index()].is_none())
+            .ok_or(EBUSY)?;
+        tenants[id.index()] = Some(tenant);
+
+        Ok(Lease {
+            contexts: self.clone(),
+            id,
+        })
+    }
+
+    /// Calls `f` for each leased context, with interrupts off and the leases held still.
+    pub(crate) fn for_each_leased(&self, mut f: impl FnMut(ContextId, &dyn Tenant)) {
+        let tenants = self.tenants.lock();
+
+        for id in self.features.usable_contexts() {
+            if let Some(tenant) = &tenants[id.index()] {
+                f(id, &**tenant);
+            }
+        }
+    }
+}
+
+/// The right to use a context. Dropping it returns the context; the hardware must not use it then.
+pub(crate) struct Lease {
+    contexts: Arc<Contexts>,
+    id: ContextId,
+}
+
+impl Lease {
+    /// The number of the context.
+    pub(crate) fn id(&self) -> ContextId {
+        self.id
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let tenant = self.contexts.tenants.lock()[self.id.index()].take();
+
+        // The tenant may go away with this reference, which must not happen under the lock.
+        drop(tenant);
+    }
+}
+
+#[kunit_tests(ipmmu_context)]
+mod tests {
+    use super::*;
+    use crate::features::{
+        GEN2,
+        GEN3, //
+    };
+
+    struct Nobody;
+
+    impl Tenant for Nobody {
+        fn report_fault(&self, _dev: &Device, _iova: u64) -> bool {
+            false
+        }
+    }
+
+    fn tenant() -> Result<Arc<Nobody>> {
+        Ok(Arc::new(Nobody, GFP_KERNEL)?)
+    }
+
+    #[test]
+    fn seven_leases_and_no_more() -> Result {
+        let contexts = Contexts::new(&GEN3)?;
+        let mut leases = KVec::new();
+
+        for expected in 1..8 {
+            let lease = contexts.lease(tenant()?)?;
+            assert_eq!(lease.id().index(), expected);
+            leases.push(lease, GFP_KERNEL)?;
+        }
+        assert_eq!(contexts.lease(tenant()?).err(), Some(EBUSY));
+        Ok(())
+    }
+
+    #[test]
+    fn a_dropped_lease_is_to_be_had_again() -> Result {
+        let contexts = Contexts::new(&GEN2)?;
+        let lease = contexts.lease(tenant()?)?;
+
+        assert_eq!(lease.id().index(), 0);
+        assert!(contexts.lease(tenant()?).is_err());
+        drop(lease);
+        assert!(contexts.lease(tenant()?).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn only_leased_contexts_are_visited() -> Result {
+        let contexts = Contexts::new(&GEN3)?;
+        let first = contexts.lease(tenant()?)?;
+        let _second = contexts.lease(tenant()?)?;
+        let mut seen = 0;
+
+        drop(first);
+        contexts.for_each_leased(|id, _| seen |= 1 << id.index());
+        assert_eq!(seen, 1 << 2);
+        Ok(())
+    }
+
+    #[test]
+    fn a_lease_keeps_its_tenant() -> Result {
+        let contexts = Contexts::new(&GEN3)?;
+        let ours = tenant()?;
+        let lease = contexts.lease(ours.clone())?;
+
+        assert!(Arc::into_unique_or_drop(ours.clone()).is_none());
+        drop(lease);
+        assert!(Arc::into_unique_or_drop(ours).is_some());
+        Ok(())
+    }
+}

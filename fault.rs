@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interrupt: translation faults.
+
+use kernel::{
+    irq::{
+        Handler,
+        IrqReturn, //
+    },
+    prelude::*,
+    sync::{
+        new_spinlock_irq,
+        Arc,
+        SpinLockIrq, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    },
+};
+
+use crate::{
+    context::Tenant,
+    features::ContextId,
+    ipmmu::{
+        Ipmmu,
+        Registers, //
+    },
+    regs::{
+        IMELAR,
+        IMEUAR,
+        IMSTR, //
+    },
+};
+
+/// Keeps a storm of faults from flooding the log: ten messages in five seconds, like the kernel's
+/// own rate limit.
+struct RateLimit {
+    since: Option<Instant<Monotonic>>,
+    printed: u32,
+    suppressed: u32,
+}
+
+impl RateLimit {
+    const INTERVAL: Delta = Delta::from_secs(5);
+    const BURST: u32 = 10;
+
+    const fn new() -> Self {
+        Self {
+            since: None,
+            printed: 0,
+            suppressed: 0,
+        }
+    }
+
+    /// Whether one more message may be printed; if so, how many were not, before it.
+    fn allow(&mut self) -> Option<u32> {
+        if self.since.is_none_or(|t| t.elapsed() > Self::INTERVAL) {
+            self.since = Some(Instant::now());
+            self.printed = 0;
+        }
+        if self.printed >= Self::BURST {
+            self.suppressed += 1;
+            return None;
+        }
+
+        self.printed += 1;
+        Some(core::mem::take(&mut self.suppressed))
+    }
+}
+
+/// The handler of a root's fault interrupt.
+pub(crate) struct FaultHandler {
+    root: Arc<Ipmmu>,
+    limit: Pin<KBox<SpinLockIrq<RateLimit>>>,
+}
+
+impl FaultHandler {
+    /// For the contexts of `root`.
+    pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Self> {
+        Ok(Self {
+            root,
+            limit: KBox::pin_init(new_spinlock_irq!(RateLimit::new()), GFP_KERNEL)?,
+        })
+    }
+
+    /// Reads and clears the fault of context `id`, and tells of it: 1 read without, 3 reads and a
+    /// write with a fault.
+    fn handle_context(&self, regs: &impl Registers, id: ContextId, tenant: &dyn Tenant) -> bool {
+        let features = self.root.features();
+        let status: IMSTR = regs.read(features.context(id));
+        if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
+            return false;
+        }
+
+        // The address is gone once the status is cleared, which is done by writing 0.
+        let low: u32 = regs.read::<IMELAR>(features.context(id)).into();
+        let high: u32 = if features.split {
+            regs.read::<IMEUAR>(features.context(id)).into()
+        } else {
+            0
+        };
+        let iova = u64::from(high) << 32 | u64::from(low);
+        regs.write(features.context(id), IMSTR::from(0));
+
+        if !tenant.report_fault(self.root.dev(), iova) {
+            self.log(id, iova, status);
+        }
+        true
+    }
+
+    fn log(&self, id: ContextId, iova: u64, status: IMSTR) {
+        let Some(suppressed) = self.limit.as_ref().get_ref().lock().allow() else {
+            return;
+        };
+        let dev = self.root.dev();
+
+        if suppressed > 0 {
+            dev_err!(dev, "{} more faults were not shown\n", suppressed);
+        }
+        dev_err!(
+            dev,
+            "Unhandled fault: context {}, iova 0x{:x}, status 0x{:08x} ({})\n",
+            id.index(),
+            iova,
+            u32::from(status),
+            in_words(status)
+        );
+    }
+}
+
+/// The most telling of the status bits.
+fn in_words(status: IMSTR) -> &'static str {
+    if status.mhit() {
+        "multiple TLB hits"
+    } else if status.abort() {
+        "table walk aborted"
+    } else if status.pf() {
+        "no permission"
+    } else {
+        "not mapped"
+    }
+}
+
+impl Handler for FaultHandler {
+    fn handle(&self) -> IrqReturn {
+        let mut handled = IrqReturn::None;
+
+        if let Some(regs) = self.root.registers() {
+            self.root.contexts().for_each_leased(|id, tenant| {
+                if self.handle_context(&regs, id, tenant) {
+                    handled = IrqReturn::Handled;
+                }
+            });
+        }
+        handled
+    }
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What differs between SoC generations, as data, and where registers are because of it.
+
+use core::marker::PhantomData;
+
+use kernel::{
+    io::register::{
+        Register,
+        WithBase, //
+    },
+    prelude::*, //
+};
+
+use crate::regs::{
+    Context,
+    Utlb,
+    IMTTBCR, //
+};
+
+/// Contexts that any generation has, at most.
+pub(crate) const MAX_CONTEXTS: usize = 16;
+/// Micro-TLBs that any generation has, at most.
+pub(crate) const MAX_UTLBS: usize = 64;
+
+/// Number of a context of a root, checked to exist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct ContextId(u8);
+
+impl ContextId {
+    /// As an index, below [`MAX_CONTEXTS`].
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// Number of a micro-TLB of an instance, checked to exist.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct UtlbId(u8);
+
+impl UtlbId {
+    /// As an index, below [`MAX_UTLBS`].
+    pub(crate) fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// Where register `R` is, in bytes from the start of the instance's window.
+pub(crate) struct At<R>(usize, PhantomData<R>);
+
+impl<R> At<R> {
+    /// Bytes from the start of the window.
+    pub(crate) fn offset(&self) -> usize {
+        self.0
+    }
+}
+
+/// Properties of one generation. Sources: the feature tables of Linux' and Xen's drivers.
+pub(crate) struct Features {
+    /// Contexts that exist.
+    contexts: u8,
+    /// Contexts from 0 up that must not be used.
+    reserved_contexts: u8,
+    /// Micro-TLBs that exist.
+    utlbs: u8,
+    /// Contexts are in a root, micro-TLBs in caches that refer to it. Otherwise each instance has
+    /// both.
+    pub(crate) split: bool,
+    /// IMBUSCR exists and must be set up.
+    pub(crate) has_imbuscr: bool,
+    /// Table walks can use the CPU's caches, and IMTTBCR.SL0 is one bit.
+    gen2_walk: bool,
+    /// Distance of the non-secure registers from the start of the window.
+    alias: usize,
+    /// Registers of context 0.
+    context_base: usize,
+    /// Distance from one context to the next.
+    context_stride: usize,
+    /// Registers of micro-TLB 0, less [`IMUCTR_LOW`].
+    utlb_base: usize,
+}
+
+/// IMUCTR(0), from the micro-TLBs' base.
+const IMUCTR_LOW: usize = 0x300;
+/// IMUCTR(32), from the micro-TLBs' base.
+const IMUCTR_HIGH: usize = 0x600;
+/// Distance from one micro-TLB to the next.
+const UTLB_STRIDE: usize = 16;
+/// Micro-TLBs from this one up are at [`IMUCTR_HIGH`].
+const UTLB_HIGH: usize = 32;
+/// Contexts from this one up are [`CONTEXT_HIGH_GAP`] further.
+const CONTEXT_HIGH: usize = 8;
+/// What lies between contexts 7 and 8, beside the stride.
+const CONTEXT_HIGH_GAP: usize = 0x600;
+
+/// R-Car Gen2: each instance by itself. More than one context was never tried.
+pub(crate) const GEN2: Features = Features {
+    contexts: 1,
+    reserved_contexts: 0,
+    utlbs: 32,
+    split: false,
+    has_imbuscr: true,
+    gen2_walk: true,
+    alias: 0x800,
+    context_base: 0,
+    context_stride: 0x40,
+    utlb_base: 0,
+};
+
+/// R-Car Gen3 and RZ/G2.
+pub(crate) const GEN3: Features = Features {
+    contexts: 8,
+    reserved_contexts: 1,
+    utlbs: 48,
+    split: true,
+    has_imbuscr: false,
+    gen2_walk: false,
+    alias: 0,
+    context_base: 0,
+    context_stride: 0x40,
+    utlb_base: 0,
+};
+
+/// R-Car Gen4 and V3U.
+pub(crate) const GEN4: Features = Features {
+    contexts: 16,
+    reserved_contexts: 1,
+    utlbs: 64,
+    split: true,
+    has_imbuscr: false,
+    gen2_walk: false,
+    alias: 0,
+    context_base: 0x10000,
+    context_stride: 0x1040,
+    utlb_base: 0x3000,
+};
+
+impl Features {
+    /// How many contexts exist.
+    pub(crate) fn context_count(&self) -> usize {
+        self.contexts.into()
+    }
+
+    /// How many micro-TLBs exist.
+    pub(crate) fn utlb_count(&self) -> usize {
+        self.utlbs.into()
+    }
+
+    /// All contexts that exist.
+    pub(crate) fn contexts(&self) -> impl Iterator<Item = ContextId> {
+        (0..self.contexts).map(ContextId)
+    }
+
+    /// The contexts that may be used.
+    pub(crate) fn usable_contexts(&self) -> impl Iterator<Item = ContextId> {
+        (self.reserved_contexts..self.contexts).map(ContextId)
+    }
+
+    /// All micro-TLBs that exist.
+    pub(crate) fn utlbs(&self) -> impl Iterator<Item = UtlbId> {
+        (0..self.utlbs).map(UtlbId)
+    }
+
+    /// The micro-TLB of that number, if it exists.
+    pub(crate) fn utlb(&self, number: u32) -> Option<UtlbId> {
+        let number = u8::try_from(number).ok()?;
+
+        (number < self.utlbs).then_some(UtlbId(number))
+    }
+
+    /// Where register `R` of context `id` is.
+    pub(crate) fn context<R>(&self, id: ContextId) -> At<R>
+    where
+        R: Register + WithBase<BaseFamily = Context>,
+    {
+        let mut base = self.alias + self.context_base + id.index() * self.context_stride;
+        if id.index() >= CONTEXT_HIGH {
+            base += CONTEXT_HIGH_GAP;
+        }
+
+        At(base + R::OFFSET, PhantomData)
+    }
+
+    /// Where register `R` of micro-TLB `id` is.
+    pub(crate) fn micro_tlb<R>(&self, id: UtlbId) -> At<R>
+    where
+        R: Register + WithBase<BaseFamily = Utlb>,
+    {
+        let n = id.index();
+        let offset = if n < UTLB_HIGH {
+            IMUCTR_LOW + n * UTLB_STRIDE
+        } else {
+            IMUCTR_HIGH + (n - UTLB_HIGH) * UTLB_STRIDE
+        };
+
+        At(
+            self.alias + self.utlb_base + offset + R::OFFSET,
+            PhantomData,
+        )
+    }
+
+    /// How many bytes of registers the driver may touch.
+    pub(crate) fn window(&self) -> usize {
+        let last_context = ContextId(self.contexts - 1);
+        let last_utlb = UtlbId(self.utlbs - 1);
+        let context = self.context::<crate::regs::IMEUAR>(last_context).offset();
+        let utlb = self.micro_tlb::<crate::regs::IMUASID>(last_utlb).offset();
+
+        context.max(utlb) + size_of::<u32>()
+    }
+
+    /// IMTTBCR for stage-1 tables of long descriptors with 32 bits of input address.
+    pub(crate) fn ttbcr(&self) -> IMTTBCR {
+        let ttbcr = IMTTBCR::from(0).with_eae(true);
+
+        if self.gen2_walk {
+            // Walks are inner shareable, write-back and write-allocate.
+            ttbcr
+                .with_sl0_gen2(true)
+                .with_const_sh0::<3>()
+                .with_const_orgn0::<1>()
+                .with_const_irgn0::<1>()
+        } else {
+            // From level 1.
+            ttbcr.with_const_sl0::<2>()
+        }
+    }
+}
+
+#[kunit_tests(ipmmu_features)]
+mod tests {
+    use super::*;
+    use crate::regs::{
+        IMCTR,
+        IMMAIR0,
+        IMTTLBR0,
+        IMUASID,
+        IMUCTR, //
+    };
+
+    fn context_of(features: &Features, id: u8) -> usize {
+        features.context::<IMCTR>(ContextId(id)).offset()
+    }
+
+    fn imuctr_of(features: &Features, id: u8) -> usize {
+        features.micro_tlb::<IMUCTR>(UtlbId(id)).offset()
+    }
+
+    #[test]
+    fn gen2_registers_are_at_the_alias() {
+        assert_eq!(context_of(&GEN2, 0), 0x800);
+        assert_eq!(GEN2.context::<IMTTLBR0>(ContextId(0)).offset(), 0x810);
+        assert_eq!(imuctr_of(&GEN2, 0), 0xb00);
+        assert_eq!(imuctr_of(&GEN2, 31), 0xcf0);
+        assert_eq!(GEN2.window(), 0xcfc);
+    }
+
+    #[test]
+    fn gen3_registers() {
+        assert_eq!(context_of(&GEN3, 0), 0);
+        assert_eq!(context_of(&GEN3, 7), 0x1c0);
+        assert_eq!(GEN3.context::<IMMAIR0>(ContextId(3)).offset(), 0xe8);
+        assert_eq!(imuctr_of(&GEN3, 31), 0x4f0);
+        assert_eq!(imuctr_of(&GEN3, 32), 0x600);
+        assert_eq!(imuctr_of(&GEN3, 47), 0x6f0);
+        assert_eq!(GEN3.micro_tlb::<IMUASID>(UtlbId(47)).offset(), 0x6f8);
+        assert_eq!(GEN3.window(), 0x6fc);
+    }
+
+    #[test]
+    fn gen4_registers_jump_at_context_8() {
+        assert_eq!(context_of(&GEN4, 0), 0x10000);
+        assert_eq!(context_of(&GEN4, 7), 0x171c0);
+        assert_eq!(context_of(&GEN4, 8), 0x18800);
+        assert_eq!(context_of(&GEN4, 15), 0x1f9c0);
+        assert_eq!(imuctr_of(&GEN4, 0), 0x3300);
+        assert_eq!(imuctr_of(&GEN4, 63), 0x37f0);
+        assert_eq!(GEN4.window(), 0x1f9c0 + 0x38);
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        assert!(GEN2.utlb(31).is_some() && GEN2.utlb(32).is_none());
+        assert!(GEN3.utlb(47).is_some() && GEN3.utlb(48).is_none());
+        assert!(GEN4.utlb(63).is_some() && GEN4.utlb(64).is_none());
+        assert!(GEN4.utlb(u32::MAX).is_none() && GEN4.utlb(256).is_none());
+    }
+
+    #[test]
+    fn context_0_is_reserved_where_it_is() {
+        assert_eq!(GEN2.usable_contexts().next(), Some(ContextId(0)));
+        assert_eq!(GEN3.usable_contexts().next(), Some(ContextId(1)));
+        assert_eq!(GEN3.usable_contexts().count(), 7);
+        assert_eq!(GEN4.usable_contexts().count(), 15);
+    }
+
+    #[test]
+    fn ttbcr_of_each_generation() {
+        assert_eq!(u32::from(GEN2.ttbcr()), 0x8000_3510);
+        assert_eq!(u32::from(GEN3.ttbcr()), 0x8000_0080);
+        assert_eq!(u32::from(GEN4.ttbcr()), 0x8000_0080);
+    }
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One IPMMU instance: its registers, what it is to other instances, its micro-TLBs, its TLB flush.
+
+use kernel::{
+    device::{
+        property::FwNode,
+        Device, //
+    },
+    io::{
+        mem::{
+            DevresIoMem,
+            IoMem, //
+        },
+        poll::read_poll_timeout_atomic,
+        register::Register,
+        Io, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        new_spinlock_irq,
+        Arc,
+        SpinLockIrq, //
+    },
+    time::Delta,
+};
+
+use crate::{
+    abstractions::{
+        iommu,
+        registry::Node, //
+    },
+    context::Contexts,
+    features::{
+        At,
+        ContextId,
+        Features,
+        UtlbId,
+        MAX_UTLBS, //
+    },
+    regs::{
+        IMCTR,
+        IMUASID,
+        IMUCTR, //
+    },
+};
+
+/// 32-bit registers in a window: the hardware, or a test's idea of it.
+pub(crate) trait Registers {
+    /// Reads the register at `offset`.
+    fn read_at(&self, offset: usize) -> u32;
+
+    /// Writes the register at `offset`.
+    fn write_at(&self, offset: usize, value: u32);
+
+    /// Reads register `R`. One MMIO access.
+    fn read<R: Register<Storage = u32> + From<u32>>(&self, at: At<R>) -> R {
+        self.read_at(at.offset()).into()
+    }
+
+    /// Writes register `R`. One MMIO access.
+    fn write<R: Register<Storage = u32> + Into<u32>>(&self, at: At<R>, value: R) {
+        self.write_at(at.offset(), value.into());
+    }
+}
+
+/// Access to an instance's registers, for as long as it is not unbound. No sleeping meanwhile.
+type Window<'a> = kernel::devres::DevresGuard<'a, IoMem<'static>>;
+
+/// Registers mapped into the CPU's address space.
+pub(crate) struct Mapped<'a>(Window<'a>);
+
+impl Registers for Mapped<'_> {
+    fn read_at(&self, offset: usize) -> u32 {
+        // Cannot fail: the window was found large enough for every register at probe.
+        (&*self.0).try_read32(offset).unwrap_or(0)
+    }
+
+    fn write_at(&self, offset: usize, value: u32) {
+        // Cannot fail: as above.
+        let _ = (&*self.0).try_write32(value, offset);
+    }
+}
+
+/// What one micro-TLB is doing.
+#[derive(Clone, Copy, Default)]
+struct UtlbState {
+    /// Bus masters that use it.
+    users: u16,
+    /// The context that it is pointed to, while `users` is not 0.
+    context: Option<ContextId>,
+}
+
+/// One IPMMU.
+#[pin_data]
+pub(crate) struct Ipmmu {
+    dev: ARef<Device>,
+    io: DevresIoMem,
+    features: &'static Features,
+    /// Contexts of this instance if it is a root, of its root otherwise.
+    contexts: Arc<Contexts>,
+    /// The root of this cache; none if it is a root.
+    root: Option<Arc<Ipmmu>>,
+    #[pin]
+    utlbs: SpinLockIrq<[UtlbState; MAX_UTLBS]>,
+    #[pin]
+    iommu: iommu::Instance,
+}
+
+impl Ipmmu {
+    /// Puts together an instance; `root` makes it a cache. Touches no register.
+    pub(crate) fn new(
+        dev: &Device,
+        io: DevresIoMem,
+        features: &'static Features,
+        root: Option<Arc<Ipmmu>>,
+    ) -> Result<Arc<Self>> {
+        let contexts = match &root {
+            Some(root) => root.contexts.clone(),
+            None => Contexts::new(features)?,
+        };
+
+        Arc::pin_init(
+            pin_init!(Self {
+                dev: dev.into(),
+                io,
+                features,
+                contexts,
+                root,
+                utlbs <- new_spinlock_irq!([UtlbState::default(); MAX_UTLBS]),
+                iommu <- iommu::Instance::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The device.
+    pub(crate) fn dev(&self) -> &Device {
+        &self.dev
+    }
+
+    /// What this generation has.
+    pub(crate) fn features(&self) -> &'static Features {
+        self.features
+    }
+
+    /// The contexts that this instance's micro-TLBs can be pointed to.
+    pub(crate) fn contexts(&self) -> &Arc<Contexts> {
+        &self.contexts
+    }
+
+    /// Whether contexts are in this instance.
+    pub(crate) fn is_root(&self) -> bool {
+        self.root.is_none()
+    }
+
+    /// Whether bus masters are behind this instance.
+    pub(crate) fn has_masters(&self) -> bool {
+        !(self.features.split && self.is_root())
+    }
+
+    /// The root of this instance, which may be itself.
+    pub(crate) fn root(self: &Arc<Self>) -> Arc<Ipmmu> {
+        self.root.as_ref().unwrap_or(self).clone()
+    }
+
+    /// The root, if this instance is a cache.
+    pub(crate) fn root_if_cache(&self) -> Option<&Arc<Ipmmu>> {
+        self.root.as_ref()
+    }
+
+    /// The registers; none once the instance was unbound. No sleeping while they are held.
+    pub(crate) fn registers(&self) -> Option<Mapped<'_>> {
+        self.io.try_access().map(Mapped)
+    }
+
+    /// Switches off all contexts: 1 write each.
+    pub(crate) fn reset(&self) {
+        let Some(regs) = self.registers() else {
+            return;
+        };
+
+        for id in self.features.contexts() {
+            regs.write(self.features.context(id), IMCTR::from(0));
+        }
+    }
+
+    /// Writes IMCTR of context `id`. 1 write.
+    pub(crate) fn write_imctr(&self, id: ContextId, imctr: IMCTR) {
+        if let Some(regs) = self.registers() {
+            regs.write(self.features.context(id), imctr);
+        }
+    }
+
+    /// Waits until this root has flushed context `id`. 1 read if it is done already. Any context.
+    pub(crate) fn wait_flushed(&self, id: ContextId) {
+        let Some(regs) = self.registers() else {
+            return;
+        };
+
+        wait_flushed(&regs, &self.dev, self.features, id);
+    }
+
+    /// Points micro-TLB `utlb` to `context`, for one more user if `new_user`. 2 writes.
+    pub(crate) fn enable_utlb(&self, utlb: UtlbId, context: ContextId, new_user: bool) {
+        let mut utlbs = self.utlbs.lock();
+        let state = &mut utlbs[utlb.index()];
+        state.users += u16::from(new_user);
+        state.context = Some(context);
+
+        if let Some(regs) = self.registers() {
+            regs.write(self.features.micro_tlb(utlb), IMUASID::from(0));
+            regs.write(self.features.micro_tlb(utlb), imuctr(context));
+        }
+    }
+
+    /// Takes one user from micro-TLB `utlb`. After the last one addresses pass through. At most 1
+    /// write.
+    pub(crate) fn disable_utlb(&self, utlb: UtlbId) {
+        let mut utlbs = self.utlbs.lock();
+        let state = &mut utlbs[utlb.index()];
+        state.users -= 1;
+        if state.users > 0 {
+            return;
+        }
+        state.context = None;
+
+        if let Some(regs) = self.registers() {
+            regs.write(self.features.micro_tlb(utlb), IMUCTR::from(0));
+        }
+    }
+
+    /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.
+    pub(crate) fn for_each_active_utlb(&self, mut f: impl FnMut(UtlbId, ContextId)) {
+        let utlbs = self.utlbs.lock();
+
+        for id in self.features.utlbs() {
+            if let Some(context) = utlbs[id.index()].context {
+                f(id, context);
+            }
+        }
+    }
+}
+
+/// IMUCTR of a micro-TLB that `context` translates for.
+fn imuctr(context: ContextId) -> IMUCTR {
+    // All context numbers fit in TTSEL.
+    let ttsel = ((context.index() as u32) << IMUCTR::TTSEL_SHIFT) & IMUCTR::TTSEL_MASK;
+
+    IMUCTR::from(ttsel).with_flush(true).with_mmuen(true)
+}
+
+/// Waits until the root behind `regs` has flushed context `id`: polls every microsecond, 100 times
+/// at most. Any context.
+pub(crate) fn wait_flushed(
+    regs: &impl Registers,
+    dev: &Device,
+    features: &Features,
+    id: ContextId,
+) {
+    let done = read_poll_timeout_atomic(
+        || Ok(regs.read::<IMCTR>(features.context(id))),
+        |imctr| !imctr.flush(),
+        Delta::from_micros(1),
+        100,
+    );
+
+    if done.is_err() {
+        dev_err!(
+            dev,
+            "context {}: TLB flush does not complete, stale translations may be in use\n",
+            id.index()
+        );
+    }
+}
+
+impl Node for Ipmmu {
+    fn fwnode(&self) -> Option<&FwNode> {
+        self.dev.fwnode()
+    }
+}
+
+impl AsRef<iommu::Instance> for Ipmmu {
+    fn as_ref(&self) -> &iommu::Instance {
+        &self.iommu
+    }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Driver for the Renesas IPMMU, the IOMMU of R-Car and RZ/G SoCs.
+//!
+//! Who is where:
+//!
+//! - [`regs`] is the register map, [`features`] what differs between SoC generations;
+//! - [`ipmmu`] is one instance, [`context`] the contexts of a root;
+//! - [`domain`], [`master`] and [`policy`] are what the IOMMU core asks for;
+//! - [`fault`] is the interrupt, [`pm`] is suspend and resume;
+//! - [`abstractions`] is the kernel's C, made safe.
+
+use kernel::{
+    device::{
+        self,
+        property::FwNode,
+        Core, //
+    },
+    dma::DmaMask,
+    driver,
+    io::{
+        mem::DevresIoMem,
+        Io, //
+    },
+    of,
+    platform,
+    prelude::*,
+    sync::Arc, //
+};
+
+use crate::{
+    abstractions::{
+        device_link,
+        fwnode,
+        iommu,
+        irq,
+        platform::NoirqPm,
+        registry, //
+    },
+    fault::FaultHandler,
+    features::Features,
+    ipmmu::Ipmmu,
+    master::IommuOps,
+    pm::Backup, //
+};
+
+mod abstractions;
+mod context;
+mod domain;
+mod fault;
+mod features;
+mod ipmmu;
+mod master;
+mod pm;
+mod policy;
+mod regs;
+
+registry! {
+    /// All bound instances: the roots that caches look for, and the IPMMUs that masters refer to.
+    static IPMMUS: Ipmmu;
+}
+
+iommu_ops_table!(static OPS: IommuOps, in Module);
+
+string_param!(
+    ipmmu_vmsa,
+    Module,
+    ALLOW,
+    "allow",
+    "Devices to be translated beside those that are by default, by name, separated by commas."
+);
+
+kernel::of_device_table!(
+    OF_TABLE,
+    <Driver as platform::Driver>::IdInfo,
+    [
+        (of::DeviceId::new(c"renesas,ipmmu-vmsa"), &features::GEN2),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a774a1"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a774b1"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a774c0"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a774e1"),
+            &features::GEN3
+        ),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a7795"), &features::GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a7796"), &features::GEN3),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a77961"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a77965"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a77970"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a77980"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a77990"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a77995"),
+            &features::GEN3
+        ),
+        (
+            of::DeviceId::new(c"renesas,ipmmu-r8a779a0"),
+            &features::GEN4
+        ),
+        (
+            of::DeviceId::new(c"renesas,rcar-gen4-ipmmu-vmsa"),
+            &features::GEN4
+        ),
+    ]
+);
+
+/// The platform driver.
+struct Driver;
+
+/// What a bound instance owns, in the order in which it is given up: the IOMMU core lets go of the
+/// masters first, then nobody finds the instance any more.
+#[pin_data]
+struct Bound<'bound> {
+    registration: Option<iommu::Registration<IommuOps>>,
+    listed: registry::Entry<Ipmmu, RegistryLock>,
+    #[pin]
+    backup: Backup<'bound>,
+    ipmmu: Arc<Ipmmu>,
+}
+
+impl platform::Driver for Driver {
+    type IdInfo = &'static Features;
+    type Data<'bound> = Bound<'bound>;
+    const OF_ID_TABLE: Option<of::IdTable<Self::IdInfo>> = Some(&OF_TABLE);
+
+    fn probe<'bound>(
+        pdev: &'bound platform::Device<Core<'_>>,
+        features: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Bound<'bound>, Error> + 'bound {
+        let ipmmu = features
+            .ok_or(ENODEV)
+            .and_then(|features| start(pdev, features));
+
+        pin_init::pin_init_scope(move || {
+            let ipmmu = ipmmu?;
+            let dev: &device::Device<device::Bound> = pdev.as_ref();
+
+            Ok(try_pin_init!(Bound {
+                backup <- Backup::new(dev, ipmmu.features()),
+                listed: IPMMUS.enlist(ipmmu.clone())?,
+                registration: register(dev, &ipmmu)?,
+                ipmmu,
+            }? Error))
+        })
+    }
+}
+
+impl NoirqPm for Driver {
+    fn suspend_noirq<'bound>(
+        _dev: &'bound device::Device<device::Bound>,
+        this: Pin<&Bound<'bound>>,
+    ) -> Result {
+        this.backup.save(&this.ipmmu)
+    }
+
+    fn resume_noirq<'bound>(
+        _dev: &'bound device::Device<device::Bound>,
+        this: Pin<&Bound<'bound>>,
+    ) -> Result {
+        this.backup.restore(&this.ipmmu)
+    }
+}
+
+/// Maps the registers of `pdev`, tells root from cache, and brings a root into a defined state.
+fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Arc<Ipmmu>> {
+    let dev: &device::Device<device::Bound> = pdev.as_ref();
+    let fwnode = dev.fwnode().ok_or(ENODEV)?;
+    let root = find_root(dev, fwnode, features)?;
+
+    // For the page tables of a root, which its walks reach with 40 address bits.
+    abstractions::platform::set_dma_mask(pdev, DmaMask::new::<40>())?;
+    let io = map(pdev, features)?;
+    let ipmmu = Ipmmu::new(dev, io, features, root)?;
+
+    match ipmmu.root_if_cache() {
+        Some(root) => {
+            // Suspends and unbinds before the root.
+            device_link::add_managed(dev, root.dev())?;
+            let utlbs = features.utlb_count();
+            dev_info!(dev, "cache of {}, {} uTLBs\n", root.dev().name(), utlbs);
+        }
+        None => {
+            ipmmu.reset();
+            request_irq(pdev, &ipmmu)?;
+            dev_info!(
+                dev,
+                "root, {} contexts\n",
+                features.usable_contexts().count()
+            );
+        }
+    }
+    Ok(ipmmu)
+}
+
+/// The root that `dev` is a cache of; none if it is a root itself.
+fn find_root(
+    dev: &device::Device<device::Bound>,
+    fwnode: &FwNode,
+    features: &Features,
+) -> Result<Option<Arc<Ipmmu>>> {
+    const MAIN: &CStr = c"renesas,ipmmu-main";
+
+    if !features.split || !fwnode.property_present(MAIN) {
+        return Ok(None);
+    }
+
+    let node = fwnode::reference(fwnode, MAIN).inspect_err(|_| {
+        dev_err!(
+            dev,
+            "renesas,ipmmu-main refers to nothing, the cache is not used\n"
+        );
+    })?;
+    let root = IPMMUS.find(&node).ok_or(EPROBE_DEFER)?;
+    if !root.is_root() {
+        let name = root.dev().name();
+        dev_err!(
+            dev,
+            "renesas,ipmmu-main refers to {}, which is no root\n",
+            name
+        );
+        return Err(EINVAL);
+    }
+    Ok(Some(root))
+}
+
+/// Maps the registers, and finds them large enough for all that the driver will touch.
+fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<DevresIoMem> {
+    let dev: &device::Device<device::Bound> = pdev.as_ref();
+    let Some(request) = pdev.io_request_by_index(0) else {
+        dev_err!(dev, "no registers: reg is missing in the device tree\n");
+        return Err(EINVAL);
+    };
+    let io = request.iomap().inspect_err(|_| {
+        dev_err!(dev, "the registers cannot be mapped\n");
+    })?;
+
+    let (size, window) = (Io::size(&io), features.window());
+    if size < window {
+        dev_err!(
+            dev,
+            "reg has 0x{:x} bytes, 0x{:x} are needed\n",
+            size,
+            window
+        );
+        return Err(EINVAL);
+    }
+    io.into_devres()
+}
+
+/// Requests a root's fault interrupt.
+fn request_irq(pdev: &platform::Device<Core<'_>>, root: &Arc<Ipmmu>) -> Result {
+    let handler = FaultHandler::new(root.clone())?;
+
+    irq::request_managed(pdev, 0, c"ipmmu-vmsa", handler).inspect_err(|e| {
+        if *e != EPROBE_DEFER {
+            dev_err!(
+                root.dev(),
+                "a root needs its fault interrupt, and has none ({:?}); or is it a cache without renesas,ipmmu-main?\n",
+                e
+            );
+        }
+    })
+}
+
+/// Registers an instance that masters are behind with the IOMMU core.
+fn register(
+    dev: &device::Device<device::Bound>,
+    ipmmu: &Arc<Ipmmu>,
+) -> Result<Option<iommu::Registration<IommuOps>>> {
+    if !ipmmu.has_masters() {
+        return Ok(None);
+    }
+
+    iommu::Registration::new(dev, dev.name(), ipmmu.clone()).map(Some)
+}
+
+/// The module: the registry outlives the driver that uses it.
+#[pin_data]
+struct Module {
+    #[pin]
+    driver: driver::Registration<abstractions::platform::Adapter<Driver>>,
+    registry: registry::Live<Ipmmu, RegistryLock>,
+}
+
+impl kernel::InPlaceModule for Module {
+    fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            registry: init()?,
+            driver <- driver::Registration::new(c"ipmmu-vmsa", module),
+        })
+    }
+}
+
+module! {
+    type: Module,
+    name: "ipmmu_vmsa",
+    authors: ["IPMMU in Rust project"],
+    description: "Renesas IPMMU driver that survives suspend",
+    license: "GPL v2",
+}

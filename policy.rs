@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which devices may be translated.
+//!
+//! Upstream's policy is the default, fact for fact: on R-Car Gen3, Gen4 and RZ/G2 only the devices
+//! that were verified, on some SoCs none, on all others every device. The module parameter `allow`
+//! adds devices by name.
+
+use kernel::{
+    device::Device,
+    prelude::*, //
+};
+
+use crate::{
+    abstractions::{
+        bus,
+        soc::Pattern, //
+    },
+    ALLOW, //
+};
+
+/// SoCs on which only listed devices are translated.
+const OPT_IN: [Pattern; 3] = [
+    Pattern {
+        family: Some(c"R-Car Gen3"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        family: Some(c"R-Car Gen4"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        family: Some(c"RZ/G2"),
+        ..Pattern::ANY
+    },
+];
+
+/// SoCs whose IPMMU cannot be used.
+const DENIED: [Pattern; 3] = [
+    Pattern {
+        soc_id: Some(c"r8a774a1"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a7795"),
+        revision: Some(c"ES2.*"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a7796"),
+        ..Pattern::ANY
+    },
+];
+
+/// Devices that are known to work behind the IPMMU: SDHI0 to SDHI3.
+const VERIFIED: [&CStr; 4] = [
+    c"ee100000.mmc",
+    c"ee120000.mmc",
+    c"ee140000.mmc",
+    c"ee160000.mmc",
+];
+
+/// Why a device is not translated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// The IPMMU of this SoC must not be used.
+    SocDenied,
+    /// Not among the devices that are translated on this SoC.
+    NotListed,
+}
+
+impl Refusal {
+    /// For the log.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::SocDenied => "the IPMMU of this SoC revision cannot be used",
+            Self::NotListed => "not verified on this SoC, see the module parameter allow=",
+        }
+    }
+}
+
+/// Whether `dev` may be translated. May sleep.
+///
+/// # Errors
+///
+/// Why it may not.
+pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
+    if !OPT_IN.iter().any(Pattern::matches) {
+        return Ok(());
+    }
+    if DENIED.iter().any(Pattern::matches) {
+        return Err(Refusal::SocDenied);
+    }
+
+    let name = dev.name();
+    let listed = bus::is_pci(dev)
+        || VERIFIED.contains(&name)
+        || ALLOW
+            .get()
+            .is_some_and(|list| is_in(list.to_bytes(), name.to_bytes()));
+
+    listed.then_some(()).ok_or(Refusal::NotListed)
+}
+
+/// Whether `name` is one of the comma-separated names in `list`. Blanks around names do not count.
+fn is_in(list: &[u8], name: &[u8]) -> bool {
+    list.split(|&c| c == b',')
+        .any(|entry| entry.trim_ascii() == name)
+}
+
+#[kunit_tests(ipmmu_policy)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_whole_words_of_the_list() {
+        let list = b"e6700000.dma-controller, e7300000.dma-controller";
+
+        assert!(is_in(list, b"e6700000.dma-controller"));
+        assert!(is_in(list, b"e7300000.dma-controller"));
+        assert!(!is_in(list, b"e7310000.dma-controller"));
+        assert!(!is_in(list, b"e6700000.dma"));
+        assert!(!is_in(b"", b"e6700000.dma-controller"));
+    }
+}
