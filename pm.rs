@@ -139,8 +139,8 @@ struct Saved {
 /// Room for the registers of one instance, in device-managed memory that is allocated at probe, so
 /// that suspend cannot fail for want of it.
 struct Slots<'bound> {
-    contexts: &'bound mut [ContextRegs],
-    utlbs: &'bound mut [UtlbRegs],
+    contexts: devm::Slice<'bound, ContextRegs>,
+    utlbs: devm::Slice<'bound, UtlbRegs>,
     /// `None` while the instance is awake. Restoring takes it, and so cannot be done twice.
     saved: Option<Saved>,
 }
@@ -166,8 +166,8 @@ impl<'bound> Backup<'bound> {
 
         pin_init::pin_init_scope(move || {
             let slots = Slots {
-                contexts: devm::zeroed_slice(dev, contexts)?,
-                utlbs: devm::zeroed_slice(dev, utlbs)?,
+                contexts: devm::Slice::zeroed(dev, contexts)?,
+                utlbs: devm::Slice::zeroed(dev, utlbs)?,
                 saved: None,
             };
             Ok(try_pin_init!(Self {

@@ -14,7 +14,8 @@ use core::{
 
 use kernel::{
     bindings,
-    prelude::*, //
+    prelude::*,
+    str::as_char_ptr_in_const_context, //
 };
 
 /// The value of a string parameter.
@@ -69,7 +70,7 @@ impl Declaration {
         module: *mut bindings::module,
     ) -> Self {
         Self(bindings::kernel_param {
-            name: name.as_ptr().cast(),
+            name: as_char_ptr_in_const_context(name),
             mod_: module,
             // Taken as an address only; C owns the operations.
             ops: &raw const bindings::param_ops_charp,

@@ -11,10 +11,7 @@ use kernel::{
         Arc,
         ArcBorrow, //
     },
-    types::{
-        ForeignOwnable,
-        Opaque, //
-    },
+    types::Opaque, //
 };
 
 use super::super::io_pgtable::{
@@ -108,7 +105,6 @@ impl<T: Ops> Domain<T> {
                             aperture_start: 0,
                             aperture_end: geometry.last,
                             force_aperture: true,
-                            ..pin_init::zeroed()
                         },
                         ..pin_init::zeroed()
                     };
@@ -120,24 +116,26 @@ impl<T: Ops> Domain<T> {
             GFP_KERNEL,
         )?;
 
+        let domain = Arc::into_raw(domain);
+
         // SAFETY: The pointer is valid; only a field is pointed to, nothing is read.
-        Ok(unsafe { Opaque::cast_into(&raw const (*domain.into_foreign().cast::<Self>()).raw) })
+        Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })
     }
 
-    fn from_raw(raw: *mut bindings::iommu_domain) -> *mut Self {
+    fn from_raw(raw: *mut bindings::iommu_domain) -> *const Self {
         let raw = Opaque::cast_from(raw);
 
         // SAFETY: All domains whose `ops` are `Self::OPS` were made by `new_raw()`.
-        unsafe { kernel::container_of!(raw, Self, raw) }.cast_mut()
+        unsafe { kernel::container_of!(raw, Self, raw) }
     }
 
     /// # Safety
     ///
     /// `raw` is a domain with [`Self::OPS`] that the core has not freed, and does not free in `'a`.
     unsafe fn borrow<'a>(raw: *mut bindings::iommu_domain) -> ArcBorrow<'a, Self> {
-        // SAFETY: `new_raw()` made the pointer with `into_foreign()`; the core keeps that reference
-        // by this function's contract.
-        unsafe { Arc::<Self>::borrow(Self::from_raw(raw).cast()) }
+        // SAFETY: `new_raw()` made the pointer with `into_raw()`; the core keeps that reference by
+        // this function's contract.
+        unsafe { ArcBorrow::from_raw(Self::from_raw(raw)) }
     }
 
     extern "C" fn attach_dev(
@@ -214,8 +212,8 @@ impl<T: Ops> Domain<T> {
     }
 
     extern "C" fn free(raw: *mut bindings::iommu_domain) {
-        // SAFETY: `new_raw()` made the pointer with `into_foreign()`, and the core gives up the
-        // reference with this call.
-        drop(unsafe { Arc::<Self>::from_foreign(Self::from_raw(raw).cast()) });
+        // SAFETY: `new_raw()` made the pointer with `into_raw()`, and the core gives up the reference
+        // with this call.
+        drop(unsafe { Arc::from_raw(Self::from_raw(raw)) });
     }
 }
