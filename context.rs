@@ -4,6 +4,7 @@
 
 use kernel::{
     device::Device,
+    fmt,
     prelude::*,
     sync::{
         new_spinlock_irq,
@@ -20,8 +21,12 @@ use crate::features::{
 
 /// Whoever holds a context.
 pub(crate) trait Tenant: Send + Sync {
-    /// Takes note of a fault at `iova`; returns whether it was dealt with. Interrupt context.
-    fn report_fault(&self, dev: &Device, iova: u64) -> bool;
+    /// Takes note of a fault at `iova` that `root` reported; returns whether it was dealt with.
+    /// Interrupt context.
+    fn report_fault(&self, root: &Device, iova: u64) -> bool;
+
+    /// Writes the names of the devices that the context translates for. Interrupt context.
+    fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 /// The contexts of one root.
@@ -110,8 +115,12 @@ mod tests {
     struct Nobody;
 
     impl Tenant for Nobody {
-        fn report_fault(&self, _dev: &Device, _iova: u64) -> bool {
+        fn report_fault(&self, _root: &Device, _iova: u64) -> bool {
             false
+        }
+
+        fn write_devices(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Ok(())
         }
     }
 

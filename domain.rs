@@ -7,6 +7,7 @@
 
 use kernel::{
     device::Device,
+    fmt,
     prelude::*,
     sizes::{
         SZ_1G,
@@ -14,6 +15,7 @@ use kernel::{
         SZ_4K, //
     },
     sync::{
+        aref::ARef,
         new_mutex,
         new_spinlock_irq,
         Arc,
@@ -70,29 +72,40 @@ fn imctr_enabled() -> IMCTR {
         .with_mmuen(true)
 }
 
-/// An IPMMU with micro-TLBs that use the context.
+/// A device that a context translates for.
 #[derive(Clone)]
-struct Use {
+struct Attached {
+    dev: ARef<Device>,
+    /// The IPMMU that it is behind.
     ipmmu: Arc<Ipmmu>,
-    /// Bus masters attached through it.
-    masters: usize,
-}
-
-impl Use {
-    fn first(ipmmu: &Arc<Ipmmu>) -> Self {
-        Self {
-            ipmmu: ipmmu.clone(),
-            masters: 1,
-        }
-    }
 }
 
 /// The hardware's part of a domain in use.
 struct Active {
     lease: Lease,
     root: Arc<Ipmmu>,
-    /// IPMMUs that masters are behind: the caches, or the root itself where there is no split.
-    uses: KVec<Use>,
+    /// IPMMUs beside the root that the context must be flushed in: those that `devices` are behind.
+    caches: KVec<Arc<Ipmmu>>,
+    devices: KVec<Attached>,
+}
+
+/// A copy of `list`, to be had under `lock`, with `item` added. May sleep.
+fn with_added<T: Clone>(
+    active: &SpinLockIrq<Option<Active>>,
+    list: impl Fn(&Active) -> &KVec<T>,
+    item: T,
+) -> Result<KVec<T>> {
+    let len = active.lock().as_ref().map_or(0, |a| list(a).len());
+    let mut copy = KVec::with_capacity(len + 1, GFP_KERNEL)?;
+
+    // The list does not grow meanwhile: attaches to a domain are serialised.
+    if let Some(active) = &*active.lock() {
+        for item in list(active) {
+            let _ = copy.push_within_capacity(item.clone());
+        }
+    }
+    copy.push(item, GFP_KERNEL)?;
+    Ok(copy)
 }
 
 impl Active {
@@ -102,8 +115,8 @@ impl Active {
 
     /// Writes IMCTR to the caches in use, then to the root. 1 write each.
     fn write_imctr(&self, imctr: IMCTR) {
-        for user in self.uses.iter().filter(|user| !user.ipmmu.is_root()) {
-            user.ipmmu.write_imctr(self.id(), imctr);
+        for cache in &self.caches {
+            cache.write_imctr(self.id(), imctr);
         }
         self.root.write_imctr(self.id(), imctr);
     }
@@ -154,26 +167,6 @@ impl Tlb {
         let active = self.active.lock();
 
         active.as_ref().map(|a| (a.id(), a.root.clone()))
-    }
-
-    /// A copy of the list of IPMMUs in use, with room for one more.
-    fn uses(&self) -> Result<KVec<Use>> {
-        let len = self.active.lock().as_ref().map_or(0, |a| a.uses.len());
-        let mut uses = KVec::with_capacity(len + 1, GFP_KERNEL)?;
-
-        if let Some(active) = &*self.active.lock() {
-            for user in active.uses.iter().take(len) {
-                let _ = uses.push_within_capacity(user.clone());
-            }
-        }
-        Ok(uses)
-    }
-
-    /// Replaces the list of IPMMUs in use.
-    fn set_uses(&self, mut uses: KVec<Use>) {
-        if let Some(active) = &mut *self.active.lock() {
-            core::mem::swap(&mut active.uses, &mut uses);
-        }
     }
 }
 
@@ -231,49 +224,63 @@ impl Paging {
         Ok((geometry, paging))
     }
 
-    /// Makes the domain usable for one more master behind `ipmmu`; returns the context. May sleep.
+    /// Makes the domain usable for `dev` behind `ipmmu`, too; returns the context. May sleep.
     ///
     /// # Errors
     ///
     /// `EBUSY` when no context is free, `EINVAL` when the context in use is another root's,
     /// `ENOMEM`. Nothing has changed then.
-    pub(crate) fn enter(domain: ArcBorrow<'_, Domain>, ipmmu: &Arc<Ipmmu>) -> Result<ContextId> {
+    pub(crate) fn enter(
+        domain: ArcBorrow<'_, Domain>,
+        ipmmu: &Arc<Ipmmu>,
+        dev: &Device,
+    ) -> Result<ContextId> {
         let this = domain.paging();
         let _serialised = this.attach.as_ref().get_ref().lock();
+        let attached = Attached {
+            dev: dev.into(),
+            ipmmu: ipmmu.clone(),
+        };
 
         let Some((id, root)) = this.tlb.context() else {
-            return this.activate(domain.into(), ipmmu);
+            return this.activate(domain.into(), attached);
         };
         if !Arc::ptr_eq(&root, &ipmmu.root()) {
             return Err(EINVAL);
         }
 
-        let mut uses = this.tlb.uses()?;
-        match uses.iter_mut().find(|u| Arc::ptr_eq(&u.ipmmu, ipmmu)) {
-            Some(user) => user.masters += 1,
-            None => {
-                uses.push(Use::first(ipmmu), GFP_KERNEL)?;
+        let active = &this.tlb.active;
+        let mut devices = with_added(active, |a| &a.devices, attached)?;
+        let mut caches = with_added(active, |a| &a.caches, ipmmu.clone())?;
+        if let Some(active) = &mut *active.lock() {
+            core::mem::swap(&mut active.devices, &mut devices);
+            if !ipmmu.is_root() && !active.caches.iter().any(|c| Arc::ptr_eq(c, ipmmu)) {
                 // The cache must have the context before a micro-TLB of it is pointed there.
                 ipmmu.write_imctr(id, imctr_enabled());
+                core::mem::swap(&mut active.caches, &mut caches);
             }
         }
-        this.tlb.set_uses(uses);
         Ok(id)
     }
 
-    /// First master: takes a context and sets it up.
-    fn activate(&self, domain: Arc<Domain>, ipmmu: &Arc<Ipmmu>) -> Result<ContextId> {
-        let mut uses = KVec::new();
-        uses.push(Use::first(ipmmu), GFP_KERNEL)?;
+    /// First device: takes a context and sets it up.
+    fn activate(&self, domain: Arc<Domain>, attached: Attached) -> Result<ContextId> {
+        let ipmmu = attached.ipmmu.clone();
+        let (mut caches, mut devices) = (KVec::new(), KVec::new());
+        devices.push(attached, GFP_KERNEL)?;
+        if !ipmmu.is_root() {
+            caches.push(ipmmu.clone(), GFP_KERNEL)?;
+        }
         let active = Active {
             lease: ipmmu.contexts().lease(domain)?,
             root: ipmmu.root(),
-            uses,
+            caches,
+            devices,
         };
         let id = active.id();
 
-        if !ipmmu.is_root() {
-            ipmmu.write_imctr(id, imctr_enabled());
+        for cache in &active.caches {
+            cache.write_imctr(id, imctr_enabled());
         }
         active.program(self.table.hardware());
         active.root.wait_flushed(id);
@@ -281,31 +288,24 @@ impl Paging {
         Ok(id)
     }
 
-    /// Ends the use by one master behind `ipmmu`, whose micro-TLBs point elsewhere already. After
-    /// the last one the context is switched off and returned. May sleep.
-    pub(crate) fn leave(&self, ipmmu: &Arc<Ipmmu>) {
+    /// Ends the use by `dev` behind `ipmmu`, whose micro-TLBs point elsewhere already. After the
+    /// last device the context is switched off and returned. May sleep.
+    pub(crate) fn leave(&self, ipmmu: &Arc<Ipmmu>, dev: &Device) {
         let _serialised = self.attach.as_ref().get_ref().lock();
         let mut guard = self.tlb.active.lock();
         let Some(active) = &mut *guard else {
             return;
         };
-        let Some(i) = active
-            .uses
-            .iter()
-            .position(|u| Arc::ptr_eq(&u.ipmmu, ipmmu))
-        else {
-            return;
-        };
-        active.uses[i].masters -= 1;
-        if active.uses[i].masters > 0 {
+        active.devices.retain(|a| !core::ptr::eq(&*a.dev, dev));
+        if active.devices.iter().any(|a| Arc::ptr_eq(&a.ipmmu, ipmmu)) {
             return;
         }
 
         // Writing FLUSH alone switches the context off and leaves nothing of it in the TLBs.
         let off = IMCTR::from(0).with_flush(true);
-        if active.uses.len() > 1 {
+        if !active.devices.is_empty() {
             ipmmu.write_imctr(active.id(), off);
-            active.uses.retain(|user| user.masters > 0);
+            active.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
             return;
         }
         active.write_imctr(off);
@@ -332,7 +332,20 @@ impl PagingOps for Paging {
 }
 
 impl Tenant for Domain {
-    fn report_fault(&self, dev: &Device, iova: u64) -> bool {
-        Self::report_fault(self, dev, iova)
+    fn report_fault(&self, root: &Device, iova: u64) -> bool {
+        Self::report_fault(self, root, iova)
+    }
+
+    fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let active = self.paging().tlb.active.lock();
+        let Some(active) = &*active else {
+            return f.write_str("no device");
+        };
+
+        for (i, attached) in active.devices.iter().enumerate() {
+            let comma = if i > 0 { ", " } else { "" };
+            f.write_fmt(fmt!("{}{}", comma, attached.dev.name()))?;
+        }
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! The interrupt: translation faults.
 
 use kernel::{
+    fmt,
     irq::{
         Handler,
         IrqReturn, //
@@ -105,12 +106,12 @@ impl FaultHandler {
         regs.write(features.context(id), IMSTR::from(0));
 
         if !tenant.report_fault(self.root.dev(), iova) {
-            self.log(id, iova, status);
+            self.log(id, iova, status, tenant);
         }
         true
     }
 
-    fn log(&self, id: ContextId, iova: u64, status: IMSTR) {
+    fn log(&self, id: ContextId, iova: u64, status: IMSTR, tenant: &dyn Tenant) {
         let Some(suppressed) = self.limit.as_ref().get_ref().lock().allow() else {
             return;
         };
@@ -121,12 +122,22 @@ impl FaultHandler {
         }
         dev_err!(
             dev,
-            "Unhandled fault: context {}, iova 0x{:x}, status 0x{:08x} ({})\n",
+            "Unhandled fault: context {}, iova 0x{:x}, status 0x{:08x} ({}), of {}\n",
             id.index(),
             iova,
             u32::from(status),
-            in_words(status)
+            in_words(status),
+            Devices(tenant)
         );
+    }
+}
+
+/// The devices behind a context, for the log.
+struct Devices<'a>(&'a dyn Tenant);
+
+impl fmt::Display for Devices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_devices(f)
     }
 }
 

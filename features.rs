@@ -32,6 +32,11 @@ impl ContextId {
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
+
+    /// As a bit of a mask.
+    pub(crate) fn bit(self) -> u16 {
+        1 << self.0
+    }
 }
 
 /// Number of a micro-TLB of an instance, checked to exist.
@@ -42,6 +47,11 @@ impl UtlbId {
     /// As an index, below [`MAX_UTLBS`].
     pub(crate) fn index(self) -> usize {
         self.0.into()
+    }
+
+    /// As a bit of a mask.
+    pub(crate) fn bit(self) -> u64 {
+        1 << self.0
     }
 }
 

@@ -19,8 +19,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        new_mutex,
         new_spinlock_irq,
         Arc,
+        Mutex,
         SpinLockIrq, //
     },
     time::Delta,
@@ -105,7 +107,16 @@ pub(crate) struct Ipmmu {
     #[pin]
     utlbs: SpinLockIrq<[UtlbState; MAX_UTLBS]>,
     #[pin]
+    masters: Mutex<KVec<MasterEntry>>,
+    #[pin]
     iommu: iommu::Instance,
+}
+
+/// A bus master behind an instance.
+struct MasterEntry {
+    dev: ARef<Device>,
+    /// Its micro-TLBs, a bit each.
+    utlbs: u64,
 }
 
 impl Ipmmu {
@@ -129,6 +140,7 @@ impl Ipmmu {
                 contexts,
                 root,
                 utlbs <- new_spinlock_irq!([UtlbState::default(); MAX_UTLBS]),
+                masters <- new_mutex!(KVec::new()),
                 iommu <- iommu::Instance::new(),
             }),
             GFP_KERNEL,
@@ -229,6 +241,37 @@ impl Ipmmu {
         if let Some(regs) = self.registers() {
             regs.write(self.features.micro_tlb(utlb), IMUCTR::from(0));
         }
+    }
+
+    /// Takes note that `dev` is behind this instance, with micro-TLBs `utlbs`. May sleep.
+    pub(crate) fn add_master(&self, dev: &Device, utlbs: &[UtlbId]) -> Result {
+        let utlbs = utlbs.iter().fold(0, |mask, utlb| mask | utlb.bit());
+        let dev = dev.into();
+
+        self.masters
+            .lock()
+            .push(MasterEntry { dev, utlbs }, GFP_KERNEL)?;
+        Ok(())
+    }
+
+    /// Forgets `dev`. May sleep.
+    pub(crate) fn remove_master(&self, dev: &Device) {
+        self.masters
+            .lock()
+            .retain(|entry| !core::ptr::eq(&*entry.dev, dev));
+    }
+
+    /// Another master behind this instance that shares a micro-TLB with `dev`. May sleep.
+    pub(crate) fn shares_utlb(&self, dev: &Device) -> Option<ARef<Device>> {
+        let masters = self.masters.lock();
+        let own = masters
+            .iter()
+            .find(|entry| core::ptr::eq(&*entry.dev, dev))?;
+
+        masters
+            .iter()
+            .find(|other| !core::ptr::eq(&*other.dev, dev) && other.utlbs & own.utlbs != 0)
+            .map(|other| other.dev.clone())
     }
 
     /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.

@@ -10,6 +10,7 @@ use kernel::{
     fmt,
     prelude::*,
     sync::{
+        aref::ARef,
         new_mutex,
         Arc,
         ArcBorrow,
@@ -42,6 +43,7 @@ use crate::{
 
 /// A bus master behind an IPMMU.
 pub(crate) struct Master {
+    dev: ARef<Device>,
     ipmmu: Arc<Ipmmu>,
     utlbs: KVec<UtlbId>,
     /// What translates for it; nothing does when it is `None`. The core serialises attaches of a
@@ -64,12 +66,15 @@ impl Master {
             }
         }
 
-        Ok(Self {
-            utlbs,
+        let master = Self {
+            dev: dev.into(),
             domain: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,
             _order: OrderLink::new(dev, ipmmu.dev())?,
+            utlbs,
             ipmmu,
-        })
+        };
+        master.ipmmu.add_master(dev, &master.utlbs)?;
+        Ok(master)
     }
 
     fn domain(&self) -> &Mutex<Option<Arc<Domain>>> {
@@ -85,7 +90,7 @@ impl Master {
         }
 
         // What can fail comes first; then the micro-TLBs go from one context straight to the next.
-        let context = Paging::enter(domain, &self.ipmmu)
+        let context = Paging::enter(domain, &self.ipmmu, dev)
             .inspect_err(|e| report_attach_error(dev, &self.ipmmu, *e))?;
         for &utlb in &self.utlbs {
             self.ipmmu.enable_utlb(utlb, context, is_new);
@@ -94,7 +99,7 @@ impl Master {
         drop(current);
 
         if let Some(old) = old {
-            old.paging().leave(&self.ipmmu);
+            old.paging().leave(&self.ipmmu, &self.dev);
         }
         Ok(())
     }
@@ -108,7 +113,13 @@ impl Master {
         for &utlb in &self.utlbs {
             self.ipmmu.disable_utlb(utlb);
         }
-        old.paging().leave(&self.ipmmu);
+        old.paging().leave(&self.ipmmu, &self.dev);
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        self.ipmmu.remove_master(&self.dev);
     }
 }
 
@@ -206,6 +217,10 @@ impl iommu::Ops for IommuOps {
         let master = Master::new(dev, ipmmu.clone(), fwspec.ids())?;
 
         Ok((ipmmu, master))
+    }
+
+    fn alias_of(dev: &Device, master: &Master) -> Option<ARef<Device>> {
+        master.ipmmu.shares_utlb(dev)
     }
 
     fn alloc_paging(master: &Master) -> Result<(Geometry, Paging)> {

@@ -194,16 +194,16 @@ impl<'bound> Backup<'bound> {
 
         ipmmu.for_each_active_utlb(|utlb, context| {
             slots.utlbs[utlb.index()] = UtlbRegs::save(&regs, features, utlb);
-            saved.utlbs |= 1 << utlb.index();
-            saved.contexts |= 1 << context.index();
+            saved.utlbs |= utlb.bit();
+            saved.contexts |= context.bit();
         });
         if ipmmu.is_root() {
             ipmmu.contexts().for_each_leased(|id, _| {
-                saved.contexts |= 1 << id.index();
+                saved.contexts |= id.bit();
             });
         }
         for id in features.contexts() {
-            if saved.contexts & 1 << id.index() != 0 {
+            if saved.contexts & id.bit() != 0 {
                 slots.contexts[id.index()] =
                     ContextRegs::save(&regs, features, id, ipmmu.is_root());
             }
@@ -229,7 +229,7 @@ impl<'bound> Backup<'bound> {
         };
 
         for id in features.contexts() {
-            if saved.contexts & 1 << id.index() != 0 {
+            if saved.contexts & id.bit() != 0 {
                 slots.contexts[id.index()].restore(&regs, features, id, ipmmu.is_root());
                 if ipmmu.is_root() {
                     wait_flushed(&regs, ipmmu.dev(), features, id);
@@ -237,7 +237,7 @@ impl<'bound> Backup<'bound> {
             }
         }
         for id in features.utlbs() {
-            if saved.utlbs & 1 << id.index() != 0 {
+            if saved.utlbs & id.bit() != 0 {
                 slots.utlbs[id.index()].restore(&regs, features, id);
             }
         }

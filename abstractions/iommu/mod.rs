@@ -24,6 +24,7 @@ use kernel::{
     device::Device,
     prelude::*,
     sync::{
+        aref::ARef,
         Arc,
         ArcBorrow, //
     },
@@ -93,6 +94,10 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
         dev: &Device,
         fwspec: FwSpec<'_>,
     ) -> Result<(Arc<Self::Instance>, Self::Master)>;
+
+    /// Another device behind the same IOMMU that cannot be told apart from this one, if any. The two
+    /// then are in one group, and always see the same. May sleep.
+    fn alias_of(dev: &Device, master: &Self::Master) -> Option<ARef<Device>>;
 
     /// Makes a paging domain that suits the device. May sleep.
     ///

@@ -69,6 +69,7 @@ impl<T: Ops> OpsTable<T> {
                 domain_alloc_paging: Some(Callbacks::<T>::domain_alloc_paging),
                 probe_device: Some(Callbacks::<T>::probe_device),
                 release_device: Some(Callbacks::<T>::release_device),
+                get_resv_regions: Some(Callbacks::<T>::get_resv_regions),
                 device_group: Some(Callbacks::<T>::device_group),
                 of_xlate: Some(Callbacks::<T>::of_xlate),
                 default_domain_ops: &Domain::<T>::OPS,
@@ -103,6 +104,15 @@ macro_rules! iommu_ops_table {
             )
         };
     };
+}
+
+extern "C" {
+    /// Adds what the firmware reserves for a device: in the device tree, `iommu-addresses` of its
+    /// `memory-region`s. Declared in `drivers/iommu/dma-iommu.h`, which has no bindings.
+    ///
+    /// `dev` is a `struct device`, whose bindings are not FFI-safe to the letter.
+    #[cfg(CONFIG_IOMMU_DMA)]
+    fn iommu_dma_get_resv_regions(dev: *mut c_void, list: *mut bindings::list_head);
 }
 
 /// The C side of `T`.
@@ -201,6 +211,18 @@ impl<T: Ops> Callbacks<T> {
     }
 
     extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (device, master) = unsafe { Self::device_and_master(dev) };
+        if let Some(alias) = T::alias_of(device, master) {
+            // SAFETY: `alias` is valid; the group is returned with a reference, as the core wants.
+            let group = unsafe {
+                bindings::iommu_group_get(core::ptr::from_ref::<Device>(&alias).cast_mut().cast())
+            };
+            if !group.is_null() {
+                return group;
+            }
+        }
+
         // SAFETY: The core passes a valid device.
         #[cfg(CONFIG_PCI)]
         if bus::is_pci(unsafe { Self::device(dev) }) {
@@ -210,6 +232,16 @@ impl<T: Ops> Callbacks<T> {
 
         // SAFETY: The core passes a valid device.
         unsafe { bindings::generic_device_group(dev) }
+    }
+
+    extern "C" fn get_resv_regions(dev: *mut bindings::device, list: *mut bindings::list_head) {
+        #[cfg(CONFIG_IOMMU_DMA)]
+        // SAFETY: The core passes a valid device, and a list for the regions.
+        unsafe {
+            iommu_dma_get_resv_regions(dev.cast(), list)
+        };
+        #[cfg(not(CONFIG_IOMMU_DMA))]
+        let _ = (dev, list);
     }
 
     extern "C" fn domain_alloc_paging(dev: *mut bindings::device) -> *mut bindings::iommu_domain {
