@@ -102,6 +102,18 @@ impl ContextRegs {
         let imctr = IMCTR::from(self.imctr).with_flush(true);
         regs.write(features.context(id), imctr);
     }
+
+    /// All of them, with their names. Those that a cache does not have are 0.
+    fn named(&self) -> [(&'static str, u32); 6] {
+        [
+            ("IMTTLBR0", self.imttlbr0),
+            ("IMTTUBR0", self.imttubr0),
+            ("IMTTBCR", self.imttbcr),
+            ("IMMAIR0", self.immair0),
+            ("IMBUSCR", self.imbuscr),
+            ("IMCTR", IMCTR::from(self.imctr).with_flush(false).into()),
+        ]
+    }
 }
 
 /// A micro-TLB's registers.
@@ -128,6 +140,39 @@ impl UtlbRegs {
         regs.write(features.micro_tlb(id), IMUASID::from(self.imuasid));
         regs.write(features.micro_tlb(id), imuctr);
     }
+
+    /// Both of them, with their names.
+    fn named(&self) -> [(&'static str, u32); 2] {
+        [
+            ("IMUASID", self.imuasid),
+            ("IMUCTR", IMUCTR::from(self.imuctr).with_flush(false).into()),
+        ]
+    }
+}
+
+/// A register that does not hold what was written to it.
+#[derive(Debug, PartialEq, Eq)]
+struct Lost {
+    register: &'static str,
+    expected: u32,
+    found: u32,
+}
+
+/// The first register in which `found` differs from what is `expected`.
+fn first_lost<const N: usize>(
+    expected: [(&'static str, u32); N],
+    found: [(&'static str, u32); N],
+) -> Result<(), Lost> {
+    let mut pairs = expected.into_iter().zip(found);
+
+    match pairs.find(|((_, expected), (_, found))| expected != found) {
+        None => Ok(()),
+        Some(((register, expected), (_, found))) => Err(Lost {
+            register,
+            expected,
+            found,
+        }),
+    }
 }
 
 /// Which of the slots hold something: a bit each.
@@ -143,6 +188,44 @@ struct Slots<'bound> {
     utlbs: devm::Slice<'bound, UtlbRegs>,
     /// `None` while the instance is awake. Restoring takes it, and so cannot be done twice.
     saved: Option<Saved>,
+}
+
+impl Slots<'_> {
+    /// Compares what is in the hardware with what was restored: as many reads as were saved.
+    fn verify(&self, regs: &impl Registers, ipmmu: &Ipmmu, saved: &Saved) -> Result {
+        let features = ipmmu.features();
+        let mut result = Ok(());
+        let mut report = |what: &str, index: usize, lost: Result<(), Lost>| {
+            if let Err(lost) = lost {
+                dev_err!(
+                    ipmmu.dev(),
+                    "{} {}: {} is 0x{:08x} after resume, 0x{:08x} expected\n",
+                    what,
+                    index,
+                    lost.register,
+                    lost.found,
+                    lost.expected
+                );
+                result = Err(EIO);
+            }
+        };
+
+        for id in features.contexts() {
+            if saved.contexts & id.bit() != 0 {
+                let now = ContextRegs::save(regs, features, id, ipmmu.is_root());
+                let then = &self.contexts[id.index()];
+                report("context", id.index(), first_lost(then.named(), now.named()));
+            }
+        }
+        for id in features.utlbs() {
+            if saved.utlbs & id.bit() != 0 {
+                let now = UtlbRegs::save(regs, features, id);
+                let then = &self.utlbs[id.index()];
+                report("uTLB", id.index(), first_lost(then.named(), now.named()));
+            }
+        }
+        result
+    }
 }
 
 /// The backup of one instance.
@@ -213,13 +296,14 @@ impl<'bound> Backup<'bound> {
         Ok(())
     }
 
-    /// Writes back what was saved, if anything was: contexts first, then micro-TLBs.
+    /// Writes back what was saved, if anything was: contexts first, then micro-TLBs. Then reads all
+    /// of it again, and reports what the hardware did not take.
     ///
     /// For the noirq phase: no attach or detach is going on. Does not sleep.
     ///
     /// # Errors
     ///
-    /// `ENODEV` when the instance was unbound.
+    /// `ENODEV` when the instance was unbound, `EIO` when a register did not come back.
     pub(crate) fn restore(&self, ipmmu: &Ipmmu) -> Result {
         let mut slots = self.slots.lock();
         let regs = ipmmu.registers().ok_or(ENODEV)?;
@@ -241,7 +325,7 @@ impl<'bound> Backup<'bound> {
                 slots.utlbs[id.index()].restore(&regs, features, id);
             }
         }
-        Ok(())
+        slots.verify(&regs, ipmmu, &saved)
     }
 }
 
@@ -341,6 +425,22 @@ mod tests {
         assert_eq!(fault_of_root(&GEN2)?, None);
         assert_eq!(fault_of_root(&GEN3)?, None);
         assert_eq!(fault_of_root(&GEN4)?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn a_register_that_does_not_come_back_is_named() -> Result {
+        let expected = [("IMTTLBR0", 1), ("IMCTR", 5)];
+
+        assert_eq!(first_lost(expected, expected), Ok(()));
+        assert_eq!(
+            first_lost(expected, [("IMTTLBR0", 1), ("IMCTR", 0)]),
+            Err(Lost {
+                register: "IMCTR",
+                expected: 5,
+                found: 0,
+            })
+        );
         Ok(())
     }
 
