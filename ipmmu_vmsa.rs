@@ -298,11 +298,13 @@ fn register(
     iommu::Registration::new(dev, dev.name(), ipmmu.clone()).map(Some)
 }
 
-/// The module: the registry outlives the driver that uses it.
+/// The module, in the order in which it is taken down.
 #[pin_data]
 struct Module {
     #[pin]
     driver: driver::Registration<abstractions::platform::Adapter<Driver>>,
+    #[pin]
+    clients: iommu::ClientWatch<IommuOps>,
     registry: registry::Live<Ipmmu, RegistryLock>,
 }
 
@@ -310,6 +312,7 @@ impl kernel::InPlaceModule for Module {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             registry: init()?,
+            clients <- iommu::ClientWatch::new(),
             driver <- driver::Registration::new(c"ipmmu-vmsa", module),
         })
     }

@@ -20,7 +20,7 @@ use kernel::{
 
 use crate::{
     abstractions::{
-        device_link::OrderLink,
+        device_link,
         iommu::{
             self,
             Capability,
@@ -49,14 +49,15 @@ pub(crate) struct Master {
     /// What translates for it; nothing does when it is `None`. The core serialises attaches of a
     /// group, so this is never contended.
     domain: Pin<KBox<Mutex<Option<Arc<Domain>>>>>,
-    /// The master must be asleep before its IPMMU is, and awake after it.
-    _order: OrderLink,
 }
 
 impl Master {
     /// Takes note of `dev`, a master behind `ipmmu` with the micro-TLBs `ids`. May sleep.
     fn new(dev: &Device, ipmmu: Arc<Ipmmu>, ids: &[u32]) -> Result<Self> {
         let mut utlbs = KVec::with_capacity(ids.len(), GFP_KERNEL)?;
+
+        // The master is unbound before its IPMMU, asleep before it is, and awake after it.
+        device_link::add_for_client(dev, ipmmu.dev())?;
 
         for &id in ids {
             let utlb = ipmmu.features().utlb(id).ok_or(EINVAL)?;
@@ -69,7 +70,6 @@ impl Master {
         let master = Self {
             dev: dev.into(),
             domain: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,
-            _order: OrderLink::new(dev, ipmmu.dev())?,
             utlbs,
             ipmmu,
         };

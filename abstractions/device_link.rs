@@ -5,8 +5,6 @@
 //! C header: [`include/linux/device.h`](srctree/include/linux/device.h),
 //! description: `Documentation/driver-api/device_link.rst`
 
-use core::ptr::NonNull;
-
 use kernel::{
     bindings,
     device::{
@@ -17,16 +15,12 @@ use kernel::{
     prelude::*, //
 };
 
-/// The link does not follow the drivers' states; whoever added it deletes it.
-const DL_FLAG_STATELESS: u32 = 1 << 0;
-/// The link follows the drivers' states and goes away with the consumer's driver.
+/// The link goes away with the consumer's driver.
 const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
+/// The link goes away with the supplier's driver.
+const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
 
-fn add<A: DeviceContext, B: DeviceContext>(
-    consumer: &Device<A>,
-    supplier: &Device<B>,
-    flags: u32,
-) -> Result<NonNull<bindings::device_link>> {
+fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) -> Result {
     // SAFETY: `Device` is a transparent wrapper of `struct device`; both references are valid.
     let link = unsafe {
         bindings::device_link_add(
@@ -36,7 +30,10 @@ fn add<A: DeviceContext, B: DeviceContext>(
         )
     };
 
-    NonNull::new(link).ok_or(EINVAL)
+    if link.is_null() {
+        return Err(EINVAL);
+    }
+    Ok(())
 }
 
 /// Makes `consumer`, which is being probed, depend on `supplier` for as long as it is bound.
@@ -50,39 +47,21 @@ fn add<A: DeviceContext, B: DeviceContext>(
 ///
 /// `EINVAL` when the link would close a circle, or one of the devices is not registered.
 pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result {
-    add(consumer, supplier, DL_FLAG_AUTOREMOVE_CONSUMER).map(|_| ())
+    add(consumer, supplier, DL_FLAG_AUTOREMOVE_CONSUMER)
 }
 
-/// A dependency that orders suspend and resume only, and lasts until it is dropped.
+/// Makes `client`, of whatever driver, depend on `supplier`, which is being probed or bound, for as
+/// long as that is bound.
 ///
-/// For a consumer whose driver is not the caller, like a bus master behind an IOMMU: the consumer
-/// suspends before the supplier and resumes after it, whatever it is bound to.
+/// For a bus master behind an IOMMU: it is not bound while the IOMMU is not, is unbound before it,
+/// suspends first and resumes last. The link goes away by itself when `supplier` is unbound, or
+/// `client` is removed.
 ///
-/// # Invariants
+/// May sleep.
 ///
-/// `0` is a link that this value added, not yet deleted.
-pub(crate) struct OrderLink(NonNull<bindings::device_link>);
-
-// SAFETY: `device_link_del()` takes the locks it needs and may be called from any thread.
-unsafe impl Send for OrderLink {}
-// SAFETY: Nothing can be done with a shared reference.
-unsafe impl Sync for OrderLink {}
-
-impl OrderLink {
-    /// Adds the link. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL` when the link would close a circle, or one of the devices is not registered.
-    pub(crate) fn new(consumer: &Device, supplier: &Device) -> Result<Self> {
-        // INVARIANT: A stateless link is deleted by whoever added it, which is the returned value.
-        add(consumer, supplier, DL_FLAG_STATELESS).map(Self)
-    }
-}
-
-impl Drop for OrderLink {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant the link was added by `new()` and not deleted since.
-        unsafe { bindings::device_link_del(self.0.as_ptr()) };
-    }
+/// # Errors
+///
+/// `EINVAL` when the link would close a circle, or one of the devices is not registered.
+pub(crate) fn add_for_client(client: &Device, supplier: &Device) -> Result {
+    add(client, supplier, DL_FLAG_AUTOREMOVE_SUPPLIER)
 }

@@ -15,6 +15,7 @@
 //!
 //! [`ops_table!`]: crate::iommu_ops_table
 
+mod clients;
 mod domain;
 mod fwspec;
 mod registration;
@@ -31,6 +32,7 @@ use kernel::{
 };
 
 pub(crate) use self::{
+    clients::ClientWatch,
     domain::{
         Domain,
         Geometry,

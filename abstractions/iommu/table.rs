@@ -18,6 +18,7 @@ use kernel::{
 #[cfg(CONFIG_PCI)]
 use super::super::bus;
 use super::{
+    clients::Client,
     Capability,
     Domain,
     FwSpec,
@@ -81,6 +82,11 @@ impl<T: Ops> OpsTable<T> {
         )
     }
 
+    /// The module that the driver is in; null if it is built in.
+    pub(super) fn owner(&'static self) -> *mut bindings::module {
+        self.0.owner
+    }
+
     pub(super) fn as_raw(&'static self) -> *const bindings::iommu_ops {
         &self.0
     }
@@ -139,12 +145,32 @@ impl<T: Ops> Callbacks<T> {
     pub(super) unsafe fn device_and_master<'a>(
         dev: *mut bindings::device,
     ) -> (&'a Device, &'a T::Master) {
-        // SAFETY: By this function's contract `probe_device()` stored a `KBox<T::Master>`, which
+        // SAFETY: By this function's contract `probe_device()` stored a `KBox<Client<T>>`, which
         // `release_device()` did not take back yet, nor does it in `'a`.
-        let master = unsafe { KBox::<T::Master>::borrow((*(*dev).iommu).priv_) };
+        let client = unsafe { KBox::<Client<T>>::borrow((*(*dev).iommu).priv_) };
 
         // SAFETY: The core holds a reference to a device that it has not released.
-        (unsafe { Self::device(dev) }, master)
+        (unsafe { Self::device(dev) }, &client.master)
+    }
+
+    /// What `probe_device()` stored for `dev`, if it is behind an IOMMU of `T`.
+    ///
+    /// # Safety
+    ///
+    /// `dev` is valid, and `release_device()` is not called for it in `'a`.
+    pub(super) unsafe fn client_if_any<'a>(dev: *mut bindings::device) -> Option<&'a Client<T>> {
+        // SAFETY: `dev` is valid by this function's contract, so its `iommu` and what that points
+        // to are null or valid.
+        let iommu = unsafe { (*dev).iommu.as_ref() }?;
+        // SAFETY: As above.
+        let ops = unsafe { iommu.iommu_dev.as_ref() }?.ops;
+
+        if !core::ptr::eq(ops, T::table().as_raw()) {
+            return None;
+        }
+        // SAFETY: The IOMMU is one of `T`, so `probe_device()` stored a `KBox<Client<T>>` before the
+        // core set `iommu_dev`; by this function's contract it is not taken back in `'a`.
+        Some(unsafe { KBox::<Client<T>>::borrow(iommu.priv_) })
     }
 
     extern "C" fn capable(dev: *mut bindings::device, cap: bindings::iommu_cap) -> bool {
@@ -183,10 +209,11 @@ impl<T: Ops> Callbacks<T> {
             // SAFETY: The core holds its probe lock during this call.
             let fwspec = unsafe { FwSpec::of(device) }.ok_or(ENODEV)?;
             let (instance, master) = T::probe_device(device, fwspec)?;
-            let master = KBox::new(master, GFP_KERNEL)?;
+            let client = KBox::new(Client::<T>::new(master), GFP_KERNEL)?;
 
             // SAFETY: `dev` has its `iommu`, and the core holds its probe lock.
-            unsafe { bindings::dev_iommu_priv_set(dev, master.into_foreign()) };
+            unsafe { bindings::dev_iommu_priv_set(dev, client.into_foreign()) };
+            Client::<T>::let_go_of_core_reference();
 
             // The core uses the instance until it is unregistered, which takes the device away
             // from it. The registration owns an `Arc` of the instance for that long.
@@ -203,11 +230,12 @@ impl<T: Ops> Callbacks<T> {
     extern "C" fn release_device(dev: *mut bindings::device) {
         // SAFETY: The core calls this once, after a `probe_device()` that succeeded, and nothing
         // for the device afterwards; so the box that is stored there can be taken back.
-        let master = unsafe { KBox::<T::Master>::from_foreign((*(*dev).iommu).priv_) };
+        let client = unsafe { KBox::<Client<T>>::from_foreign((*(*dev).iommu).priv_) };
         // SAFETY: The core passes a valid device.
         let dev = unsafe { Self::device(dev) };
 
-        T::attach_identity(dev, &master);
+        client.retake_core_reference();
+        T::attach_identity(dev, &client.master);
     }
 
     extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Who keeps the module of an IOMMU driver loaded: the devices that are bound to a driver of their
+//! own.
+//!
+//! The core takes a reference to the module for each device that it puts behind an IOMMU, and gives
+//! it back when the device is removed. Devices of the device tree never are, so the module could
+//! never be unloaded. A device without a driver does no DMA, though, and has no need of the IOMMU.
+//! So the reference is given back at once, and one is held while the device is bound.
+//!
+//! That the module cannot go away at the wrong moment rests on the driver core alone: the device
+//! links from device to IOMMU (see [`device_link::add_for_client`]) have it unbind a device before
+//! its IOMMU, and keep a device from being bound while its IOMMU is not.
+//!
+//! [`device_link::add_for_client`]: crate::abstractions::device_link::add_for_client
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    },
+    types::Opaque, //
+};
+
+use super::{
+    table::Callbacks,
+    Ops, //
+};
+
+/// What the `priv` of a device behind an IOMMU of `T` points to.
+pub(super) struct Client<T: Ops> {
+    pub(super) master: T::Master,
+    /// Whether this device holds a reference to the module.
+    holds_module: Atomic<bool>,
+}
+
+impl<T: Ops> Client<T> {
+    pub(super) fn new(master: T::Master) -> Self {
+        Self {
+            master,
+            holds_module: Atomic::new(false),
+        }
+    }
+
+    /// The device is about to be bound, or is not bound any more.
+    fn set_bound(&self, bound: bool) {
+        if self.holds_module.xchg(bound, Relaxed) != bound {
+            hold_module::<T>(bound);
+        }
+    }
+
+    /// Gives the core's reference back; to be called when the core has just taken it.
+    pub(super) fn let_go_of_core_reference() {
+        hold_module::<T>(false);
+    }
+
+    /// Undoes [`Self::let_go_of_core_reference`], for the core is about to give it back itself.
+    pub(super) fn retake_core_reference(&self) {
+        self.set_bound(false);
+        hold_module::<T>(true);
+    }
+}
+
+/// Takes a reference to the module of `T`, or gives one back.
+fn hold_module<T: Ops>(hold: bool) {
+    #[cfg(CONFIG_MODULE_UNLOAD)]
+    {
+        let module = T::table().owner();
+
+        // SAFETY: `module` is the module that this code is in, or null. A reference is given back
+        // only after it was taken, by the core or here.
+        unsafe {
+            if hold {
+                bindings::__module_get(module);
+            } else {
+                bindings::module_put(module);
+            }
+        }
+    }
+    #[cfg(not(CONFIG_MODULE_UNLOAD))]
+    let _ = hold;
+}
+
+/// Watches devices being bound and unbound, while it exists. To be made before the driver of the
+/// IOMMUs is registered.
+#[pin_data(PinnedDrop)]
+pub(crate) struct ClientWatch<T: Ops> {
+    #[pin]
+    platform: Opaque<bindings::notifier_block>,
+    #[cfg(CONFIG_PCI)]
+    #[pin]
+    pci: Opaque<bindings::notifier_block>,
+    _ops: PhantomData<T>,
+}
+
+// SAFETY: The notifier blocks are used by the bus code only, which locks them.
+unsafe impl<T: Ops> Send for ClientWatch<T> {}
+// SAFETY: As above.
+unsafe impl<T: Ops> Sync for ClientWatch<T> {}
+
+impl<T: Ops> ClientWatch<T> {
+    /// Starts watching. May sleep.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            platform <- Opaque::try_ffi_init(|nb| {
+                // SAFETY: `nb` is valid for writes, and pinned until it is unregistered in `drop()`.
+                unsafe { Self::register(&raw const bindings::platform_bus_type, nb) }
+            }),
+            #[cfg(CONFIG_PCI)]
+            pci <- Opaque::try_ffi_init(|nb| {
+                // SAFETY: As above.
+                unsafe { Self::register(&raw const bindings::pci_bus_type, nb) }
+            }),
+            _ops: PhantomData,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// `nb` is valid for writes, and stays where it is until it is unregistered.
+    unsafe fn register(
+        bus: *const bindings::bus_type,
+        nb: *mut bindings::notifier_block,
+    ) -> Result {
+        // SAFETY: By this function's contract; `bus` is a registered bus.
+        to_result(unsafe {
+            nb.write(bindings::notifier_block {
+                notifier_call: Some(Self::notify),
+                ..pin_init::zeroed()
+            });
+            bindings::bus_register_notifier(bus, nb)
+        })
+    }
+
+    extern "C" fn notify(
+        _nb: *mut bindings::notifier_block,
+        event: usize,
+        dev: *mut c_void,
+    ) -> c_int {
+        let bound = match event as u32 {
+            bindings::bus_notifier_event_BUS_NOTIFY_BIND_DRIVER => true,
+            bindings::bus_notifier_event_BUS_NOTIFY_UNBOUND_DRIVER
+            | bindings::bus_notifier_event_BUS_NOTIFY_DRIVER_NOT_BOUND => false,
+            _ => return 0,
+        };
+
+        // SAFETY: The bus passes a valid device, locked, which the core therefore does not take
+        // away from its IOMMU meanwhile: that is done when the device was removed, or when the
+        // IOMMU is unbound, before which the device must have been.
+        if let Some(client) = unsafe { Callbacks::<T>::client_if_any(dev.cast()) } {
+            client.set_bound(bound);
+        }
+        0
+    }
+}
+
+#[pinned_drop]
+impl<T: Ops> PinnedDrop for ClientWatch<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Both were registered by `new()`.
+        unsafe {
+            bindings::bus_unregister_notifier(
+                &raw const bindings::platform_bus_type,
+                self.platform.get(),
+            );
+            #[cfg(CONFIG_PCI)]
+            bindings::bus_unregister_notifier(&raw const bindings::pci_bus_type, self.pci.get());
+        }
+    }
+}
