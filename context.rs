@@ -7,6 +7,10 @@ use kernel::{
     fmt,
     prelude::*,
     sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         new_spinlock_irq,
         Arc,
         SpinLockIrq, //
@@ -25,6 +29,9 @@ pub(crate) trait Tenant: Send + Sync {
     /// Interrupt context.
     fn report_fault(&self, root: &Device, iova: u64) -> bool;
 
+    /// How often the TLB was flushed for the tenant since it has the context.
+    fn flushes(&self) -> u64;
+
     /// Writes the names of the devices that the context translates for. Interrupt context.
     fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
@@ -36,6 +43,8 @@ pub(crate) struct Contexts {
     /// Also taken by the interrupt handler.
     #[pin]
     tenants: SpinLockIrq<[Option<Arc<dyn Tenant>>; MAX_CONTEXTS]>,
+    /// Faults of each context, by whatever tenant.
+    faults: [Atomic<u64>; MAX_CONTEXTS],
 }
 
 impl Contexts {
@@ -45,6 +54,7 @@ impl Contexts {
             pin_init!(Self {
                 features,
                 tenants <- new_spinlock_irq!([const { None }; MAX_CONTEXTS]),
+                faults: [const { Atomic::new(0) }; MAX_CONTEXTS],
             }),
             GFP_KERNEL,
         )
@@ -68,6 +78,16 @@ impl Contexts {
             contexts: self.clone(),
             id,
         })
+    }
+
+    /// Counts a fault of context `id`. Any context.
+    pub(crate) fn count_fault(&self, id: ContextId) {
+        self.faults[id.index()].fetch_add(1, Relaxed);
+    }
+
+    /// How many faults of context `id` there were.
+    pub(crate) fn faults(&self, id: ContextId) -> u64 {
+        self.faults[id.index()].load(Relaxed)
     }
 
     /// Calls `f` for each leased context, with interrupts off and the leases held still.
@@ -117,6 +137,10 @@ mod tests {
     impl Tenant for Nobody {
         fn report_fault(&self, _root: &Device, _iova: u64) -> bool {
             false
+        }
+
+        fn flushes(&self) -> u64 {
+            0
         }
 
         fn write_devices(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,6 +87,7 @@ struct Active {
     /// IPMMUs beside the root that the context must be flushed in: those that `devices` are behind.
     caches: KVec<Arc<Ipmmu>>,
     devices: KVec<Attached>,
+    flushes: u64,
 }
 
 /// A copy of `list`, to be had under `lock`, with `item` added. May sleep.
@@ -122,7 +123,8 @@ impl Active {
     }
 
     /// Invalidates all translations: a write per cache in use, a write and a read of the root.
-    fn flush(&self) {
+    fn flush(&mut self) {
+        self.flushes += 1;
         self.write_imctr(imctr_enabled());
         self.root.wait_flushed(self.id());
     }
@@ -172,7 +174,7 @@ impl Tlb {
 
 impl FlushOps for Tlb {
     fn flush_all(&self) {
-        if let Some(active) = &*self.active.lock() {
+        if let Some(active) = &mut *self.active.lock() {
             active.flush();
         }
     }
@@ -276,6 +278,7 @@ impl Paging {
             root: ipmmu.root(),
             caches,
             devices,
+            flushes: 0,
         };
         let id = active.id();
 
@@ -334,6 +337,12 @@ impl PagingOps for Paging {
 impl Tenant for Domain {
     fn report_fault(&self, root: &Device, iova: u64) -> bool {
         Self::report_fault(self, root, iova)
+    }
+
+    fn flushes(&self) -> u64 {
+        let active = self.paging().tlb.active.lock();
+
+        active.as_ref().map_or(0, |active| active.flushes)
     }
 
     fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -104,6 +104,7 @@ impl FaultHandler {
         };
         let iova = u64::from(high) << 32 | u64::from(low);
         regs.write(features.context(id), IMSTR::from(0));
+        self.root.contexts().count_fault(id);
 
         if !tenant.report_fault(self.root.dev(), iova) {
             self.log(id, iova, status, tenant);

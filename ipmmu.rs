@@ -3,10 +3,7 @@
 //! One IPMMU instance: its registers, what it is to other instances, its micro-TLBs, its TLB flush.
 
 use kernel::{
-    device::{
-        property::FwNode,
-        Device, //
-    },
+    device::Device,
     io::{
         mem::{
             DevresIoMem,
@@ -29,10 +26,7 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::{
-        iommu,
-        registry::Node, //
-    },
+    abstractions::iommu,
     context::Contexts,
     features::{
         At,
@@ -315,12 +309,6 @@ pub(crate) fn wait_flushed(
             "context {}: TLB flush does not complete, stale translations may be in use\n",
             id.index()
         );
-    }
-}
-
-impl Node for Ipmmu {
-    fn fwnode(&self) -> Option<&FwNode> {
-        self.dev.fwnode()
     }
 }
 

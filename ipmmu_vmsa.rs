@@ -5,9 +5,9 @@
 //! Who is where:
 //!
 //! - [`regs`] is the register map, [`features`] what differs between SoC generations;
-//! - [`ipmmu`] is one instance, [`context`] the contexts of a root;
+//! - [`ipmmu`] is one instance, [`instances`] all of them, [`context`] the contexts of a root;
 //! - [`domain`], [`master`] and [`policy`] are what the IOMMU core asks for;
-//! - [`fault`] is the interrupt, [`pm`] is suspend and resume;
+//! - [`fault`] is the interrupt, [`pm`] is suspend and resume, [`debugfs`] is for people;
 //! - [`abstractions`] is the kernel's C, made safe.
 
 use kernel::{
@@ -34,11 +34,15 @@ use crate::{
         fwnode,
         iommu,
         irq,
-        platform::NoirqPm,
-        registry, //
+        module_static::Live,
+        platform::NoirqPm, //
     },
     fault::FaultHandler,
     features::Features,
+    instances::{
+        Instances,
+        StaticLock, //
+    },
     ipmmu::Ipmmu,
     master::IommuOps,
     pm::Backup, //
@@ -46,19 +50,16 @@ use crate::{
 
 mod abstractions;
 mod context;
+mod debugfs;
 mod domain;
 mod fault;
 mod features;
+mod instances;
 mod ipmmu;
 mod master;
 mod pm;
 mod policy;
 mod regs;
-
-registry! {
-    /// All bound instances: the roots that caches look for, and the IPMMUs that masters refer to.
-    static IPMMUS: Ipmmu;
-}
 
 iommu_ops_table!(static OPS: IommuOps, in Module);
 
@@ -136,7 +137,9 @@ struct Driver;
 #[pin_data]
 struct Bound<'bound> {
     registration: Option<iommu::Registration<IommuOps>>,
-    listed: registry::Entry<Ipmmu, RegistryLock>,
+    listed: instances::Entry,
+    #[pin]
+    files: debugfs::Files,
     #[pin]
     backup: Backup<'bound>,
     ipmmu: Arc<Ipmmu>,
@@ -161,7 +164,8 @@ impl platform::Driver for Driver {
 
             Ok(try_pin_init!(Bound {
                 backup <- Backup::new(dev, ipmmu.features()),
-                listed: IPMMUS.enlist(ipmmu.clone())?,
+                listed: instances::Entry::new(ipmmu.clone())?,
+                files <- debugfs::Files::new(&ipmmu),
                 registration: register(dev, &ipmmu)?,
                 ipmmu,
             }? Error))
@@ -234,7 +238,7 @@ fn find_root(
             "renesas,ipmmu-main refers to nothing, the cache is not used\n"
         );
     })?;
-    let root = IPMMUS.find(&node).ok_or(EPROBE_DEFER)?;
+    let root = instances::find(&node).ok_or(EPROBE_DEFER)?;
     if !root.is_root() {
         let name = root.dev().name();
         dev_err!(
@@ -305,13 +309,13 @@ struct Module {
     driver: driver::Registration<abstractions::platform::Adapter<Driver>>,
     #[pin]
     clients: iommu::ClientWatch<IommuOps>,
-    registry: registry::Live<Ipmmu, RegistryLock>,
+    instances: Live<Instances, StaticLock>,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
-            registry: init()?,
+            instances: instances::start()?,
             clients <- iommu::ClientWatch::new(),
             driver <- driver::Registration::new(c"ipmmu-vmsa", module),
         })

@@ -35,9 +35,9 @@ use crate::{
         Paging, //
     },
     features::UtlbId,
+    instances,
     ipmmu::Ipmmu,
     policy,
-    IPMMUS,
     OPS, //
 };
 
@@ -144,7 +144,7 @@ fn report_attach_error(dev: &Device, ipmmu: &Ipmmu, e: Error) {
 
 /// Says about `dev` what is to be said once, however often the core asks.
 fn say_once(dev: &Device, message: fmt::Arguments<'_>, is_error: bool) {
-    if !IPMMUS.first_time(dev) {
+    if !instances::first_time(dev) {
         return;
     }
 
@@ -157,7 +157,7 @@ fn say_once(dev: &Device, message: fmt::Arguments<'_>, is_error: bool) {
 
 /// Looks up the instance that `dev` refers to.
 fn find(dev: &Device, node: &FwNode) -> Result<Arc<Ipmmu>> {
-    IPMMUS.find(node).ok_or(EPROBE_DEFER).inspect_err(|_| {
+    instances::find(node).ok_or(EPROBE_DEFER).inspect_err(|_| {
         dev_dbg!(dev, "{} is not bound yet\n", node.display_name());
     })
 }

@@ -12,7 +12,8 @@ pub(crate) mod fwnode;
 pub(crate) mod io_pgtable;
 pub(crate) mod iommu;
 pub(crate) mod irq;
+pub(crate) mod module_static;
 pub(crate) mod param;
 pub(crate) mod platform;
-pub(crate) mod registry;
+
 pub(crate) mod soc;

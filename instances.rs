@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! All bound instances: the roots that caches look for, and the IPMMUs that masters refer to.
+
+use kernel::{
+    debugfs::Dir,
+    device::{
+        property::FwNode,
+        Device, //
+    },
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+};
+
+use crate::{
+    abstractions::module_static::Live,
+    ipmmu::Ipmmu,
+    module_static, //
+};
+
+/// What the instances share.
+pub(crate) struct Instances {
+    bound: KVec<Arc<Ipmmu>>,
+    /// Devices that something was said about.
+    told: KVec<ARef<Device>>,
+    /// `ipmmu/` in debugfs.
+    debugfs: Dir,
+}
+
+module_static! {
+    static INSTANCES: Instances;
+}
+
+/// Has instances be found, until what is returned is dropped.
+///
+/// # Errors
+///
+/// `EEXIST` when it was called before.
+pub(crate) fn start() -> Result<Live<Instances, StaticLock>> {
+    init(Instances {
+        bound: KVec::new(),
+        told: KVec::new(),
+        debugfs: Dir::new(c"ipmmu"),
+    })
+}
+
+/// The bound instance that `fwnode` describes. May sleep.
+pub(crate) fn find(fwnode: &FwNode) -> Option<Arc<Ipmmu>> {
+    let is_it = |ipmmu: &&Arc<Ipmmu>| {
+        let node = ipmmu.dev().fwnode();
+        node.is_some_and(|node| core::ptr::eq(node, fwnode))
+    };
+
+    INSTANCES
+        .with(|all| all.bound.iter().find(is_it).cloned())
+        .ok()
+        .flatten()
+}
+
+/// Whether this is the first call for `dev`: a condition that is met again and again is to be
+/// reported once. May sleep.
+pub(crate) fn first_time(dev: &Device) -> bool {
+    INSTANCES
+        .with(|all| {
+            if all.told.iter().any(|told| core::ptr::eq(&**told, dev)) {
+                return false;
+            }
+
+            // Without memory for it the report is repeated, which is the smaller evil.
+            let _ = all.told.push(dev.into(), GFP_KERNEL);
+            true
+        })
+        .unwrap_or(true)
+}
+
+/// `ipmmu/` in debugfs. May sleep.
+pub(crate) fn debugfs_dir() -> Result<Dir> {
+    INSTANCES.with(|all| all.debugfs.clone())
+}
+
+/// Keeps an instance among those that can be found.
+pub(crate) struct Entry(Arc<Ipmmu>);
+
+impl Entry {
+    /// Has `ipmmu` be found until the returned value is dropped. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(ipmmu: Arc<Ipmmu>) -> Result<Self> {
+        INSTANCES.with(|all| all.bound.push(ipmmu.clone(), GFP_KERNEL))??;
+
+        Ok(Self(ipmmu))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let _ = INSTANCES.with(|all| all.bound.retain(|other| !Arc::ptr_eq(other, &self.0)));
+    }
+}
