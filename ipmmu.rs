@@ -16,6 +16,10 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         new_mutex,
         new_spinlock_irq,
         Arc,
@@ -33,6 +37,7 @@ use crate::{
         ContextId,
         Features,
         UtlbId,
+        MAX_CONTEXTS,
         MAX_UTLBS, //
     },
     regs::{
@@ -100,6 +105,8 @@ pub(crate) struct Ipmmu {
     root: Option<Arc<Ipmmu>>,
     #[pin]
     utlbs: SpinLockIrq<[UtlbState; MAX_UTLBS]>,
+    /// Of each context of a root, whether the last flush did not complete.
+    stuck: [Atomic<bool>; MAX_CONTEXTS],
     #[pin]
     masters: Mutex<KVec<MasterEntry>>,
     #[pin]
@@ -134,6 +141,7 @@ impl Ipmmu {
                 contexts,
                 root,
                 utlbs <- new_spinlock_irq!([UtlbState::default(); MAX_UTLBS]),
+                stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
                 masters <- new_mutex!(KVec::new()),
                 iommu <- iommu::Instance::new(),
             }),
@@ -199,13 +207,32 @@ impl Ipmmu {
         }
     }
 
-    /// Waits until this root has flushed context `id`. 1 read if it is done already. Any context.
+    /// Waits until this root has flushed context `id`: polls every microsecond, 100 times at most.
+    /// 1 read if it is done already. Any context.
+    ///
+    /// A flush that does not complete is reported once, until one completes again.
     pub(crate) fn wait_flushed(&self, id: ContextId) {
         let Some(regs) = self.registers() else {
             return;
         };
+        let at = || self.features.context::<IMCTR>(id);
 
-        wait_flushed(&regs, &self.dev, self.features, id);
+        let done = read_poll_timeout_atomic(
+            || Ok(regs.read(at())),
+            |imctr| !imctr.flush(),
+            Delta::from_micros(1),
+            100,
+        );
+        let stuck = &self.stuck[id.index()];
+        match done {
+            Ok(_) if stuck.load(Relaxed) => stuck.store(false, Relaxed),
+            Err(_) if !stuck.xchg(true, Relaxed) => dev_err!(
+                self.dev,
+                "context {}: TLB flush does not complete, stale translations may be in use\n",
+                id.index()
+            ),
+            _ => (),
+        }
     }
 
     /// Points micro-TLB `utlb` to `context`, for one more user if `new_user`. 2 writes.
@@ -286,30 +313,6 @@ fn imuctr(context: ContextId) -> IMUCTR {
     let ttsel = ((context.index() as u32) << IMUCTR::TTSEL_SHIFT) & IMUCTR::TTSEL_MASK;
 
     IMUCTR::from(ttsel).with_flush(true).with_mmuen(true)
-}
-
-/// Waits until the root behind `regs` has flushed context `id`: polls every microsecond, 100 times
-/// at most. Any context.
-pub(crate) fn wait_flushed(
-    regs: &impl Registers,
-    dev: &Device,
-    features: &Features,
-    id: ContextId,
-) {
-    let done = read_poll_timeout_atomic(
-        || Ok(regs.read::<IMCTR>(features.context(id))),
-        |imctr| !imctr.flush(),
-        Delta::from_micros(1),
-        100,
-    );
-
-    if done.is_err() {
-        dev_err!(
-            dev,
-            "context {}: TLB flush does not complete, stale translations may be in use\n",
-            id.index()
-        );
-    }
 }
 
 impl AsRef<iommu::Instance> for Ipmmu {

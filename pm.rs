@@ -38,7 +38,6 @@ use crate::{
         UtlbId, //
     },
     ipmmu::{
-        wait_flushed,
         Ipmmu,
         Registers, //
     },
@@ -316,7 +315,7 @@ impl<'bound> Backup<'bound> {
             if saved.contexts & id.bit() != 0 {
                 slots.contexts[id.index()].restore(&regs, features, id, ipmmu.is_root());
                 if ipmmu.is_root() {
-                    wait_flushed(&regs, ipmmu.dev(), features, id);
+                    ipmmu.wait_flushed(id);
                 }
             }
         }
