@@ -1,0 +1,210 @@
+/*
+ * Renesas IPMMU: cached translations, faults
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A root has one TLB, each micro-TLB one of its own. Both keep what a walk has
+ * found, page or whole block, until a flush reaches *them*: nothing here looks
+ * at the page table again while an entry matches. Entries carry the context
+ * they were made for, so a micro-TLB that is switched to another context does
+ * not use them, but finds them again, stale or not, when switched back without
+ * a flush. Faults are never kept.
+ */
+
+#include "qemu/osdep.h"
+#include "qemu/log.h"
+#include "qemu/main-loop.h"
+#include "exec/address-spaces.h"
+#include "renesas_ipmmu_internal.h"
+
+/* A TLB that outgrows this is emptied, as hardware evicts when it must */
+#define TLB_MAX_ENTRIES 65536
+
+typedef struct TlbEntry {
+    uint64_t key;
+    RenesasIPMMUMapping mapping;
+} TlbEntry;
+
+/* Page number, then size and context: unique for addresses of 40 bits */
+static uint64_t tlb_key(unsigned ctx, unsigned shift, hwaddr iova)
+{
+    return (iova >> shift) | (uint64_t)shift << 40 | (uint64_t)ctx << 48;
+}
+
+static unsigned tlb_key_context(uint64_t key)
+{
+    return extract64(key, 48, 8);
+}
+
+GHashTable *renesas_ipmmu_tlb_new(void)
+{
+    /* The key is inside the value, which the table owns */
+    return g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+}
+
+void renesas_ipmmu_tlb_flush(GHashTable *tlb)
+{
+    g_hash_table_remove_all(tlb);
+}
+
+static gboolean tlb_entry_in_context(gpointer key, gpointer value,
+                                     gpointer ctx)
+{
+    return tlb_key_context(*(uint64_t *)key) == GPOINTER_TO_UINT(ctx);
+}
+
+void renesas_ipmmu_tlb_flush_context(GHashTable *tlb, unsigned ctx)
+{
+    g_hash_table_foreach_remove(tlb, tlb_entry_in_context,
+                                GUINT_TO_POINTER(ctx));
+}
+
+static const RenesasIPMMUMapping *tlb_lookup(GHashTable *tlb, unsigned ctx,
+                                             hwaddr iova)
+{
+    static const unsigned shifts[] = { 12, 21, 30 };
+
+    for (unsigned i = 0; i < ARRAY_SIZE(shifts); i++) {
+        uint64_t key = tlb_key(ctx, shifts[i], iova);
+        TlbEntry *e = g_hash_table_lookup(tlb, &key);
+
+        if (e) {
+            return &e->mapping;
+        }
+    }
+
+    return NULL;
+}
+
+static void tlb_insert(GHashTable *tlb, unsigned ctx, hwaddr iova,
+                       const RenesasIPMMUMapping *mapping)
+{
+    TlbEntry *e = g_new(TlbEntry, 1);
+
+    if (g_hash_table_size(tlb) >= TLB_MAX_ENTRIES) {
+        renesas_ipmmu_tlb_flush(tlb);
+    }
+
+    e->key = tlb_key(ctx, mapping->shift, iova);
+    e->mapping = *mapping;
+    g_hash_table_replace(tlb, &e->key, e);
+}
+
+/*
+ * Status and address belong to the first fault: later ones are dropped until
+ * the guest has cleared IMSTR.
+ */
+static void latch_fault(RenesasIPMMUState *root, unsigned ctx, hwaddr iova,
+                        uint32_t status)
+{
+    uint32_t *regs = root->ctx[ctx];
+
+    assert(bql_locked());
+    qemu_log_mask(CPU_LOG_MMU, "%s: context %u: fault at 0x%" HWADDR_PRIx
+                  ", status 0x%x%s\n",
+                  object_get_canonical_path_component(OBJECT(root)),
+                  ctx, iova, status,
+                  regs[IPMMU_IMSTR] ? " (dropped: one is pending)" : "");
+
+    if (regs[IPMMU_IMSTR]) {
+        return;
+    }
+
+    regs[IPMMU_IMSTR] = status;
+    regs[IPMMU_IMELAR] = extract64(iova, 0, 32);
+    if (root->layout->has_imeuar) {
+        regs[IPMMU_IMEUAR] = extract64(iova, 32, 32);
+    }
+    root->faults++;
+    renesas_ipmmu_update_irq(root);
+}
+
+/* Micro-TLB first, then the root's TLB, then the page table */
+static uint32_t find_mapping(RenesasIPMMUUtlb *u, RenesasIPMMUState *root,
+                             unsigned ctx, hwaddr iova,
+                             RenesasIPMMUMapping *mapping)
+{
+    const RenesasIPMMUMapping *hit = tlb_lookup(u->tlb, ctx, iova);
+
+    if (hit) {
+        *mapping = *hit;
+        return 0;
+    }
+
+    hit = tlb_lookup(root->tlb, ctx, iova);
+    if (hit) {
+        *mapping = *hit;
+    } else {
+        uint32_t status = renesas_ipmmu_walk(root, ctx, iova, mapping);
+
+        if (status) {
+            return status;
+        }
+        tlb_insert(root->tlb, ctx, iova, mapping);
+    }
+
+    tlb_insert(u->tlb, ctx, iova, mapping);
+    return 0;
+}
+
+static bool context_enabled(const RenesasIPMMUState *s, unsigned ctx)
+{
+    return FIELD_EX32(s->ctx[ctx][IPMMU_IMCTR], IMCTR, MMUEN);
+}
+
+/*
+ * What the bus asks for each access of a master. IOMMU_NONE is a question of
+ * QEMU's own, not an access: it is neither counted nor a fault.
+ */
+IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
+                                      IOMMUAccessFlags flag)
+{
+    RenesasIPMMUState *s = u->ipmmu;
+    RenesasIPMMUState *root = renesas_ipmmu_root(s);
+    RenesasIPMMUMapping mapping = { };
+    uint32_t status;
+    unsigned ctx;
+    IOMMUTLBEntry entry = {
+        .target_as = &address_space_memory,
+        .iova = iova,
+        .translated_addr = iova,
+        .addr_mask = ~(hwaddr)0,
+        .perm = IOMMU_RW,
+    };
+
+    if (!FIELD_EX32(u->imuctr, IMUCTR, MMUEN)) {
+        return entry;
+    }
+
+    entry.addr_mask = MAKE_64BIT_MASK(0, 12);
+    entry.perm = IOMMU_NONE;
+
+    ctx = (u->imuctr & s->layout->imuctr_ttsel_mask) >> IMUCTR_TTSEL_SHIFT;
+    if (ctx >= s->layout->contexts) {
+        /* No such context, so nowhere to latch the fault either */
+        return entry;
+    }
+
+    if (!context_enabled(root, ctx) || !context_enabled(s, ctx)) {
+        status = R_IMSTR_ABORT_MASK;
+    } else {
+        status = find_mapping(u, root, ctx, iova, &mapping);
+        if (!status && (flag & ~mapping.perm)) {
+            status = R_IMSTR_PF_MASK;
+        }
+    }
+
+    if (status) {
+        if (flag != IOMMU_NONE) {
+            latch_fault(root, ctx, iova, status);
+        }
+        return entry;
+    }
+
+    s->translations += flag != IOMMU_NONE;
+    entry.addr_mask = MAKE_64BIT_MASK(0, mapping.shift);
+    entry.iova = iova & ~entry.addr_mask;
+    entry.translated_addr = mapping.output;
+    entry.perm = mapping.perm;
+    return entry;
+}

@@ -1,0 +1,106 @@
+/*
+ * Renesas IPMMU (IP Memory Management Unit) of R-Car Gen2, Gen3 and Gen4
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * QEMU interface:
+ *  + sysbus MMIO region 0: the registers
+ *  + sysbus IRQ 0: fault, level (used by a root instance only)
+ *  + string property "generation": "gen2", "gen3" or "gen4"
+ *  + link property "root": the instance that owns the contexts; unset on the
+ *    root itself
+ *  + renesas_ipmmu_utlb_as(): what a bus master behind a micro-TLB sees
+ *  + QOM "registers" (string, ro): the non-zero registers, NAME=0xVALUE lines
+ *  + QOM "discard-writes" (string): registers that ignore the guest's writes
+ *  + QOM "flush-stuck" (bool): IMCTR.FLUSH neither completes nor clears
+ *  + QOM "guest-errors", "faults", "translations" (uint64, ro): counted since
+ *    QEMU started, not affected by reset
+ */
+
+#ifndef HW_MISC_RENESAS_IPMMU_H
+#define HW_MISC_RENESAS_IPMMU_H
+
+#include "exec/memory.h"
+#include "hw/sysbus.h"
+#include "qom/object.h"
+
+#define TYPE_RENESAS_IPMMU "renesas-ipmmu"
+OBJECT_DECLARE_SIMPLE_TYPE(RenesasIPMMUState, RENESAS_IPMMU)
+
+#define RENESAS_IPMMU_MAX_CONTEXTS  16
+#define RENESAS_IPMMU_MAX_UTLBS     64
+
+typedef struct RenesasIPMMULayout RenesasIPMMULayout;
+
+/* Every register that some generation has; see renesas_ipmmu_regs.c */
+typedef enum RenesasIPMMUReg {
+    /* One per context */
+    IPMMU_IMCTR,
+    IPMMU_IMTTBCR,
+    IPMMU_IMBUSCR,
+    IPMMU_IMTTLBR0,
+    IPMMU_IMTTUBR0,
+    IPMMU_IMSTR,
+    IPMMU_IMMAIR0,
+    IPMMU_IMELAR,
+    IPMMU_IMEUAR,
+    IPMMU_CONTEXT_REGS,
+
+    /* One per micro-TLB */
+    IPMMU_IMUCTR = IPMMU_CONTEXT_REGS,
+    IPMMU_IMUASID,
+
+    /* One per instance */
+    IPMMU_IMSCTLR,
+    IPMMU_IMSAUXCTLR,
+    IPMMU_NUM_REGS,
+} RenesasIPMMUReg;
+
+typedef struct RenesasIPMMUUtlb {
+    IOMMUMemoryRegion iommu;
+    AddressSpace as;
+    RenesasIPMMUState *ipmmu;
+    bool has_as;
+
+    uint32_t imuctr;
+    uint32_t imuasid;
+    GHashTable *tlb;
+} RenesasIPMMUUtlb;
+
+struct RenesasIPMMUState {
+    SysBusDevice parent_obj;
+
+    MemoryRegion iomem;
+    qemu_irq irq;
+
+    /* Properties */
+    char *generation;
+    RenesasIPMMUState *root;
+    char *discard_writes;
+    bool flush_stuck;
+
+    const RenesasIPMMULayout *layout;
+
+    /* Lost at reset */
+    uint32_t ctx[RENESAS_IPMMU_MAX_CONTEXTS][IPMMU_CONTEXT_REGS];
+    uint32_t imsctlr;
+    uint32_t imsauxctlr;
+    RenesasIPMMUUtlb utlb[RENESAS_IPMMU_MAX_UTLBS];
+    GHashTable *tlb;
+
+    /* Bit n of [reg]: writes to register n of that kind are dropped */
+    uint64_t discard[IPMMU_NUM_REGS];
+
+    /* Never reset */
+    uint64_t guest_errors;
+    uint64_t faults;
+    uint64_t translations;
+};
+
+/*
+ * The address space of the bus master port that is wired to micro-TLB @utlb,
+ * or NULL if @s has no such micro-TLB. Valid once @s is realized.
+ */
+AddressSpace *renesas_ipmmu_utlb_as(RenesasIPMMUState *s, unsigned utlb);
+
+#endif
