@@ -32,8 +32,8 @@ pub(crate) trait Tenant: Send + Sync {
     /// How often the TLB was flushed for the tenant since it has the context.
     fn flushes(&self) -> u64;
 
-    /// Writes the names of the devices that the context translates for. Interrupt context.
-    fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    /// Calls `f` with the names of the devices that the context translates for. Interrupt context.
+    fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display));
 }
 
 /// The contexts of one root.
@@ -43,6 +43,9 @@ pub(crate) struct Contexts {
     /// Also taken by the interrupt handler.
     #[pin]
     tenants: SpinLockIrq<[Option<Arc<dyn Tenant>>; MAX_CONTEXTS]>,
+    /// How many more [`Room`]s there can be.
+    #[pin]
+    vacant: SpinLockIrq<usize>,
     /// Faults of each context, by whatever tenant.
     faults: [Atomic<u64>; MAX_CONTEXTS],
 }
@@ -54,10 +57,20 @@ impl Contexts {
             pin_init!(Self {
                 features,
                 tenants <- new_spinlock_irq!([const { None }; MAX_CONTEXTS]),
+                vacant <- new_spinlock_irq!(features.usable_contexts().count()),
                 faults: [const { Atomic::new(0) }; MAX_CONTEXTS],
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Promises a context to a group of masters: the IOMMU core does not take it well if there is
+    /// none when it attaches a group for the first time. `None` when all are promised.
+    pub(crate) fn promise(self: &Arc<Self>) -> Option<Room> {
+        let mut vacant = self.vacant.lock();
+
+        *vacant = vacant.checked_sub(1)?;
+        Some(Room(self.clone()))
     }
 
     /// Leases a free context to `tenant`. Any context.
@@ -102,6 +115,15 @@ impl Contexts {
     }
 }
 
+/// The promise of a context to a group of masters.
+pub(crate) struct Room(Arc<Contexts>);
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        *self.0.vacant.lock() += 1;
+    }
+}
+
 /// The right to use a context. Dropping it returns the context; the hardware must not use it then.
 pub(crate) struct Lease {
     contexts: Arc<Contexts>,
@@ -143,9 +165,7 @@ mod tests {
             0
         }
 
-        fn write_devices(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            Ok(())
-        }
+        fn with_devices(&self, _f: &mut dyn FnMut(&dyn fmt::Display)) {}
     }
 
     fn tenant() -> Result<Arc<Nobody>> {
@@ -175,6 +195,18 @@ mod tests {
         assert!(contexts.lease(tenant()?).is_err());
         drop(lease);
         assert!(contexts.lease(tenant()?).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn no_more_is_promised_than_there_is() -> Result {
+        let contexts = Contexts::new(&GEN2)?;
+        let room = contexts.promise();
+
+        assert!(room.is_some());
+        assert!(contexts.promise().is_none());
+        drop(room);
+        assert!(contexts.promise().is_some());
         Ok(())
     }
 

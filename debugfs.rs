@@ -75,8 +75,9 @@ fn write_contexts(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result
             f.write_fmt(fmt!(
                 "context {index}: {faults} faults, {flushes} flushes, "
             ))?;
-            tenant.write_devices(f)?;
-            f.write_str("\n")
+            let mut written = Ok(());
+            tenant.with_devices(&mut |names| written = f.write_fmt(fmt!("{names}\n")));
+            written
         });
     });
     result

@@ -129,7 +129,7 @@ impl Active {
         self.root.wait_flushed(self.id());
     }
 
-    /// Sets up the root's registers, IMCTR last: 6 writes and a read, on Gen2 two more.
+    /// Sets up the root's registers, IMCTR last: 6 writes, on Gen2 a read and a write more.
     fn program(&self, table: LpaeS1) {
         let Some(regs) = self.root.registers() else {
             return;
@@ -282,10 +282,10 @@ impl Paging {
         };
         let id = active.id();
 
+        active.program(self.table.hardware());
         for cache in &active.caches {
             cache.write_imctr(id, imctr_enabled());
         }
-        active.program(self.table.hardware());
         active.root.wait_flushed(id);
         *self.tlb.active.lock() = Some(active);
         Ok(id)
@@ -345,13 +345,22 @@ impl Tenant for Domain {
         active.as_ref().map_or(0, |active| active.flushes)
     }
 
-    fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display)) {
         let active = self.paging().tlb.active.lock();
-        let Some(active) = &*active else {
-            return f.write_str("no device");
-        };
 
-        for (i, attached) in active.devices.iter().enumerate() {
+        // The lock is taken here, not while a message is being put together.
+        f(&Names(
+            active.as_ref().map_or(&[], |active| &active.devices),
+        ));
+    }
+}
+
+/// The names of devices, separated by commas.
+struct Names<'a>(&'a [Attached]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, attached) in self.0.iter().enumerate() {
             let comma = if i > 0 { ", " } else { "" };
             f.write_fmt(fmt!("{}{}", comma, attached.dev.name()))?;
         }

@@ -3,7 +3,6 @@
 //! The interrupt: translation faults.
 
 use kernel::{
-    fmt,
     irq::{
         Handler,
         IrqReturn, //
@@ -106,7 +105,8 @@ impl FaultHandler {
         regs.write(features.context(id), IMSTR::from(0));
         self.root.contexts().count_fault(id);
 
-        if !tenant.report_fault(self.root.dev(), iova) {
+        let may_be_handled = status.tf() || status.pf();
+        if !(may_be_handled && tenant.report_fault(self.root.dev(), iova)) {
             self.log(id, iova, status, tenant);
         }
         true
@@ -121,24 +121,18 @@ impl FaultHandler {
         if suppressed > 0 {
             dev_err!(dev, "{} more faults were not shown\n", suppressed);
         }
-        dev_err!(
-            dev,
-            "Unhandled fault: context {}, iova 0x{:x}, status 0x{:08x} ({}), of {}\n",
-            id.index(),
-            iova,
-            u32::from(status),
-            in_words(status),
-            Devices(tenant)
-        );
-    }
-}
-
-/// The devices behind a context, for the log.
-struct Devices<'a>(&'a dyn Tenant);
-
-impl fmt::Display for Devices<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.write_devices(f)
+        let (index, status, words) = (id.index(), u32::from(status), in_words(status));
+        tenant.with_devices(&mut |names| {
+            dev_err!(
+                dev,
+                "Unhandled fault: context {}, iova 0x{:x}, status 0x{:08x} ({}), of {}\n",
+                index,
+                iova,
+                status,
+                words,
+                names
+            );
+        });
     }
 }
 

@@ -31,7 +31,10 @@ use kernel::{
 
 use crate::{
     abstractions::iommu,
-    context::Contexts,
+    context::{
+        Contexts,
+        Room, //
+    },
     features::{
         At,
         ContextId,
@@ -105,6 +108,8 @@ pub(crate) struct Ipmmu {
     root: Option<Arc<Ipmmu>>,
     #[pin]
     utlbs: SpinLockIrq<[UtlbState; MAX_UTLBS]>,
+    /// Between save and restore: the registers may be without power.
+    asleep: Atomic<bool>,
     /// Of each context of a root, whether the last flush did not complete.
     stuck: [Atomic<bool>; MAX_CONTEXTS],
     #[pin]
@@ -118,6 +123,8 @@ struct MasterEntry {
     dev: ARef<Device>,
     /// Its micro-TLBs, a bit each.
     utlbs: u64,
+    /// The context of its group, which it has in common with those that share a micro-TLB.
+    room: Arc<Room>,
 }
 
 impl Ipmmu {
@@ -141,6 +148,7 @@ impl Ipmmu {
                 contexts,
                 root,
                 utlbs <- new_spinlock_irq!([UtlbState::default(); MAX_UTLBS]),
+                asleep: Atomic::new(false),
                 stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
                 masters <- new_mutex!(KVec::new()),
                 iommu <- iommu::Instance::new(),
@@ -184,9 +192,21 @@ impl Ipmmu {
         self.root.as_ref()
     }
 
-    /// The registers; none once the instance was unbound. No sleeping while they are held.
+    /// The registers; none while the instance is asleep, and once it was unbound. No sleeping while
+    /// they are held.
+    ///
+    /// What is not flushed while the instance is asleep need not be: its TLB is empty when it wakes
+    /// up, or is flushed when its contexts are restored.
     pub(crate) fn registers(&self) -> Option<Mapped<'_>> {
+        if self.asleep.load(Relaxed) {
+            return None;
+        }
         self.io.try_access().map(Mapped)
+    }
+
+    /// Says whether the registers may be without power from now on.
+    pub(crate) fn set_asleep(&self, asleep: bool) {
+        self.asleep.store(asleep, Relaxed);
     }
 
     /// Switches off all contexts: 1 write each.
@@ -265,13 +285,20 @@ impl Ipmmu {
     }
 
     /// Takes note that `dev` is behind this instance, with micro-TLBs `utlbs`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when the root has no context left for one more group, `ENOMEM`.
     pub(crate) fn add_master(&self, dev: &Device, utlbs: &[UtlbId]) -> Result {
         let utlbs = utlbs.iter().fold(0, |mask, utlb| mask | utlb.bit());
-        let dev = dev.into();
+        let mut masters = self.masters.lock();
 
-        self.masters
-            .lock()
-            .push(MasterEntry { dev, utlbs }, GFP_KERNEL)?;
+        let room = match masters.iter().find(|m| self.share(m.utlbs, utlbs)) {
+            Some(other) => other.room.clone(),
+            None => Arc::new(self.contexts.promise().ok_or(EBUSY)?, GFP_KERNEL)?,
+        };
+        let dev = dev.into();
+        masters.push(MasterEntry { dev, utlbs, room }, GFP_KERNEL)?;
         Ok(())
     }
 
@@ -282,16 +309,21 @@ impl Ipmmu {
             .retain(|entry| !core::ptr::eq(&*entry.dev, dev));
     }
 
-    /// Another master behind this instance that shares a micro-TLB with `dev`. May sleep.
-    pub(crate) fn shares_utlb(&self, dev: &Device) -> Option<ARef<Device>> {
+    /// Whether masters with micro-TLBs `a` and `b` must see the same: they share one of them, or
+    /// there is but one context for all.
+    fn share(&self, a: u64, b: u64) -> bool {
+        a & b != 0 || self.features.usable_contexts().count() == 1
+    }
+
+    /// Another master behind this instance that must see the same as `dev`. May sleep.
+    pub(crate) fn alias_of(&self, dev: &Device) -> Option<ARef<Device>> {
         let masters = self.masters.lock();
-        let own = masters
-            .iter()
-            .find(|entry| core::ptr::eq(&*entry.dev, dev))?;
+        let is_dev = |m: &&MasterEntry| core::ptr::eq(&*m.dev, dev);
+        let own = masters.iter().find(is_dev)?;
 
         masters
             .iter()
-            .find(|other| !core::ptr::eq(&*other.dev, dev) && other.utlbs & own.utlbs != 0)
+            .find(|other| !is_dev(other) && self.share(other.utlbs, own.utlbs))
             .map(|other| other.dev.clone())
     }
 

@@ -232,21 +232,29 @@ fn find_root(
         return Ok(None);
     }
 
-    let node = fwnode::reference(fwnode, MAIN).inspect_err(|_| {
+    let Ok(node) = fwnode::reference(fwnode, MAIN) else {
         dev_err!(
             dev,
             "renesas,ipmmu-main refers to nothing, the cache is not used\n"
         );
-    })?;
-    let root = instances::find(&node).ok_or(EPROBE_DEFER)?;
-    if !root.is_root() {
-        let name = root.dev().name();
+        return Err(ENODEV);
+    };
+    if core::ptr::eq(&*node, fwnode) || !fwnode::is_available(&node) {
         dev_err!(
             dev,
-            "renesas,ipmmu-main refers to {}, which is no root\n",
-            name
+            "renesas,ipmmu-main refers to {}, which cannot be its root\n",
+            node.display_name()
         );
-        return Err(EINVAL);
+        return Err(ENODEV);
+    }
+    let root = instances::find(&node).ok_or(EPROBE_DEFER)?;
+    if !root.is_root() {
+        dev_err!(
+            dev,
+            "renesas,ipmmu-main refers to {}, which cannot be its root\n",
+            node.display_name()
+        );
+        return Err(ENODEV);
     }
     Ok(Some(root))
 }
@@ -256,7 +264,7 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<DevresI
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let Some(request) = pdev.io_request_by_index(0) else {
         dev_err!(dev, "no registers: reg is missing in the device tree\n");
-        return Err(EINVAL);
+        return Err(ENODEV);
     };
     let io = request.iomap().inspect_err(|_| {
         dev_err!(dev, "the registers cannot be mapped\n");
@@ -270,7 +278,7 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<DevresI
             size,
             window
         );
-        return Err(EINVAL);
+        return Err(ENODEV);
     }
     io.into_devres()
 }

@@ -56,9 +56,6 @@ impl Master {
     fn new(dev: &Device, ipmmu: Arc<Ipmmu>, ids: &[u32]) -> Result<Self> {
         let mut utlbs = KVec::with_capacity(ids.len(), GFP_KERNEL)?;
 
-        // The master is unbound before its IPMMU, asleep before it is, and awake after it.
-        device_link::add_for_client(dev, ipmmu.dev())?;
-
         for &id in ids {
             let utlb = ipmmu.features().utlb(id).ok_or(EINVAL)?;
             // A device tree that names one twice means it once.
@@ -74,6 +71,9 @@ impl Master {
             ipmmu,
         };
         master.ipmmu.add_master(dev, &master.utlbs)?;
+
+        // The master is unbound before its IPMMU, asleep before it is, and awake after it.
+        device_link::add_for_client(dev, master.ipmmu.dev())?;
         Ok(master)
     }
 
@@ -214,13 +214,23 @@ impl iommu::Ops for IommuOps {
 
     fn probe_device(dev: &Device, fwspec: FwSpec<'_>) -> Result<(Arc<Ipmmu>, Master)> {
         let ipmmu = find(dev, fwspec.node())?;
-        let master = Master::new(dev, ipmmu.clone(), fwspec.ids())?;
+        let master = Master::new(dev, ipmmu.clone(), fwspec.ids()).inspect_err(|e| {
+            let name = ipmmu.dev().name();
+            match *e {
+                EBUSY => say_once(
+                    dev,
+                    fmt!("not translated: all contexts behind {name} are taken"),
+                    true,
+                ),
+                e => say_once(dev, fmt!("not translated: {name} gave {e:?}"), true),
+            }
+        })?;
 
         Ok((ipmmu, master))
     }
 
     fn alias_of(dev: &Device, master: &Master) -> Option<ARef<Device>> {
-        master.ipmmu.shares_utlb(dev)
+        master.ipmmu.alias_of(dev)
     }
 
     fn alloc_paging(master: &Master) -> Result<(Geometry, Paging)> {

@@ -292,6 +292,7 @@ impl<'bound> Backup<'bound> {
         }
 
         slots.saved = Some(saved);
+        ipmmu.set_asleep(true);
         Ok(())
     }
 
@@ -305,6 +306,7 @@ impl<'bound> Backup<'bound> {
     /// `ENODEV` when the instance was unbound, `EIO` when a register did not come back.
     pub(crate) fn restore(&self, ipmmu: &Ipmmu) -> Result {
         let mut slots = self.slots.lock();
+        ipmmu.set_asleep(false);
         let regs = ipmmu.registers().ok_or(ENODEV)?;
         let features = ipmmu.features();
         let Some(saved) = slots.saved.take() else {

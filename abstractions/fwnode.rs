@@ -30,3 +30,11 @@ pub(crate) fn reference(node: &FwNode, name: &CStr) -> Result<ARef<FwNode>> {
     // SAFETY: `fwnode_find_reference()` returns a node with a reference for the caller.
     Ok(unsafe { ARef::from_raw(found.cast()) })
 }
+
+/// Whether the device that `node` describes can be used: in the device tree, its `status`.
+pub(crate) fn is_available(node: &FwNode) -> bool {
+    let node = core::ptr::from_ref(node).cast();
+
+    // SAFETY: `FwNode` is a transparent wrapper of `struct fwnode_handle`.
+    unsafe { bindings::fwnode_device_is_available(node) }
+}

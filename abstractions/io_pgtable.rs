@@ -236,11 +236,15 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     }
 
     /// The physical address that `iova` is mapped to; 0 when it is not.
-    pub(crate) fn iova_to_phys(&self, iova: usize) -> bindings::phys_addr_t {
+    ///
+    /// # Safety
+    ///
+    /// No other operation on this table touches `iova` meanwhile.
+    pub(crate) unsafe fn iova_to_phys(&self, iova: usize) -> bindings::phys_addr_t {
         let ops = self.ops.as_ptr();
 
-        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`, which
-        // only reads the table.
+        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`. The caller
+        // vouches for the range.
         unsafe { (*ops).iova_to_phys.unwrap_unchecked()(ops, iova) }
     }
 

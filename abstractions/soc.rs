@@ -33,6 +33,15 @@ impl Pattern {
 
     /// Whether the running SoC is known to the kernel and matches. May sleep.
     pub(crate) fn matches(&self) -> bool {
+        #[cfg(not(CONFIG_SOC_BUS))]
+        return false;
+
+        #[cfg(CONFIG_SOC_BUS)]
+        self.matches_soc_bus()
+    }
+
+    #[cfg(CONFIG_SOC_BUS)]
+    fn matches_soc_bus(&self) -> bool {
         let ptr = |s: Option<&'static CStr>| s.map_or(core::ptr::null(), CStr::as_char_ptr);
         let table = [
             bindings::soc_device_attribute {

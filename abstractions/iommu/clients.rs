@@ -54,6 +54,11 @@ impl<T: Ops> Client<T> {
         }
     }
 
+    /// Whether the device is bound to a driver, or about to be.
+    pub(super) fn is_bound(&self) -> bool {
+        self.holds_module.load(Relaxed)
+    }
+
     /// Gives the core's reference back; to be called when the core has just taken it.
     pub(super) fn let_go_of_core_reference() {
         hold_module::<T>(false);
@@ -67,7 +72,7 @@ impl<T: Ops> Client<T> {
 }
 
 /// Takes a reference to the module of `T`, or gives one back.
-fn hold_module<T: Ops>(hold: bool) {
+pub(super) fn hold_module<T: Ops>(hold: bool) {
     #[cfg(CONFIG_MODULE_UNLOAD)]
     {
         let module = T::table().owner();
@@ -86,59 +91,49 @@ fn hold_module<T: Ops>(hold: bool) {
     let _ = hold;
 }
 
-/// Watches devices being bound and unbound, while it exists. To be made before the driver of the
-/// IOMMUs is registered.
+/// Watches the devices of one bus being bound and unbound, while it exists.
+///
+/// # Invariants
+///
+/// `block` is registered with `bus`.
 #[pin_data(PinnedDrop)]
-pub(crate) struct ClientWatch<T: Ops> {
+struct BusWatch<T: Ops> {
     #[pin]
-    platform: Opaque<bindings::notifier_block>,
-    #[cfg(CONFIG_PCI)]
-    #[pin]
-    pci: Opaque<bindings::notifier_block>,
+    block: Opaque<bindings::notifier_block>,
+    bus: *const bindings::bus_type,
     _ops: PhantomData<T>,
 }
 
-// SAFETY: The notifier blocks are used by the bus code only, which locks them.
-unsafe impl<T: Ops> Send for ClientWatch<T> {}
+// SAFETY: The notifier block is used by the bus code only, which locks it; the bus is a `static`.
+unsafe impl<T: Ops> Send for BusWatch<T> {}
 // SAFETY: As above.
-unsafe impl<T: Ops> Sync for ClientWatch<T> {}
+unsafe impl<T: Ops> Sync for BusWatch<T> {}
 
-impl<T: Ops> ClientWatch<T> {
-    /// Starts watching. May sleep.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+impl<T: Ops> BusWatch<T> {
+    /// # Safety
+    ///
+    /// `bus` is registered, and stays so.
+    unsafe fn new(bus: *const bindings::bus_type) -> impl PinInit<Self, Error> {
+        // INVARIANT: The block is registered with `bus` when this succeeds.
         try_pin_init!(Self {
-            platform <- Opaque::try_ffi_init(|nb| {
-                // SAFETY: `nb` is valid for writes, and pinned until it is unregistered in `drop()`.
-                unsafe { Self::register(&raw const bindings::platform_bus_type, nb) }
+            block <- Opaque::try_ffi_init(move |block: *mut bindings::notifier_block| {
+                // SAFETY: `block` is valid for writes, and pinned until `drop()` unregisters it.
+                // `bus` is registered by this function's contract.
+                to_result(unsafe {
+                    block.write(bindings::notifier_block {
+                        notifier_call: Some(Self::notify),
+                        ..pin_init::zeroed()
+                    });
+                    bindings::bus_register_notifier(bus, block)
+                })
             }),
-            #[cfg(CONFIG_PCI)]
-            pci <- Opaque::try_ffi_init(|nb| {
-                // SAFETY: As above.
-                unsafe { Self::register(&raw const bindings::pci_bus_type, nb) }
-            }),
+            bus,
             _ops: PhantomData,
         })
     }
 
-    /// # Safety
-    ///
-    /// `nb` is valid for writes, and stays where it is until it is unregistered.
-    unsafe fn register(
-        bus: *const bindings::bus_type,
-        nb: *mut bindings::notifier_block,
-    ) -> Result {
-        // SAFETY: By this function's contract; `bus` is a registered bus.
-        to_result(unsafe {
-            nb.write(bindings::notifier_block {
-                notifier_call: Some(Self::notify),
-                ..pin_init::zeroed()
-            });
-            bindings::bus_register_notifier(bus, nb)
-        })
-    }
-
     extern "C" fn notify(
-        _nb: *mut bindings::notifier_block,
+        _block: *mut bindings::notifier_block,
         event: usize,
         dev: *mut c_void,
     ) -> c_int {
@@ -149,9 +144,12 @@ impl<T: Ops> ClientWatch<T> {
             _ => return 0,
         };
 
-        // SAFETY: The bus passes a valid device, locked, which the core therefore does not take
-        // away from its IOMMU meanwhile: that is done when the device was removed, or when the
-        // IOMMU is unbound, before which the device must have been.
+        // SAFETY: The bus passes a valid device. The core does not take it away from its IOMMU
+        // meanwhile: it does so when the device was removed, which this event is before, or when the
+        // IOMMU is unbound. That is done at the end of the module alone, since drivers made with
+        // `abstractions::platform` have no `unbind` in sysfs. The module does not end while the
+        // device holds it, which is until the end of this call for a device that was bound; and one
+        // that is about to be has its device links checked, which fails while its IOMMU goes.
         if let Some(client) = unsafe { Callbacks::<T>::client_if_any(dev.cast()) } {
             client.set_bound(bound);
         }
@@ -160,16 +158,33 @@ impl<T: Ops> ClientWatch<T> {
 }
 
 #[pinned_drop]
-impl<T: Ops> PinnedDrop for ClientWatch<T> {
+impl<T: Ops> PinnedDrop for BusWatch<T> {
     fn drop(self: Pin<&mut Self>) {
-        // SAFETY: Both were registered by `new()`.
-        unsafe {
-            bindings::bus_unregister_notifier(
-                &raw const bindings::platform_bus_type,
-                self.platform.get(),
-            );
+        // SAFETY: By the type invariant it is registered. This waits for callbacks under way.
+        unsafe { bindings::bus_unregister_notifier(self.bus, self.block.get()) };
+    }
+}
+
+/// Watches devices being bound and unbound, while it exists. To be made before the driver of the
+/// IOMMUs is registered. Devices of other buses than these are not counted.
+#[pin_data]
+pub(crate) struct ClientWatch<T: Ops> {
+    #[pin]
+    platform: BusWatch<T>,
+    #[cfg(CONFIG_PCI)]
+    #[pin]
+    pci: BusWatch<T>,
+}
+
+impl<T: Ops> ClientWatch<T> {
+    /// Starts watching. May sleep.
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            // SAFETY: The platform bus is always registered.
+            platform <- unsafe { BusWatch::new(&raw const bindings::platform_bus_type) },
             #[cfg(CONFIG_PCI)]
-            bindings::bus_unregister_notifier(&raw const bindings::pci_bus_type, self.pci.get());
-        }
+            // SAFETY: The PCI bus is always registered.
+            pci <- unsafe { BusWatch::new(&raw const bindings::pci_bus_type) },
+        })
     }
 }

@@ -20,6 +20,7 @@ use super::super::io_pgtable::{
     IoPageTable, //
 };
 use super::{
+    clients::hold_module,
     table::Callbacks,
     Ops, //
 };
@@ -57,6 +58,8 @@ pub(crate) struct Domain<T: Ops> {
     #[pin]
     raw: Opaque<bindings::iommu_domain>,
     paging: T::Paging,
+    /// Whether the domain holds a reference to the module, whose code frees it.
+    holds_module: bool,
 }
 
 // SAFETY: The core serialises its own accesses to `raw`; `paging` is `Send` and `Sync`.
@@ -91,10 +94,11 @@ impl<T: Ops> Domain<T> {
         ..pin_init::zeroed()
     };
 
-    /// Hands a new domain to the core.
+    /// Hands a new domain to the core, along with a reference to the module if it `holds_module`.
     pub(super) fn new_raw(
         geometry: Geometry,
         paging: T::Paging,
+        holds_module: bool,
     ) -> Result<*mut bindings::iommu_domain> {
         let domain = Arc::pin_init(
             pin_init!(Self {
@@ -112,6 +116,7 @@ impl<T: Ops> Domain<T> {
                     unsafe { raw.write(init) };
                 }),
                 paging,
+                holds_module,
             }),
             GFP_KERNEL,
         )?;
@@ -208,12 +213,22 @@ impl<T: Ops> Domain<T> {
         // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        usize::try_from(iova).map_or(0, |iova| domain.paging.table().iova_to_phys(iova))
+        usize::try_from(iova).map_or(0, |iova| {
+            // SAFETY: The users of the core own the ranges that they look up.
+            unsafe { domain.paging.table().iova_to_phys(iova) }
+        })
     }
 
     extern "C" fn free(raw: *mut bindings::iommu_domain) {
         // SAFETY: `new_raw()` made the pointer with `into_raw()`, and the core gives up the reference
         // with this call.
-        drop(unsafe { Arc::from_raw(Self::from_raw(raw)) });
+        let domain = unsafe { Arc::from_raw(Self::from_raw(raw)) };
+        let held_module = domain.holds_module;
+
+        drop(domain);
+        // Last: nothing but the return to the core comes after it.
+        if held_module {
+            hold_module::<T>(false);
+        }
     }
 }

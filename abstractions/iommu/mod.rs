@@ -91,7 +91,7 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The device is then used without IOMMU.
+    /// The device is then used without IOMMU; the driver says why.
     fn probe_device(
         dev: &Device,
         fwspec: FwSpec<'_>,

@@ -18,7 +18,10 @@ use kernel::{
 #[cfg(CONFIG_PCI)]
 use super::super::bus;
 use super::{
-    clients::Client,
+    clients::{
+        hold_module,
+        Client, //
+    },
     Capability,
     Domain,
     FwSpec,
@@ -83,6 +86,7 @@ impl<T: Ops> OpsTable<T> {
     }
 
     /// The module that the driver is in; null if it is built in.
+    #[cfg(CONFIG_MODULE_UNLOAD)]
     pub(super) fn owner(&'static self) -> *mut bindings::module {
         self.0.owner
     }
@@ -145,12 +149,18 @@ impl<T: Ops> Callbacks<T> {
     pub(super) unsafe fn device_and_master<'a>(
         dev: *mut bindings::device,
     ) -> (&'a Device, &'a T::Master) {
+        // SAFETY: The core holds a reference to a device that it has not released; the rest is this
+        // function's contract, too.
+        unsafe { (Self::device(dev), &Self::client(dev).master) }
+    }
+
+    /// # Safety
+    ///
+    /// `probe_device()` accepted `dev`, and `release_device()` is not called for it in `'a`.
+    unsafe fn client<'a>(dev: *mut bindings::device) -> &'a Client<T> {
         // SAFETY: By this function's contract `probe_device()` stored a `KBox<Client<T>>`, which
         // `release_device()` did not take back yet, nor does it in `'a`.
-        let client = unsafe { KBox::<Client<T>>::borrow((*(*dev).iommu).priv_) };
-
-        // SAFETY: The core holds a reference to a device that it has not released.
-        (unsafe { Self::device(dev) }, &client.master)
+        unsafe { KBox::<Client<T>>::borrow((*(*dev).iommu).priv_) }
     }
 
     /// What `probe_device()` stored for `dev`, if it is behind an IOMMU of `T`.
@@ -159,9 +169,16 @@ impl<T: Ops> Callbacks<T> {
     ///
     /// `dev` is valid, and `release_device()` is not called for it in `'a`.
     pub(super) unsafe fn client_if_any<'a>(dev: *mut bindings::device) -> Option<&'a Client<T>> {
-        // SAFETY: `dev` is valid by this function's contract, so its `iommu` and what that points
-        // to are null or valid.
-        let iommu = unsafe { (*dev).iommu.as_ref() }?;
+        // SAFETY: `dev` is valid by this function's contract. The core sets `iommu_group` after
+        // `probe_device()` succeeded and clears it when it releases the device; in between `iommu`
+        // and what it points to are valid. Without a group `iommu` may be freed at any time, and
+        // must not be looked at.
+        let iommu = unsafe {
+            if (*dev).iommu_group.is_null() {
+                return None;
+            }
+            &*(*dev).iommu
+        };
         // SAFETY: As above.
         let ops = unsafe { iommu.iommu_dev.as_ref() }?.ops;
 
@@ -220,11 +237,11 @@ impl<T: Ops> Callbacks<T> {
             Ok((*instance).as_ref().as_raw())
         };
 
-        match probe() {
-            Ok(iommu) => iommu,
+        // With any other error the core would give up the whole IOMMU, when it is registered.
+        probe().unwrap_or_else(|_| {
             // SAFETY: Makes an error pointer, touches nothing.
-            Err(e) => unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() },
-        }
+            unsafe { bindings::ERR_PTR(ENODEV.to_errno() as isize).cast() }
+        })
     }
 
     extern "C" fn release_device(dev: *mut bindings::device) {
@@ -274,12 +291,21 @@ impl<T: Ops> Callbacks<T> {
 
     extern "C" fn domain_alloc_paging(dev: *mut bindings::device) -> *mut bindings::iommu_domain {
         // SAFETY: The core passes a device that `probe_device()` accepted.
-        let (_, master) = unsafe { Self::device_and_master(dev) };
+        let client = unsafe { Self::client(dev) };
 
-        match T::alloc_paging(master).and_then(|(geometry, paging)| {
-            Domain::<T>::new_raw(geometry, paging) //
-        }) {
-            Ok(domain) => domain,
+        // A domain that somebody allocates for a device in use may outlive the use: one of iommufd
+        // does. It then holds the module by itself. Default domains go away with their group.
+        let holds_module = client.is_bound();
+
+        match T::alloc_paging(&client.master)
+            .and_then(|(geometry, paging)| Domain::<T>::new_raw(geometry, paging, holds_module))
+        {
+            Ok(domain) => {
+                if holds_module {
+                    hold_module::<T>(true);
+                }
+                domain
+            }
             // SAFETY: Makes an error pointer, touches nothing.
             Err(e) => unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() },
         }
