@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# make                     build ipmmu_vmsa.ko against KDIR
+# make modules_install     install it for the kernel of KDIR
+# make demo                see it work on an emulated board
+# make check               all tests; `make check ONLY=sleep` for some
+# make shell               the emulated board's console
+# make lint                formatting, warnings, style
+# make clean               remove what was built here (not the cache)
+#
+# KDIR=  a Rust-enabled arm64 kernel build directory
+# QEMU=  a qemu-system-aarch64 that has the rcar-h3 machine
+
+# What the user gives is handed on; what the note below says is not.
+USER_KDIR := $(KDIR)
+
+# The testbed leaves word here of the kernel that it built, and with what.
+ifeq ($(USER_KDIR),)
+-include build/kernel.mk
+endif
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+KBUILD_VARIABLES ?= ARCH=arm64 LLVM=1
+
+TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
+
+.PHONY: modules modules_install demo check shell lint provision clean
+
+modules modules_install:
+	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
+
+demo shell lint provision:
+	@$(TESTBED) $@
+
+check:
+	@$(TESTBED) check $(ONLY)
+
+clean:
+	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) clean)
+	rm -rf build

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# Installs what is missing, builds the testbed's program and hands over to it:
+# everything else is there.
+set -eu
+
+here=$(dirname "$(readlink -f "$0")")
+repo=${here%/*}
+
+die() {
+	echo "error: $*" >&2
+	exit 1
+}
+
+# packages_for RELEASE: the packages that a Debian release needs.
+packages_for() {
+	sed -e 's/#.*//' "$here/packages/common" "$here/packages/debian-$1"
+}
+
+# missing_of PACKAGE...: those that are not installed.
+missing_of() {
+	for package in "$@"; do
+		state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=
+		[ "$state" = installed ] || printf ' %s' "$package"
+	done
+}
+
+install_missing() {
+	# shellcheck source=/dev/null
+	release=$(. /etc/os-release && echo "$ID-${VERSION_ID:-}")
+	case $release in
+	debian-12 | debian-13) ;;
+	*) die "this needs Debian 12 or 13, and the system says $release." ;;
+	esac
+	# shellcheck disable=SC2046 # words are what is wanted
+	missing=$(missing_of $(packages_for "${release#debian-}"))
+	[ -n "$missing" ] || return 0
+	if [ "$(id -u)" -eq 0 ]; then
+		as_root=
+	elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+		as_root=sudo
+	else
+		die "please have an administrator run: apt-get install$missing"
+	fi
+	echo "Installing$missing" >&2
+	mkdir -p "$repo/build/log"
+	log=$repo/build/log/packages.log
+	# shellcheck disable=SC2016,SC2086 # words are what is wanted, inside
+	$as_root env DEBIAN_FRONTEND=noninteractive sh -c '
+		install="apt-get install -y --no-remove --no-install-recommends"
+		$install "$@" || { apt-get update && $install "$@"; }
+	' sh $missing >"$log" 2>&1 || die "apt could not install$missing; the log is $log"
+}
+
+install_missing
+
+# The distribution's cargo and rustc, whatever else is first in PATH. The
+# program itself still sees the user's PATH, for the user's own kernel builds.
+target=${XDG_CACHE_HOME:-$HOME/.cache}/ipmmu-vmsa/harness
+quiet=--quiet
+if [ ! -x "$target/debug/ipmmu-testbed" ]; then
+	echo "  ... Building the testbed's program" >&2
+	quiet=
+fi
+env -u RUSTUP_TOOLCHAIN -u MAKEFLAGS RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$target" \
+	/usr/bin/cargo build $quiet --manifest-path "$here/harness/Cargo.toml" ||
+	die "the testbed's program could not be built (is there a network?)"
+exec "$target/debug/ipmmu-testbed" --repo "$repo" "$@"

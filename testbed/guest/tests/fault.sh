@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# fault.sh CONTROLLER CHANNEL ADDRESS: makes one channel of a SYS-DMAC read
+# from an address that nobody mapped, and expects it to be stopped.
+# CHANNEL is the hardware's number; Linux leaves channel 0 alone where an IOMMU
+# is in front, so no driver is disturbed.
+
+# shellcheck source=lib.sh
+. "${0%/*}/lib.sh"
+controller=$1
+base=0x${controller%%.*}
+channel=$((base + 0x8000 + 0x80 * $2))
+dmaor=$((base + 0x60))
+
+# The registers cannot be reached while the controller sleeps.
+echo on >"/sys/bus/platform/devices/$controller/power/control"
+before=$(devmem $dmaor 16)
+devmem $((channel + 0x0c)) 32 0
+devmem $((channel + 0x10)) 32 0
+devmem $((channel + 0x14)) 32 0
+devmem $((channel + 0x00)) 32 "$3"
+devmem $((channel + 0x04)) 32 "$3"
+devmem $((channel + 0x08)) 32 4
+devmem $dmaor 16 $((before | 1))
+# Four-byte units, both addresses counting up, started by software.
+devmem $((channel + 0x0c)) 32 0x5411
+
+tries=100
+chcr=0
+# Until it says that it is done (TE) or that an address was refused (CAE).
+while [ $((chcr & 0x80000002)) -eq 0 ] && [ $tries -gt 0 ]; do
+	chcr=$(($(devmem $((channel + 0x0c)) 32)))
+	tries=$((tries - 1))
+done
+devmem $((channel + 0x0c)) 32 0
+devmem $dmaor 16 "$before"
+echo auto >"/sys/bus/platform/devices/$controller/power/control"
+
+ktap_plan 1
+[ $((chcr & 0x80000000)) -ne 0 ]
+ktap_result $? "$controller channel $2 is refused $3"
+ktap_exit

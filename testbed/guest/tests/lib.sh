@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# What the tests share. They use standard Linux interfaces only, so that they
+# run on real boards as well.
+
+ktap_count=0
+ktap_failed=0
+
+# ktap_plan TESTS
+ktap_plan() {
+	echo "KTAP version 1"
+	echo "1..$1"
+}
+
+# ktap_result STATUS NAME: one test's result; a status of 0 is good.
+ktap_result() {
+	ktap_count=$((ktap_count + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $ktap_count $2"
+	else
+		echo "not ok $ktap_count $2"
+		ktap_failed=1
+	fi
+}
+
+# fact KEY VALUE: something measured, for whoever reads the results.
+fact() {
+	echo "# $1=$2"
+}
+
+# log_mark: from here on log_since has something to say.
+log_mark() {
+	mark="tests: mark $$ $(cut -d ' ' -f 1 /proc/uptime)"
+	echo "$mark" >/dev/kmsg
+}
+
+# log_since: kernel messages since the last mark.
+log_since() {
+	dmesg | awk -v mark="$mark" 'seen; index($0, mark) { seen = 1 }'
+}
+
+# channels_of DEVICE: the DMA channels of a controller, one per line. Waits
+# for its driver, which itself may have waited for the IOMMU.
+channels_of() {
+	tries=100
+	until [ -d "/sys/bus/platform/devices/$1/dma" ] || [ $tries -eq 0 ]; do
+		usleep 100000
+		tries=$((tries - 1))
+	done
+	# shellcheck disable=SC2012 # sysfs names are tame
+	ls "/sys/bus/platform/devices/$1/dma" | sort -t n -k 2 -n
+}
+
+# ktap_all_good: whether nothing has failed so far.
+ktap_all_good() {
+	[ "$ktap_failed" -eq 0 ]
+}
+
+# ktap_exit: ends the script with what the results amount to.
+ktap_exit() {
+	exit "$ktap_failed"
+}

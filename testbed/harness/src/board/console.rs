@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The board's serial console and the agent that answers on it.
+//!
+//! The agent (testbed/guest/agent) reads `<number> <command>` lines, runs
+//! each, and ends its output with a line `@@agent <number> <exit code>@@`.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+/// What the agent says once it listens.
+const READY: &str = "@@agent ready@@";
+
+/// What only a dying kernel prints on the console: its log level keeps all
+/// else away.
+const DEATH: [&str; 4] = [
+    "Kernel panic",
+    "Internal error: Oops",
+    "Unable to handle kernel",
+    "Attempted to kill init",
+];
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Output {
+    /// Standard output and error, without the marker.
+    pub text: String,
+    /// The exit code of the shell.
+    pub code: i32,
+}
+
+/// Our end of the serial line.
+pub struct Console {
+    stream: UnixStream,
+    /// All that was ever received.
+    transcript: File,
+    /// Received and not yet claimed by a command.
+    pending: String,
+    next: u32,
+}
+
+impl Console {
+    /// Takes over a connected serial line, keeping a transcript.
+    pub fn new(stream: UnixStream, transcript: File) -> Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            stream,
+            transcript,
+            pending: String::new(),
+            next: 1,
+        })
+    }
+
+    /// Waits until the agent listens.
+    pub fn wait_ready(&mut self, limit: Duration) -> Result<()> {
+        self.wait_for(READY, limit).map(drop)
+    }
+
+    /// Sends `command` to the agent without waiting; see [`Self::finish`].
+    pub fn start(&mut self, command: &str) -> Result<u32> {
+        assert!(!command.contains('\n'), "the agent reads one line");
+        let number = self.next;
+        self.next += 1;
+        self.send(format!("{number} {command}\n").as_bytes())?;
+        Ok(number)
+    }
+
+    /// Waits for the end of command `number`.
+    pub fn finish(&mut self, number: u32, limit: Duration) -> Result<Output> {
+        let before = self.wait_for(&format!("@@agent {number} "), limit)?;
+        let code = self.wait_for("@@", limit)?;
+        let Ok(code) = code.parse() else {
+            bail!("the agent gave the exit code {code:?}");
+        };
+        Ok(Output {
+            text: before.trim_end_matches('\n').to_owned(),
+            code,
+        })
+    }
+
+    /// Waits for the end of command `number` like [`Self::finish`], pressing
+    /// a key every millisecond once nothing was heard for `patience`.
+    pub fn finish_while_typing(
+        &mut self,
+        number: u32,
+        patience: Duration,
+        limit: Duration,
+    ) -> Result<Output> {
+        let mark = format!("@@agent {number} ");
+        let deadline = Instant::now() + limit;
+        let mut pause = patience;
+        while !self.pending.contains(&mark) && Instant::now() < deadline {
+            if !self.receive(pause)? {
+                self.send(b"\n")?;
+                pause = Duration::from_millis(1);
+            }
+        }
+        self.finish(number, Duration::from_secs(1))
+    }
+
+    /// Sends raw bytes, as a person at the keyboard would.
+    pub fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
+        while !bytes.is_empty() {
+            match self.stream.write(bytes) {
+                Ok(0) => bail!("QEMU closed the console"),
+                Ok(n) => bytes = &bytes[n..],
+                Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+                    poll(&mut fds, PollTimeout::NONE)?;
+                }
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until `mark` and returns what came before it.
+    fn wait_for(&mut self, mark: &str, limit: Duration) -> Result<String> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(at) = self.pending.find(mark) {
+                let before = self.pending[..at].to_owned();
+                self.pending.drain(..at + mark.len());
+                return Ok(before);
+            }
+            if let Some(at) = DEATH.iter().filter_map(|d| self.pending.find(d)).min() {
+                // The rest of the report is worth a moment.
+                while self.receive(Duration::from_millis(500))? {}
+                let report: Vec<&str> = self.pending[at..].lines().take(40).collect();
+                bail!("the kernel died: {}", report.join("\n"));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.receive(left)? {
+                bail!(
+                    "the board did not answer within {} s; it last said:\n{}",
+                    limit.as_secs(),
+                    tail(&self.pending, 10)
+                );
+            }
+        }
+    }
+
+    /// Takes in what has arrived; false if nothing did within `limit`.
+    fn receive(&mut self, limit: Duration) -> Result<bool> {
+        let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
+        if poll(&mut fds, timeout)? == 0 {
+            return Ok(false);
+        }
+        let mut buffer = [0; 4096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => bail!("QEMU ended; it last said:\n{}", tail(&self.pending, 10)),
+            Ok(n) => {
+                self.transcript.write_all(&buffer[..n])?;
+                let text = String::from_utf8_lossy(&buffer[..n]);
+                self.pending.extend(text.chars().filter(|&c| c != '\r'));
+                Ok(true)
+            }
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(true),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Another handle on the line, for an interactive session.
+    pub fn stream(&self) -> Result<UnixStream> {
+        Ok(self.stream.try_clone()?)
+    }
+}
+
+fn tail(text: &str, lines: usize) -> String {
+    let all: Vec<&str> = text.lines().collect();
+    all[all.len().saturating_sub(lines)..].join("\n")
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Device trees with one thing wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::exec::capture;
+use crate::paths::Paths;
+
+/// A copy of a device tree blob, to be damaged.
+pub struct Dtb {
+    path: PathBuf,
+}
+
+impl Dtb {
+    /// Copies `original` to `build/dtb/<name>.dtb`.
+    pub fn copy(paths: &Paths, original: &Path, name: &str) -> Result<Self> {
+        let dir = paths.build().join("dtb");
+        fs::create_dir_all(&dir)?;
+        let path = dir.join(format!("{name}.dtb"));
+        fs::copy(original, &path).with_context(|| format!("cannot copy {}", original.display()))?;
+        Ok(Self { path })
+    }
+
+    /// Removes a property.
+    pub fn delete(self, node: &str, property: &str) -> Result<Self> {
+        capture(
+            Command::new("fdtput")
+                .arg("-d")
+                .arg(&self.path)
+                .args([node, property]),
+        )?;
+        Ok(self)
+    }
+
+    /// Replaces one cell of a property.
+    pub fn set_cell(self, node: &str, property: &str, index: usize, value: u32) -> Result<Self> {
+        let mut cells = self.cells(node, property)?;
+        let cell = cells
+            .get_mut(index)
+            .with_context(|| format!("{property} of {node} has no cell {index}"))?;
+        *cell = format!("{value:x}");
+        let mut put = Command::new("fdtput");
+        put.args(["-t", "x"]).arg(&self.path).args([node, property]);
+        capture(put.args(cells))?;
+        Ok(self)
+    }
+
+    fn cells(&self, node: &str, property: &str) -> Result<Vec<String>> {
+        let mut get = Command::new("fdtget");
+        get.args(["-t", "x"]).arg(&self.path).args([node, property]);
+        let text = capture(&mut get)?;
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// The finished blob.
+    pub fn into_path(self) -> PathBuf {
+        self.path
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a person would do at the board's console, and what they would check.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::console::Output;
+use super::ktap::Ktap;
+use super::registers::{IPMMUS, Registers};
+use super::{Board, Driver};
+
+/// The DMA controllers of the board whose channels go through an IPMMU.
+pub const DMACS: [&str; 3] = [
+    "e6700000.dma-controller",
+    "e7300000.dma-controller",
+    "e7310000.dma-controller",
+];
+
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+const BIND_LIMIT: Duration = Duration::from_secs(10);
+const SLEEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// What no kernel log may say.
+const SPLATS: [&str; 12] = [
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "Kernel panic",
+    "Internal error",
+    "Unable to handle kernel",
+    "INFO: task",
+    "INFO: rcu",
+    "possible circular locking",
+    "inconsistent lock state",
+    "suspicious RCU usage",
+    "refcount_t:",
+];
+
+/// What a suspend did.
+pub struct Slept {
+    /// The registers while everything was off.
+    pub asleep: Registers,
+}
+
+impl Board {
+    /// Runs a command and returns how it ended.
+    pub fn try_sh(&mut self, command: &str) -> Result<Output> {
+        let number = self.console.start(command)?;
+        self.console
+            .finish(number, COMMAND_LIMIT)
+            .with_context(|| format!("running `{command}`"))
+    }
+
+    /// Runs a command that must succeed and returns what it printed.
+    pub fn sh(&mut self, command: &str) -> Result<String> {
+        let output = self.try_sh(command)?;
+        ensure!(
+            output.code == 0,
+            "`{command}` gave {}: {}",
+            output.code,
+            output.text
+        );
+        Ok(output.text)
+    }
+
+    /// Runs one of the scripts in /tests and reads its verdict.
+    pub fn test(&mut self, script: &str) -> Result<Ktap> {
+        let output = self.try_sh(&format!("/tests/{script}"))?;
+        let ktap = Ktap::parse(&output.text)
+            .judge()
+            .with_context(|| format!("{script} said:\n{}", output.text))?;
+        ensure!(output.code == 0, "{script} gave {}", output.code);
+        Ok(ktap)
+    }
+
+    /// The kernel messages since the last call, with their levels (`<3>…`).
+    pub fn new_messages(&mut self) -> Result<String> {
+        let text = self.sh("dmesg -r -c")?;
+        self.klog.push_str(&text);
+        self.klog.push('\n');
+        for splat in SPLATS {
+            if let Some(at) = text.find(splat) {
+                let from = text[..at].rfind('\n').map_or(0, |n| n + 1);
+                let report: Vec<&str> = text[from..].lines().take(40).collect();
+                bail!("the kernel complained:\n{}", report.join("\n"));
+            }
+        }
+        Ok(text)
+    }
+
+    /// Loads our driver; for the upstream one there is nothing to load.
+    pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
+        if self.driver == Driver::C {
+            return Ok(());
+        }
+        let allow = match allow {
+            [] => String::new(),
+            some => format!(" allow={}", some.join(",")),
+        };
+        self.sh(&format!("modprobe ipmmu_vmsa{allow}")).map(drop)
+    }
+
+    /// The devices that the IPMMU driver is bound to.
+    pub fn bound_ipmmus(&mut self) -> Result<Vec<String>> {
+        let listed = self.sh("/tests/bound.sh")?;
+        Ok(listed.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Fails unless the driver is bound to every IPMMU but `except`.
+    ///
+    /// Waits a while for it: caches are bound after their root, by a work
+    /// queue of the driver core.
+    pub fn expect_bound_except(&mut self, except: &[&str]) -> Result<()> {
+        let deadline = Instant::now() + BIND_LIMIT;
+        loop {
+            let bound = self.bound_ipmmus()?;
+            let wrong: Vec<&str> = IPMMUS
+                .iter()
+                .map(|(_, device)| *device)
+                .filter(|device| bound.iter().any(|b| b == device) == except.contains(device))
+                .collect();
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "wrongly bound or not bound: {}",
+                wrong.join(", ")
+            );
+        }
+    }
+
+    /// Runs verified DMA on all channels given as `controller` or
+    /// `controller:index`; returns the number of bytes copied.
+    pub fn dma(&mut self, controllers: &[&str]) -> Result<u64> {
+        let ktap = self.test(&format!("dma.sh {}", controllers.join(" ")))?;
+        let bytes = ktap.sum("bytes");
+        ensure!(bytes > 0, "no byte was copied");
+        Ok(bytes)
+    }
+
+    /// Tries some transfers on hardware that is known to be broken.
+    pub fn try_dma(&mut self, controller: &str, transfers: u32) -> Result<Ktap> {
+        let script = format!("ITERATIONS={transfers} TIMEOUT=1000 /tests/dma.sh {controller}");
+        let ktap = Ktap::parse(&self.try_sh(&script)?.text);
+        ensure!(
+            ktap.passed.len() + ktap.failed.len() == 1,
+            "the transfers did not run"
+        );
+        Ok(ktap)
+    }
+
+    /// Sleeps and wakes once; `while_asleep` acts on the board in between.
+    pub fn suspend(&mut self, while_asleep: impl FnOnce(&mut Self) -> Result<()>) -> Result<Slept> {
+        self.sh("echo deep > /sys/power/mem_sleep")
+            .context("the kernel offers no deep sleep")?;
+        self.qmp.forget_events()?;
+        let number = self.console.start("echo mem > /sys/power/state")?;
+        self.qmp.wait_suspend(SLEEP_LIMIT)?;
+        let asleep = self.registers()?;
+        while_asleep(self)?;
+        self.qmp.wake()?;
+        let output = self.console.finish(number, COMMAND_LIMIT)?;
+        ensure!(output.code == 0, "the suspend failed: {}", output.text);
+        Ok(Slept { asleep })
+    }
+
+    /// Reads all IPMMU registers.
+    pub fn registers(&mut self) -> Result<Registers> {
+        Registers::read(&mut self.qmp)
+    }
+
+    /// Fails if a register is not what it was.
+    pub fn expect_registers(&mut self, before: &Registers) -> Result<()> {
+        let differences = before.differences(&self.registers()?);
+        ensure!(
+            differences.is_empty(),
+            "{} registers differ: {}",
+            differences.len(),
+            differences
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
+        Ok(())
+    }
+
+    /// How often software touched registers that do not exist.
+    pub fn guest_errors(&mut self) -> Result<u64> {
+        self.qmp
+            .get("/machine", "guest-errors")?
+            .as_u64()
+            .context("guest-errors is no number")
+    }
+
+    /// What must hold at the end of every scenario.
+    pub fn expect_clean(&mut self) -> Result<()> {
+        self.new_messages()?;
+        let errors = self.guest_errors()?;
+        ensure!(
+            errors == 0,
+            "{errors} accesses to registers that do not exist"
+        );
+        Ok(())
+    }
+
+    /// Sets a property of one IPMMU, such as a fault in its hardware.
+    pub fn set_ipmmu(
+        &mut self,
+        ipmmu: &str,
+        property: &str,
+        value: serde_json::Value,
+    ) -> Result<()> {
+        self.qmp.set(&format!("/machine/{ipmmu}"), property, value)
+    }
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The emulated board: booting it, and holding on to it.
+
+pub mod console;
+pub mod dtb;
+pub mod guest;
+pub mod ktap;
+pub mod qmp;
+pub mod registers;
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use tempfile::TempDir;
+
+use crate::paths::Paths;
+use crate::provision::Provision;
+use console::Console;
+use qmp::Qmp;
+
+/// Long enough for a loaded machine without acceleration.
+const BOOT_LIMIT: Duration = Duration::from_secs(120);
+const CONNECT_LIMIT: u16 = 30_000;
+
+/// What every boot has on its command line: messages stay in the log, where
+/// `dmesg` finds them, and oopses still reach the console.
+const APPEND: &str = "console=ttySC0,115200 loglevel=1 printk.devkmsg=on log_buf_len=1M";
+
+/// Which IOMMU driver the board runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Driver {
+    /// The upstream one, built into the kernel.
+    C,
+    /// Ours, loaded by `modprobe`.
+    Rust,
+}
+
+/// How to boot.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Names the logs.
+    pub name: String,
+    /// The driver that should find the IPMMUs.
+    pub driver: Driver,
+    /// What the SoC's product register says, unless an H3.
+    pub prr: Option<u32>,
+    /// The device tree, unless the board's own.
+    pub dtb: Option<PathBuf>,
+    /// More of the command line.
+    pub append: String,
+}
+
+impl Setup {
+    /// A board for `driver` as it comes.
+    pub fn new(name: &str, driver: Driver) -> Self {
+        Self {
+            name: name.into(),
+            driver,
+            prr: None,
+            dtb: None,
+            append: String::new(),
+        }
+    }
+
+    /// With another value in the product register.
+    pub fn prr(mut self, prr: u32) -> Self {
+        self.prr = Some(prr);
+        self
+    }
+
+    /// With another device tree.
+    pub fn dtb(mut self, dtb: PathBuf) -> Self {
+        self.dtb = Some(dtb);
+        self
+    }
+
+    /// With more on the command line.
+    pub fn append(mut self, text: &str) -> Self {
+        self.append = text.into();
+        self
+    }
+
+    fn command_line(&self) -> String {
+        let driver = match self.driver {
+            Driver::C => "",
+            Driver::Rust => "initcall_blacklist=ipmmu_driver_init",
+        };
+        format!("{APPEND} {driver} {}", self.append)
+    }
+
+    fn machine(&self) -> String {
+        match self.prr {
+            Some(prr) => format!("rcar-h3,prr={prr:#x}"),
+            None => "rcar-h3".into(),
+        }
+    }
+}
+
+/// A running board.
+pub struct Board {
+    qemu: Child,
+    /// The control socket.
+    pub qmp: Qmp,
+    /// The serial line.
+    pub console: Console,
+    /// Every kernel message so far.
+    pub klog: String,
+    /// Which driver it was booted for.
+    pub driver: Driver,
+    _sockets: TempDir,
+}
+
+impl Board {
+    /// Boots until the agent answers.
+    pub fn boot(paths: &Paths, provision: &Provision, setup: &Setup) -> Result<Self> {
+        let mut board = Self::power_on(paths, provision, setup)?;
+        board
+            .console
+            .wait_ready(BOOT_LIMIT)
+            .with_context(|| format!("booting ({})", setup.name))?;
+        Ok(board)
+    }
+
+    /// Starts QEMU and takes hold of its sockets.
+    pub fn power_on(paths: &Paths, provision: &Provision, setup: &Setup) -> Result<Self> {
+        let sockets = tempfile::tempdir()?;
+        let serial = UnixListener::bind(sockets.path().join("serial"))?;
+        let control = UnixListener::bind(sockets.path().join("qmp"))?;
+        let transcript = paths.log().join(format!("{}.console.log", setup.name));
+        let errors = paths.log().join(format!("{}.qemu.log", setup.name));
+        let mut command = qemu_command(provision, setup, sockets.path());
+        let mut qemu = command
+            .stdin(Stdio::null())
+            // Never written to; its end tells that QEMU has ended.
+            .stdout(Stdio::piped())
+            .stderr(File::create(&errors)?)
+            .spawn()
+            .with_context(|| format!("cannot run {}", provision.qemu.binary.display()))?;
+        let alive: OwnedFd = qemu.stdout.take().context("no pipe")?.into();
+        let connect = || -> Result<(UnixStream, UnixStream)> {
+            Ok((accept(&serial, &alive)?, accept(&control, &alive)?))
+        };
+        let (serial, control) = match connect() {
+            Ok(both) => both,
+            Err(e) => {
+                let _ = qemu.kill();
+                let _ = qemu.wait();
+                let said = std::fs::read_to_string(&errors).unwrap_or_default();
+                return Err(e.context(format!("QEMU did not start: {}", said.trim())));
+            }
+        };
+        Ok(Self {
+            qemu,
+            qmp: Qmp::new(control)?,
+            console: Console::new(serial, File::create(transcript)?)?,
+            klog: String::new(),
+            driver: setup.driver,
+            _sockets: sockets,
+        })
+    }
+
+    /// Switches the board off.
+    pub fn power_off(mut self) -> Result<()> {
+        self.qmp.quit()?;
+        self.qemu.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        // Already gone after power_off; otherwise nobody wants it any more.
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
+}
+
+fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command {
+    let chardev = |name: &str| format!("socket,id={name},path={}", sockets.join(name).display());
+    let dtb = setup.dtb.clone().unwrap_or_else(|| provision.kernel.dtb());
+    // setpriv: no board may outlive the one who booted it.
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--pdeathsig", "KILL", "--"])
+        .arg(&provision.qemu.binary)
+        .args([
+            "-M",
+            &setup.machine(),
+            "-display",
+            "none",
+            "-monitor",
+            "none",
+        ])
+        .args(["-chardev", &chardev("serial")])
+        .args(["-serial", "chardev:serial"])
+        .args(["-chardev", &chardev("qmp")])
+        .args(["-mon", "chardev=qmp,mode=control"])
+        .arg("-kernel")
+        .arg(provision.kernel.image())
+        .arg("-dtb")
+        .arg(dtb)
+        .arg("-initrd")
+        .arg(&provision.initramfs)
+        .args(["-append", &setup.command_line()]);
+    command
+}
+
+/// Waits for QEMU to connect, but not for one that is gone.
+fn accept(listener: &UnixListener, alive: &OwnedFd) -> Result<UnixStream> {
+    let mut fds = [
+        PollFd::new(listener.as_fd(), PollFlags::POLLIN),
+        PollFd::new(alive.as_fd(), PollFlags::POLLIN),
+    ];
+    if poll(&mut fds, PollTimeout::from(CONNECT_LIMIT))? == 0 {
+        bail!("QEMU did not connect");
+    }
+    let connected = fds[0]
+        .revents()
+        .is_some_and(|r| r.contains(PollFlags::POLLIN));
+    if !connected {
+        bail!("QEMU ended at once");
+    }
+    Ok(listener.accept()?.0)
+}

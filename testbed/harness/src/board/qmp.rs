@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+//! QEMU's control socket: properties of the models, sleep and wake-up.
+
+use std::io::BufReader;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use qapi::qmp;
+use serde_json::Value;
+
+type Stream = qapi::Stream<BufReader<UnixStream>, UnixStream>;
+
+/// A QMP session.
+pub struct Qmp {
+    inner: qapi::Qmp<Stream>,
+    seen: Vec<qmp::Event>,
+}
+
+impl Qmp {
+    /// Greets QEMU on a connected socket.
+    pub fn new(stream: UnixStream) -> Result<Self> {
+        let reader = BufReader::new(stream.try_clone()?);
+        let mut inner = qapi::Qmp::new(qapi::Stream::new(reader, stream));
+        inner.handshake().context("QEMU does not speak QMP")?;
+        Ok(Self {
+            inner,
+            seen: Vec::new(),
+        })
+    }
+
+    /// Reads a property of an object.
+    pub fn get(&mut self, path: &str, property: &str) -> Result<Value> {
+        let command = qmp::qom_get {
+            path: path.into(),
+            property: property.into(),
+        };
+        self.inner
+            .execute(&command)
+            .with_context(|| format!("reading {property} of {path}"))
+    }
+
+    /// Writes a property of an object.
+    pub fn set(&mut self, path: &str, property: &str, value: Value) -> Result<()> {
+        let command = qmp::qom_set {
+            path: path.into(),
+            property: property.into(),
+            value,
+        };
+        self.inner
+            .execute(&command)
+            .with_context(|| format!("writing {property} of {path}"))?;
+        Ok(())
+    }
+
+    /// Waits until the board has gone to sleep.
+    pub fn wait_suspend(&mut self, limit: Duration) -> Result<()> {
+        self.wait("SUSPEND", limit, |e| {
+            matches!(e, qmp::Event::SUSPEND { .. })
+        })
+    }
+
+    /// Whether the board has gone to sleep since this was last asked.
+    pub fn has_suspended(&mut self) -> Result<bool> {
+        self.inner.nop()?;
+        self.seen.extend(self.inner.events());
+        let before = self.seen.len();
+        self.seen
+            .retain(|e| !matches!(e, qmp::Event::SUSPEND { .. }));
+        Ok(self.seen.len() < before)
+    }
+
+    /// Forgets earlier events, so that only later ones are waited for.
+    pub fn forget_events(&mut self) -> Result<()> {
+        self.inner.nop()?;
+        self.inner.events().for_each(drop);
+        self.seen.clear();
+        Ok(())
+    }
+
+    /// Presses the power button of a sleeping board.
+    pub fn wake(&mut self) -> Result<()> {
+        self.inner
+            .execute(&qmp::system_wakeup {})
+            .context("waking the board")?;
+        self.wait("WAKEUP", Duration::from_secs(30), |e| {
+            matches!(e, qmp::Event::WAKEUP { .. })
+        })
+    }
+
+    /// Ends QEMU.
+    pub fn quit(&mut self) -> Result<()> {
+        self.inner.execute(&qmp::quit {})?;
+        Ok(())
+    }
+
+    /// Waits for one event, keeping the others for later.
+    fn wait(
+        &mut self,
+        name: &str,
+        limit: Duration,
+        wanted: impl Fn(&qmp::Event) -> bool,
+    ) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        loop {
+            self.seen.extend(self.inner.events());
+            if let Some(at) = self.seen.iter().position(&wanted) {
+                self.seen.remove(at);
+                return Ok(());
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("QEMU reported no {name} within {} s", limit.as_secs());
+            }
+            self.wait_readable(left)?;
+            // The crate reads events only on the way to an answer.
+            self.inner.nop()?;
+        }
+    }
+
+    /// What becomes readable when QEMU has something to say.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.inner().get_ref_read().get_ref().as_fd()
+    }
+
+    fn wait_readable(&self, limit: Duration) -> Result<()> {
+        let reader = self.inner.inner().get_ref_read();
+        if !reader.buffer().is_empty() {
+            return Ok(());
+        }
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        poll(
+            &mut fds,
+            PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX),
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the IPMMUs hold, as only an emulator can tell.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, Result};
+
+use super::qmp::Qmp;
+
+/// The IPMMUs of an R-Car H3 by their labels in the device tree, with their
+/// device names in Linux. The first one is the root.
+pub const IPMMUS: [(&str, &str); 17] = [
+    ("ipmmu_mm", "e67b0000.iommu"),
+    ("ipmmu_ds0", "e6740000.iommu"),
+    ("ipmmu_ds1", "e7740000.iommu"),
+    ("ipmmu_hc", "e6570000.iommu"),
+    ("ipmmu_ir", "ff8b0000.iommu"),
+    ("ipmmu_mp0", "ec670000.iommu"),
+    ("ipmmu_pv0", "fd800000.iommu"),
+    ("ipmmu_pv1", "fd950000.iommu"),
+    ("ipmmu_pv2", "fd960000.iommu"),
+    ("ipmmu_pv3", "fd970000.iommu"),
+    ("ipmmu_rt", "ffc80000.iommu"),
+    ("ipmmu_vc0", "fe6b0000.iommu"),
+    ("ipmmu_vc1", "fe6f0000.iommu"),
+    ("ipmmu_vi0", "febd0000.iommu"),
+    ("ipmmu_vi1", "febe0000.iommu"),
+    ("ipmmu_vp0", "fe990000.iommu"),
+    ("ipmmu_vp1", "fe980000.iommu"),
+];
+
+/// All non-zero registers of all IPMMUs, by (IPMMU, register).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registers(BTreeMap<(String, String), u32>);
+
+/// One register that two snapshots disagree about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// `ipmmu_xx.NAME`
+    pub name: String,
+    /// Its value in the first and in the second snapshot.
+    pub values: (u32, u32),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (before, after) = self.values;
+        write!(f, "{}: {before:#010x} -> {after:#010x}", self.name)
+    }
+}
+
+impl Registers {
+    /// Reads them all.
+    pub fn read(qmp: &mut Qmp) -> Result<Self> {
+        let mut all = BTreeMap::new();
+        for (ipmmu, _) in IPMMUS {
+            let value = qmp.get(&format!("/machine/{ipmmu}"), "registers")?;
+            let text = value.as_str().context("registers is not text")?;
+            parse(ipmmu, text, &mut all)?;
+        }
+        Ok(Self(all))
+    }
+
+    /// How many registers are not zero.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A register's value; those not listed are zero.
+    pub fn get(&self, ipmmu: &str, name: &str) -> u32 {
+        let key = (ipmmu.to_owned(), name.to_owned());
+        self.0.get(&key).copied().unwrap_or(0)
+    }
+
+    /// Where `later` says something else.
+    pub fn differences(&self, later: &Self) -> Vec<Difference> {
+        let mut keys: Vec<_> = self.0.keys().chain(later.0.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        keys.into_iter()
+            .map(|(ipmmu, name)| Difference {
+                name: format!("{ipmmu}.{name}"),
+                values: (self.get(ipmmu, name), later.get(ipmmu, name)),
+            })
+            .filter(|d| d.values.0 != d.values.1)
+            .collect()
+    }
+
+    /// The context that a uTLB goes through, if it is enabled.
+    pub fn context_of(&self, ipmmu: &str, utlb: u32) -> Option<u32> {
+        let imuctr = self.get(ipmmu, &format!("IMUCTR({utlb})"));
+        (imuctr & 1 != 0).then_some((imuctr >> 4) & 0xf)
+    }
+}
+
+fn parse(ipmmu: &str, text: &str, into: &mut BTreeMap<(String, String), u32>) -> Result<()> {
+    for line in text.lines().filter(|l| !l.trim().is_empty()) {
+        let (name, value) = line
+            .trim()
+            .split_once("=0x")
+            .with_context(|| format!("a register of {ipmmu} reads {line:?}"))?;
+        let value = u32::from_str_radix(value, 16)
+            .with_context(|| format!("{name} of {ipmmu} reads {value:?}"))?;
+        if value != 0 {
+            into.insert((ipmmu.to_owned(), name.to_owned()), value);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registers(text: &str) -> Registers {
+        let mut all = BTreeMap::new();
+        parse("ipmmu_ds0", text, &mut all).unwrap();
+        Registers(all)
+    }
+
+    #[test]
+    fn differences_name_what_appeared_vanished_and_changed() {
+        let before = registers("IMCTR(1)=0x00000001\nIMUCTR(0)=0x00000011\nIMUCTR(1)=0x1\n");
+        let after = registers("IMCTR(1)=0x00000005\nIMUCTR(0)=0x00000011\nIMUCTR(2)=0x1\n");
+        let said: Vec<String> = before
+            .differences(&after)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "ipmmu_ds0.IMCTR(1): 0x00000001 -> 0x00000005",
+                "ipmmu_ds0.IMUCTR(1): 0x00000001 -> 0x00000000",
+                "ipmmu_ds0.IMUCTR(2): 0x00000000 -> 0x00000001",
+            ]
+        );
+        assert!(before.differences(&before.clone()).is_empty());
+    }
+
+    #[test]
+    fn contexts_are_read_from_enabled_utlbs_only() {
+        let read = registers("IMUCTR(3)=0x00000021\nIMUCTR(4)=0x00000020\n");
+        assert_eq!(read.context_of("ipmmu_ds0", 3), Some(2));
+        assert_eq!(read.context_of("ipmmu_ds0", 4), None);
+    }
+
+    #[test]
+    fn nonsense_is_an_error() {
+        assert!(parse("ipmmu_mm", "IMCTR(0)", &mut BTreeMap::new()).is_err());
+    }
+}

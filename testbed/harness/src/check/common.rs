@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What more than one scenario does.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::board::Board;
+use crate::board::guest::DMACS;
+
+/// An address that no DMA mapping uses: they are given out from the top.
+const UNMAPPED: u32 = 0x1234_5678;
+
+/// Channels of two IPMMUs: dmac0 is behind DS0, dmac1 and dmac2 behind DS1.
+/// One channel each, and a second one of dmac0 with a uTLB of its own.
+pub const TWO_IPMMUS: [&str; 4] = [
+    "e6700000.dma-controller",
+    "e6700000.dma-controller:5",
+    "e7300000.dma-controller",
+    "e7310000.dma-controller:9",
+];
+
+/// A fault as a driver reported it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The faulting address.
+    pub iova: u64,
+    /// The translation context, where the driver names it.
+    pub context: Option<u64>,
+}
+
+/// The faults in kernel messages.
+pub fn faults(messages: &str) -> Vec<Fault> {
+    messages
+        .lines()
+        .filter(|line| line.contains("Unhandled fault"))
+        .filter_map(|line| {
+            Some(Fault {
+                iova: number_after(line, "iova ")?,
+                context: number_after(line, "context "),
+            })
+        })
+        .collect()
+}
+
+fn number_after(line: &str, word: &str) -> Option<u64> {
+    let rest = &line[line.find(word)? + word.len()..];
+    let (digits, radix) = match rest.strip_prefix("0x") {
+        Some(hex) => (hex, 16),
+        None => (rest, 10),
+    };
+    let end = digits
+        .find(|c: char| !c.is_digit(radix))
+        .unwrap_or(digits.len());
+    u64::from_str_radix(&digits[..end], radix).ok()
+}
+
+/// DMA works through two IPMMUs at once, and goes through translation.
+pub fn dma_through_two_ipmmus(board: &mut Board) -> Result<()> {
+    let registers = board.registers()?;
+    for (ipmmu, utlb) in [("ipmmu_ds0", 1), ("ipmmu_ds1", 1), ("ipmmu_ds1", 17)] {
+        let context = registers
+            .context_of(ipmmu, utlb)
+            .with_context(|| format!("uTLB {utlb} of {ipmmu} is not enabled"))?;
+        ensure!(
+            registers.get("ipmmu_mm", &format!("IMCTR({context})")) & 1 != 0,
+            "context {context} of uTLB {utlb} of {ipmmu} is not enabled"
+        );
+    }
+    board.dma(&TWO_IPMMUS).map(drop)
+}
+
+/// An access to an unmapped address is reported, once and correctly.
+pub fn unmapped_access_faults(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    let context = board
+        .registers()?
+        .context_of("ipmmu_ds0", 0)
+        .context("uTLB 0 of IPMMU-DS0 is not enabled")?;
+    board.test(&format!("fault.sh {} 0 {UNMAPPED:#x}", DMACS[0]))?;
+    let messages = board.new_messages()?;
+    let faults = faults(&messages);
+    ensure!(faults.len() == 1, "reported {faults:?}, not one fault");
+    ensure!(
+        faults[0].iova == u64::from(UNMAPPED),
+        "reported {:#x} instead of {UNMAPPED:#x}",
+        faults[0].iova
+    );
+    if let Some(reported) = faults[0].context {
+        ensure!(
+            reported == u64::from(context),
+            "reported context {reported} instead of {context}"
+        );
+    }
+    Ok(())
+}
+
+/// The messages at warning level or worse that an IPMMU driver printed, also
+/// those in the name of a client.
+pub fn complaints(raw_messages: &str) -> Vec<&str> {
+    raw_messages
+        .lines()
+        .filter(|line| {
+            let level = line.strip_prefix('<').and_then(|l| l.split_once('>'));
+            // Facility 0 is the kernel; 4 is a warning.
+            level.is_some_and(|(l, _)| l.parse::<u32>().is_ok_and(|l| l <= 4))
+        })
+        .filter(|line| line.contains("ipmmu") || line.contains("iommu"))
+        // What the kernel itself adds to every failed probe, and to a module
+        // from outside its tree.
+        .filter(|line| !line.contains("probe with driver") && !line.contains("taints kernel"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_drivers_faults_are_understood() {
+        let ours = "<3>[1.0] ipmmu-vmsa e67b0000.iommu: Unhandled fault: context 2, \
+                    iova 0x12345678, status 0x1 (read)";
+        let upstream = "<3>[1.0] ipmmu-vmsa e67b0000.iommu: Unhandled fault: status \
+                        0x00000001 iova 0x12345678";
+        let at = |context| Fault {
+            iova: 0x1234_5678,
+            context,
+        };
+        assert_eq!(faults(ours), [at(Some(2))]);
+        assert_eq!(faults(upstream), [at(None)]);
+    }
+
+    #[test]
+    fn complaints_are_the_drivers_own() {
+        let log = "<6>[1] ipmmu-vmsa a: root, 8 contexts\n\
+                   <3>[1] ipmmu-vmsa b: no interrupt\n\
+                   <4>[1] ipmmu-vmsa b: probe with driver ipmmu-vmsa failed with error -6\n\
+                   <4>[1] ipmmu_vmsa: loading out-of-tree module taints kernel.\n\
+                   <3>[1] other c: no\n";
+        assert_eq!(complaints(log), ["<3>[1] ipmmu-vmsa b: no interrupt"]);
+    }
+}

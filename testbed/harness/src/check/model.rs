@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The models' own tests, through QEMU's qtest protocol: no kernel, no driver.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::Result;
+use libtest_mimic::{Completion, Failed, Trial};
+
+use super::Bench;
+use crate::exec::capture;
+
+/// One row for each test that the built binaries list.
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    if bench.provision.qemu.qtests.is_empty() {
+        // The user's own QEMU comes without them.
+        let skip = || Ok(Completion::ignored_with("QEMU= brings no model tests"));
+        return Ok(vec![Trial::ignorable_test("model", skip)]);
+    }
+    let mut rows = Vec::new();
+    for binary in &bench.provision.qemu.qtests {
+        let listed = capture(qtest(bench, binary).arg("-l"))?;
+        for test in listed.lines().filter(|l| l.starts_with('/')) {
+            rows.push(row(bench, binary, test));
+        }
+    }
+    Ok(rows)
+}
+
+fn row(bench: &Arc<Bench>, binary: &Path, test: &str) -> Trial {
+    let name = format!(
+        "model::{}",
+        test.trim_start_matches("/aarch64/").replace('/', "::")
+    );
+    let (bench, binary, test) = (bench.clone(), binary.to_owned(), test.to_owned());
+    Trial::test(name.clone(), move || {
+        let output = qtest(&bench, &binary).args(["-p", &test]).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        let log = bench
+            .paths
+            .log()
+            .join(format!("{}.log", name.replace("::", "-")));
+        fs::write(&log, &said)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&said);
+        let why: Vec<&str> = said.lines().filter(|l| !l.starts_with("ok ")).collect();
+        Err(Failed::from(why.join("\n")))
+    })
+}
+
+fn qtest(bench: &Bench, binary: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command.env("QTEST_QEMU_BINARY", &bench.provision.qemu.binary);
+    command.env_remove("G_TEST_DBUS_DAEMON");
+    command
+}

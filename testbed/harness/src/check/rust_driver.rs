@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Our driver, awake: binding, DMA, faults, unbinding.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::common::{TWO_IPMMUS, complaints, dma_through_two_ipmmus, unmapped_access_faults};
+use super::{Bench, Fixture};
+use crate::board::guest::DMACS;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let board = Fixture::new(bench, Setup::new("driver", Driver::Rust), |b| {
+        b.load_driver(&DMACS)
+    });
+    vec![
+        board.row("boot_and_bind", boot_and_bind),
+        board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
+        board.row("unmapped_access_faults", unmapped_access_faults),
+        board.row("unbind_with_a_client_is_refused", unbind_is_refused),
+        board.row("rmmod_with_a_client_is_refused", rmmod_is_refused),
+        board.row("rmmod_and_modprobe_again", rmmod_and_modprobe),
+    ]
+}
+
+fn boot_and_bind(board: &mut Board) -> Result<()> {
+    board.expect_bound_except(&[])?;
+    board.new_messages()?;
+    let messages = &board.klog;
+    let complaints = complaints(messages);
+    ensure!(complaints.is_empty(), "{complaints:?}");
+    let said = |text: &str| messages.lines().filter(|l| l.contains(text)).count();
+    ensure!(
+        said(&format!("{}: root, ", IPMMUS[0].1)) == 1,
+        "the root was not announced once"
+    );
+    let caches = said(&format!("cache of {}", IPMMUS[0].1));
+    ensure!(caches == IPMMUS.len() - 1, "{caches} caches were announced");
+    Ok(())
+}
+
+fn unbind_is_refused(board: &mut Board) -> Result<()> {
+    for (_, device) in &IPMMUS[..2] {
+        let output = board.try_sh(&format!(
+            "echo {device} > /sys/bus/platform/drivers/ipmmu-vmsa/unbind"
+        ))?;
+        ensure!(output.code != 0, "unbinding {device} was not refused");
+    }
+    board.expect_bound_except(&[])?;
+    board.dma(&TWO_IPMMUS).map(drop)
+}
+
+fn rmmod_is_refused(board: &mut Board) -> Result<()> {
+    let output = board.try_sh("rmmod ipmmu_vmsa")?;
+    ensure!(output.code != 0, "rmmod was not refused");
+    board.expect_bound_except(&[])?;
+    board.dma(&TWO_IPMMUS).map(drop)
+}
+
+fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
+    let clients = "/sys/bus/platform/drivers/rcar-dmac";
+    for dmac in DMACS {
+        board.sh(&format!("echo {dmac} > {clients}/unbind"))?;
+    }
+    for round in 1..=3 {
+        board.sh("rmmod ipmmu_vmsa")?;
+        let left = board.registers()?;
+        ensure!(
+            IPMMUS.iter().all(|(i, _)| left.context_of(i, 1).is_none()),
+            "a uTLB is left enabled"
+        );
+        board
+            .load_driver(&DMACS)
+            .with_context(|| format!("round {round}"))?;
+        board.expect_bound_except(&[])?;
+    }
+    for dmac in DMACS {
+        // The driver core may have bound it already, once its IOMMU was there.
+        board.sh(&format!(
+            "[ -e {clients}/{dmac} ] || echo {dmac} > {clients}/bind"
+        ))?;
+    }
+    dma_through_two_ipmmus(board)
+}

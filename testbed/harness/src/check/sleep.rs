@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Our driver across suspend and resume.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+
+use super::common::TWO_IPMMUS;
+use super::{Bench, Fixture};
+use crate::board::console::Output;
+use crate::board::guest::DMACS;
+use crate::board::{Board, Driver, Setup};
+
+const CYCLES: u32 = 100;
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let idle = Fixture::new(bench, Setup::new("sleep-idle", Driver::Rust), |b| {
+        b.load_driver(&[])
+    });
+    let board = Fixture::new(bench, Setup::new("sleep", Driver::Rust), |b| {
+        b.load_driver(&DMACS)
+    });
+    vec![
+        idle.row("suspend_without_channels", sleep_and_compare),
+        board.row("suspend_before_any_dma", sleep_and_compare),
+        board.row("suspend_with_channels", |b| {
+            b.dma(&TWO_IPMMUS)?;
+            sleep_and_compare(b)
+        }),
+        board.row("suspend_to_idle", suspend_to_idle),
+        board.row("abort_at_each_stage", abort_at_each_stage),
+        board.row("abort_by_pending_wakeup", abort_by_pending_wakeup),
+        board.row("a_hundred_cycles", a_hundred_cycles),
+    ]
+}
+
+/// The SoC loses its registers, and the driver brings back every one.
+fn sleep_and_compare(board: &mut Board) -> Result<()> {
+    let before = board.registers()?;
+    let slept = board.suspend(|_| Ok(()))?;
+    ensure!(
+        slept.asleep.len() == 0,
+        "{} registers survived the sleep: the machine is at fault",
+        slept.asleep.len()
+    );
+    board.expect_registers(&before)?;
+    board.dma(&TWO_IPMMUS)?;
+    board.expect_registers(&before)
+}
+
+/// Sleep that keeps the power on: the registers are still there on resume.
+fn suspend_to_idle(board: &mut Board) -> Result<()> {
+    let before = board.registers()?;
+    let output = sleep_until_typing(board, "s2idle", Duration::from_secs(1))?;
+    ensure!(output.code == 0, "the suspend failed: {}", output.text);
+    board.expect_registers(&before)?;
+    board.dma(&TWO_IPMMUS).map(drop)
+}
+
+/// Sleeps with the console armed as a wakeup source, and types after a while.
+fn sleep_until_typing(board: &mut Board, mode: &str, patience: Duration) -> Result<Output> {
+    let wakeup = "/sys/class/tty/ttySC0/power/wakeup";
+    board.sh(&format!("echo {mode} > /sys/power/mem_sleep"))?;
+    board.sh(&format!("echo enabled > {wakeup}"))?;
+    let number = board.console.start("echo mem > /sys/power/state")?;
+    let output = board.console.finish_while_typing(number, patience, LIMIT)?;
+    board.sh(&format!("echo disabled > {wakeup}"))?;
+    board.sh("echo deep > /sys/power/mem_sleep")?;
+    Ok(output)
+}
+
+/// A suspend that turns around at one of the kernel's test stages.
+fn pm_test(board: &mut Board, stage: &str) -> Result<()> {
+    board.sh("echo 0 > /sys/module/suspend/parameters/pm_test_delay")?;
+    board.sh(&format!("echo {stage} > /sys/power/pm_test"))?;
+    let output = board.try_sh("echo mem > /sys/power/state")?;
+    board.sh("echo none > /sys/power/pm_test")?;
+    ensure!(output.code == 0, "stage {stage}: {}", output.text);
+    Ok(())
+}
+
+fn abort_at_each_stage(board: &mut Board) -> Result<()> {
+    board.sh("echo deep > /sys/power/mem_sleep")?;
+    for stage in ["freezer", "devices", "platform", "processors", "core"] {
+        let before = board.registers()?;
+        pm_test(board, stage)?;
+        board
+            .expect_registers(&before)
+            .with_context(|| format!("turned around at stage {stage}"))?;
+        board.dma(&TWO_IPMMUS)?;
+    }
+    Ok(())
+}
+
+/// Somebody keeps typing: the armed console interrupt ends the suspend after
+/// the IPMMUs have already been told to save.
+fn abort_by_pending_wakeup(board: &mut Board) -> Result<()> {
+    let before = board.registers()?;
+    let output = sleep_until_typing(board, "deep", Duration::from_millis(1))?;
+    ensure!(output.code != 0, "the board was not kept from sleeping");
+    board.expect_registers(&before)?;
+    board.dma(&TWO_IPMMUS)?;
+    // And the next one is an ordinary one.
+    sleep_and_compare(board)
+}
+
+fn a_hundred_cycles(board: &mut Board) -> Result<()> {
+    board.sh("echo deep > /sys/power/mem_sleep")?;
+    let before = board.registers()?;
+    board.qmp.forget_events()?;
+    let number = board.console.start(&format!("/tests/cycles.sh {CYCLES}"))?;
+    for cycle in 1..=CYCLES {
+        if let Err(e) = board.qmp.wait_suspend(LIMIT) {
+            let said = board.console.finish(number, Duration::from_secs(5));
+            bail!("cycle {cycle}: {e:#} ({said:?})");
+        }
+        board.qmp.wake()?;
+    }
+    let output = board.console.finish(number, LIMIT)?;
+    ensure!(output.code == 0, "{}", output.text);
+    board.expect_registers(&before)?;
+    board.dma(&TWO_IPMMUS).map(drop)
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Other programs: run with a log, or asked for a line of text.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths::Paths;
+use crate::ui::Step;
+
+/// The log file of one stage of work.
+pub struct Log {
+    file: File,
+    path: PathBuf,
+    shown: PathBuf,
+}
+
+impl Log {
+    /// Starts `build/log/<name>.log` afresh.
+    pub fn create(paths: &Paths, name: &str) -> Result<Self> {
+        let path = paths.log().join(format!("{name}.log"));
+        let file =
+            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        let shown = paths.short(&path).to_owned();
+        Ok(Self { file, path, shown })
+    }
+
+    /// Runs `command` into the log, keeping `step` alive with its last line.
+    ///
+    /// A failure is one sentence: what was being done, and where to read more.
+    pub fn run(&mut self, step: &Step, what: &str, command: &mut Command) -> Result<()> {
+        writeln!(self.file, "# {command:?}")?;
+        let (reader, writer) = nix::unistd::pipe().context("pipe")?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::from(writer.try_clone()?))
+            .stderr(Stdio::from(writer))
+            .spawn()
+            .with_context(|| missing(command))?;
+        // The command keeps copies of the pipe's writing end: without this the
+        // reader below would never see its end.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        self.follow(step, reader)?;
+        let status = child.wait()?;
+        if !status.success() {
+            bail!("{what} failed; the log is {}", self.shown.display());
+        }
+        Ok(())
+    }
+
+    /// Copies what arrives on `reader` into the log, line by line.
+    fn follow(&mut self, step: &Step, reader: OwnedFd) -> Result<()> {
+        let mut lines = BufReader::new(File::from(reader));
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            self.file.write_all(&line)?;
+            step.note(&String::from_utf8_lossy(&line));
+            line.clear();
+        }
+        Ok(())
+    }
+
+    /// What was logged so far.
+    pub fn text(&self) -> Result<String> {
+        let mut text = String::new();
+        File::open(&self.path)?.read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// The log as it should be named to the user.
+    pub fn shown(&self) -> &Path {
+        &self.shown
+    }
+}
+
+/// Runs `command` and returns what it printed; any failure is an error.
+pub fn capture(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| missing(command))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "{:?} failed: {}",
+            command.get_program(),
+            said.lines().last().unwrap_or("it said nothing")
+        );
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn missing(command: &Command) -> String {
+    format!("cannot run {:?}", command.get_program())
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make lint`: what can be said about the code without running it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
+
+use crate::exec::Log;
+use crate::paths::Paths;
+use crate::provision::{Given, Kernel, Provision, driver_sources};
+use crate::ui::Step;
+
+struct Lint<'a> {
+    paths: &'a Paths,
+    kernel: &'a Kernel,
+}
+
+/// What is checked, and how.
+type Check = (
+    &'static str,
+    for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
+);
+
+const CHECKS: [Check; 9] = [
+    ("unsafe stays in abstractions/", |l, s, o| {
+        l.unsafe_code(s, o)
+    }),
+    ("driver: rustfmt with the kernel's rules", |l, s, o| {
+        l.driver_format(s, o)
+    }),
+    ("driver: no warning from rustc or clippy", |l, s, o| {
+        l.driver_clippy(s, o)
+    }),
+    ("driver: checkpatch --strict", |l, s, o| l.checkpatch(s, o)),
+    ("documentation: reST, device trees", |l, s, o| {
+        l.documentation(s, o)
+    }),
+    ("testbed: cargo fmt", |l, s, o| l.testbed_format(s, o)),
+    ("testbed: cargo clippy", |l, s, o| l.testbed_clippy(s, o)),
+    ("testbed: unit tests", |l, s, o| l.testbed_tests(s, o)),
+    ("scripts: shellcheck", |l, s, o| l.shellcheck(s, o)),
+];
+
+/// Runs all checks; true if none found anything.
+pub fn run(paths: &Paths, given: &Given) -> Result<bool> {
+    let kernel = Provision::kernel(paths, given)?;
+    let lint = Lint {
+        paths,
+        kernel: &kernel,
+    };
+    let mut good = true;
+    for (number, (what, check)) in CHECKS.iter().enumerate() {
+        let step = Step::new(*what);
+        let mut log = Log::create(paths, &format!("lint-{}", number + 1))?;
+        match check(&lint, &step, &mut log) {
+            Ok(()) => step.done(),
+            Err(e) => {
+                drop(step);
+                good = false;
+                eprintln!("FAIL  {what}: {e:#}");
+                let text = log.text()?;
+                let lines: Vec<&str> = text.lines().collect();
+                for line in &lines[lines.len().saturating_sub(40)..] {
+                    eprintln!("      {line}");
+                }
+            }
+        }
+    }
+    Ok(good)
+}
+
+impl Lint<'_> {
+    /// The kernel's source tree, wherever the kernel was built.
+    fn tree(&self) -> PathBuf {
+        let source = self.kernel.kdir.join("source");
+        if source.exists() {
+            source
+        } else {
+            self.kernel.kdir.clone()
+        }
+    }
+
+    fn rust_files(&self) -> Result<Vec<PathBuf>> {
+        let mut files = driver_sources(&self.paths.repo)?;
+        files.retain(|f| f.extension().is_some_and(|e| e == "rs"));
+        Ok(files)
+    }
+
+    fn unsafe_code(&self, _: &Step, _: &mut Log) -> Result<()> {
+        let mut found = Vec::new();
+        for file in self.rust_files()? {
+            if file.parent().is_some_and(|d| d.ends_with("abstractions")) {
+                continue;
+            }
+            for (number, line) in fs::read_to_string(&file)?.lines().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                let words = code.split(|c: char| !c.is_alphanumeric() && c != '_');
+                if words.into_iter().any(|w| w == "unsafe") {
+                    found.push(format!(
+                        "{}:{}",
+                        self.paths.short(&file).display(),
+                        number + 1
+                    ));
+                }
+            }
+        }
+        if !found.is_empty() {
+            bail!("{}", found.join(", "));
+        }
+        Ok(())
+    }
+
+    fn driver_format(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let mut format = Command::new("/usr/bin/rustfmt");
+        format
+            .args(["--check", "--edition", "2021", "--config-path"])
+            .arg(self.tree().join(".rustfmt.toml"))
+            .args(self.rust_files()?);
+        log.run(step, "rustfmt", &mut format)
+    }
+
+    fn driver_clippy(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let out = tempfile::tempdir_in(self.paths.build())?;
+        let mut make = self.kernel.make();
+        make.arg(format!("M={}", self.paths.repo.display()))
+            .arg(format!("MO={}", out.path().display()))
+            .args(["CLIPPY=1", "modules"]);
+        log.run(step, "the build", &mut make)?;
+        let warned = log
+            .text()?
+            .lines()
+            .filter(|l| l.starts_with("warning"))
+            .count();
+        if warned > 0 {
+            bail!("{warned} warnings; see {}", log.shown().display());
+        }
+        Ok(())
+    }
+
+    /// On what would go into the kernel's tree.
+    fn checkpatch(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let mut files = driver_sources(&self.paths.repo)?;
+        files.extend(
+            ["Kconfig"]
+                .map(|f| self.paths.repo.join(f))
+                .into_iter()
+                .filter(|f| f.exists()),
+        );
+        files.extend(self.files("Documentation", &["rst"])?);
+        let mut check = Command::new("perl");
+        check
+            .arg(self.tree().join("scripts/checkpatch.pl"))
+            .args([
+                "--no-tree",
+                "--strict",
+                "--terse",
+                "--show-types",
+                "--no-summary",
+            ])
+            // Says that a new file may need an entry in MAINTAINERS.
+            .args(["--ignore", "FILE_PATH_CHANGES", "-f"])
+            .args(files);
+        log.run(step, "checkpatch", &mut check)
+    }
+
+    fn documentation(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let source = self.paths.repo.join("Documentation");
+        if !source.exists() {
+            return Ok(());
+        }
+        let out = tempfile::tempdir()?;
+        let mut sphinx = Command::new("/usr/bin/sphinx-build");
+        // Without a configuration of its own: in the kernel it has the kernel's.
+        sphinx.args(["-C", "-q", "-b", "dummy", "-W", "--keep-going"]);
+        sphinx
+            .args(["-D", "root_doc=index"])
+            .arg(source)
+            .arg(out.path());
+        log.run(step, "sphinx-build", &mut sphinx)?;
+        self.device_trees(step, log)
+    }
+
+    /// What the documentation's examples name must at least be well-formed.
+    fn device_trees(&self, step: &Step, log: &mut Log) -> Result<()> {
+        for file in self.files("dts", &["dts", "dtso"])? {
+            let mut dtc = Command::new("dtc");
+            dtc.args(["-@", "-I", "dts", "-O", "dtb", "-o", "/dev/null"])
+                .arg(&file);
+            log.run(
+                step,
+                &self.paths.short(&file).display().to_string(),
+                &mut dtc,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn testbed_format(&self, step: &Step, log: &mut Log) -> Result<()> {
+        log.run(
+            step,
+            "cargo fmt",
+            self.cargo("cargo-fmt").args(["fmt", "--check"]),
+        )
+    }
+
+    fn testbed_clippy(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let mut clippy = self.cargo("cargo-clippy");
+        clippy.args(["clippy", "--all-targets", "--", "-D", "warnings"]);
+        log.run(step, "cargo clippy", &mut clippy)
+    }
+
+    fn testbed_tests(&self, step: &Step, log: &mut Log) -> Result<()> {
+        log.run(step, "cargo test", self.cargo("cargo").arg("test"))
+    }
+
+    /// The distribution's cargo, whatever else is first in the user's PATH.
+    fn cargo(&self, tool: &str) -> Command {
+        let mut command = Command::new(format!("/usr/bin/{tool}"));
+        command
+            .current_dir(self.paths.testbed().join("harness"))
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("CARGO", "/usr/bin/cargo")
+            .env("CARGO_TARGET_DIR", self.paths.cache.join("harness"))
+            .env_remove("RUSTUP_TOOLCHAIN");
+        command
+    }
+
+    fn shellcheck(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let mut scripts = self.files("testbed", &["sh"])?;
+        for name in ["testbed/guest/init", "testbed/guest/agent", ".ci/run"] {
+            scripts.push(self.paths.repo.join(name));
+        }
+        let mut check = Command::new("shellcheck");
+        check.args(["-x", "-P", "SCRIPTDIR"]).args(scripts);
+        log.run(step, "shellcheck", &mut check)
+    }
+
+    /// Files below a directory of the checkout, if there is one.
+    fn files(&self, dir: &str, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+        let dir = self.paths.repo.join(dir);
+        if !dir.exists() {
+            return Ok(Vec::new());
+        }
+        let mut files = Vec::new();
+        for entry in WalkDir::new(&dir).sort_by_file_name() {
+            let path = entry
+                .with_context(|| dir.display().to_string())?
+                .into_path();
+            if has_extension(&path, extensions) {
+                files.push(path);
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn has_extension(path: &Path, extensions: &[&str]) -> bool {
+    path.extension()
+        .is_some_and(|e| extensions.iter().any(|x| e == *x))
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One run at a time per cache and per checkout.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+/// Held for as long as the value lives; the kernel drops it if we die.
+pub struct Lock(#[expect(dead_code, reason = "held, never looked at")] Flock<File>);
+
+impl Lock {
+    /// Takes the lock on `path`, waiting (and saying so) if another run has it.
+    pub fn take(path: &Path) -> Result<Self> {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Self(lock)),
+            Err((file, Errno::EWOULDBLOCK)) => {
+                eprintln!("Another run is busy here; waiting for it to finish.");
+                Flock::lock(file, FlockArg::LockExclusive)
+                    .map(Self)
+                    .map_err(|(_, e)| anyhow!("cannot lock {}: {e}", path.display()))
+            }
+            Err((_, e)) => Err(anyhow!("cannot lock {}: {e}", path.display())),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The testbed of the IPMMU driver: an emulated R-Car H3 board, from sources
+//! to verdicts. Called by the Makefile at the top of the checkout.
+
+mod board;
+mod check;
+mod demo;
+mod exec;
+mod lint;
+mod lock;
+mod paths;
+mod provision;
+mod shell;
+mod ui;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use lock::Lock;
+use paths::Paths;
+use provision::{Given, Provision};
+
+#[derive(Parser)]
+#[command(name = "ipmmu-testbed", about)]
+struct Arguments {
+    /// The checkout
+    #[arg(long, default_value = ".")]
+    repo: PathBuf,
+    /// A Rust-enabled kernel build to use instead of ours
+    #[arg(long)]
+    kdir: Option<PathBuf>,
+    /// A QEMU with the rcar-h3 machine to use instead of ours
+    #[arg(long)]
+    qemu: Option<PathBuf>,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Shows DMA going on across a suspend that loses every register
+    Demo,
+    /// Runs all tests
+    Check {
+        /// Only rows whose name contains this
+        filter: Option<String>,
+    },
+    /// Boots the board and hands over its console
+    Shell,
+    /// Checks the code without running it
+    Lint,
+    /// Builds everything and runs nothing
+    Provision,
+}
+
+fn run(arguments: Arguments) -> Result<bool> {
+    let given = Given {
+        kdir: arguments.kdir,
+        qemu: arguments.qemu,
+    };
+    let paths = Paths::new(&arguments.repo)?;
+    let _lock = Lock::take(&paths.build().join("lock"))?;
+    match arguments.action {
+        Action::Lint => return lint::run(&paths, &given),
+        Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given)?)?,
+        Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given)?)?,
+        Action::Provision => drop(Provision::prepare(&paths, &given)?),
+        Action::Check { filter } => {
+            let provision = Provision::prepare(&paths, &given)?;
+            return check::run(paths, provision, filter);
+        }
+    }
+    Ok(true)
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where things are.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The directories that everything else is named relative to.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    /// Top of the checkout, which is also the module's source directory.
+    pub repo: PathBuf,
+    /// What is expensive to make, shared by all checkouts of this user.
+    pub cache: PathBuf,
+}
+
+impl Paths {
+    /// Finds the cache and checks that `repo` is a checkout.
+    pub fn new(repo: &Path) -> Result<Self> {
+        let repo = fs::canonicalize(repo).context("the checkout does not exist")?;
+        if !repo.join("testbed/guest/kernel.config").is_file() {
+            bail!("{} is not a checkout of this project", repo.display());
+        }
+        let cache = match env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()) {
+            Some(dir) => PathBuf::from(dir),
+            None => PathBuf::from(env::var_os("HOME").context("HOME is not set")?).join(".cache"),
+        }
+        .join("ipmmu-vmsa");
+        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        let paths = Self { repo, cache };
+        fs::create_dir_all(paths.log())?;
+        fs::create_dir_all(paths.report())?;
+        Ok(paths)
+    }
+
+    /// Everything the testbed itself consists of.
+    pub fn testbed(&self) -> PathBuf {
+        self.repo.join("testbed")
+    }
+
+    /// Results of this checkout; `make clean` removes it.
+    pub fn build(&self) -> PathBuf {
+        self.repo.join("build")
+    }
+
+    /// Logs of every step and every boot.
+    pub fn log(&self) -> PathBuf {
+        self.build().join("log")
+    }
+
+    /// Where the machine-readable reports go.
+    pub fn report(&self) -> PathBuf {
+        self.build().join("report")
+    }
+
+    /// A path as a person at the top of the checkout would type it.
+    pub fn short<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.repo).unwrap_or(path)
+    }
+}

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Files from the mirror that the system's own apt is set up with.
+//!
+//! A private apt root asks that mirror for another suite than the system's,
+//! without touching the system's package lists. Signatures are checked by apt
+//! against Debian's keyring; sizes and hashes come from the signed lists.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::artifact::file_sha256;
+use crate::exec::{Log, capture};
+use crate::paths::Paths;
+use crate::ui::Step;
+
+/// The suite whose sources are used, whatever the host runs.
+const SUITE: &str = "trixie";
+
+/// Said whenever apt could not do its part.
+const NO_NETWORK: &str = "cannot fetch from the Debian mirror that this system's apt uses \
+                          (is there a network?)";
+
+/// One file, as apt's signed lists describe it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Download {
+    /// Its name in the download directory.
+    pub name: String,
+    sha256: String,
+}
+
+/// What to ask apt for.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted {
+    /// A binary package.
+    Package(&'static str),
+    /// A source package.
+    Source(&'static str),
+}
+
+impl Wanted {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Package(name) | Self::Source(name) => name,
+        }
+    }
+
+    fn arguments(self) -> Vec<String> {
+        match self {
+            Self::Package(name) => vec!["download".into(), name.into()],
+            Self::Source(name) => vec![
+                "source".into(),
+                "--download-only".into(),
+                format!("{name}/{SUITE}"),
+            ],
+        }
+    }
+}
+
+/// The private apt root, and the downloads made through it.
+pub struct Apt<'a> {
+    paths: &'a Paths,
+    /// What was chosen earlier: versions stay as they are until the cache goes.
+    chosen: BTreeMap<String, Vec<Download>>,
+    updated: bool,
+}
+
+impl<'a> Apt<'a> {
+    /// Opens the cache's download directory.
+    pub fn open(paths: &'a Paths) -> Result<Self> {
+        let this = Self {
+            chosen: match fs::read(Self::manifest(paths)) {
+                Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
+                Err(_) => BTreeMap::new(),
+            },
+            paths,
+            updated: false,
+        };
+        fs::create_dir_all(this.directory())?;
+        Ok(this)
+    }
+
+    /// Where downloads are.
+    pub fn directory(&self) -> PathBuf {
+        self.paths.cache.join("dl")
+    }
+
+    fn manifest(paths: &Paths) -> PathBuf {
+        paths.cache.join("dl/chosen.json")
+    }
+
+    /// Which files `wanted` consists of, asking the mirror the first time.
+    pub fn choose(&mut self, wanted: Wanted) -> Result<Vec<Download>> {
+        if let Some(files) = self.chosen.get(wanted.name()) {
+            return Ok(files.clone());
+        }
+        self.update()?;
+        let uris = capture(self.apt_get().arg("--print-uris").args(wanted.arguments()))
+            .with_context(|| format!("the Debian mirror has no {}", wanted.name()))?;
+        let files = uris
+            .lines()
+            .filter(|line| line.starts_with('\''))
+            .map(parse_uri)
+            .collect::<Result<Vec<_>>>()?;
+        self.chosen.insert(wanted.name().into(), files.clone());
+        fs::write(
+            Self::manifest(self.paths),
+            serde_json::to_vec_pretty(&self.chosen)?,
+        )?;
+        Ok(files)
+    }
+
+    /// Makes sure that the files of `wanted` are there and are what they
+    /// should be; returns their paths.
+    pub fn fetch(&mut self, wanted: Wanted) -> Result<Vec<PathBuf>> {
+        let files = self.choose(wanted)?;
+        if !self.all_good(&files)? {
+            self.update()?;
+            let step = Step::new(format!("Fetching {}", wanted.name()));
+            let mut log = Log::create(self.paths, &format!("fetch-{}", file_safe(wanted.name())))?;
+            let mut get = self.apt_get();
+            get.args(wanted.arguments()).current_dir(self.directory());
+            log.run(&step, "the download", &mut get)
+                .with_context(|| NO_NETWORK)?;
+            if !self.all_good(&files)? {
+                // The mirror has moved on to a newer version: take that.
+                self.chosen.remove(wanted.name());
+                let newer = self.choose(wanted)?;
+                if !self.all_good(&newer)? {
+                    bail!(
+                        "{} arrived damaged; see {}",
+                        wanted.name(),
+                        log.shown().display()
+                    );
+                }
+                step.done();
+                return Ok(self.locate(&newer));
+            }
+            step.done();
+        }
+        Ok(self.locate(&files))
+    }
+
+    fn locate(&self, files: &[Download]) -> Vec<PathBuf> {
+        files
+            .iter()
+            .map(|f| self.directory().join(&f.name))
+            .collect()
+    }
+
+    /// Whether all files are present and intact; damaged ones are removed so
+    /// that apt does not take them for finished.
+    fn all_good(&self, files: &[Download]) -> Result<bool> {
+        let mut good = true;
+        for file in files {
+            let path = self.directory().join(&file.name);
+            if !path.exists() {
+                good = false;
+            } else if file_sha256(&path)? != file.sha256 {
+                eprintln!("  {} is damaged; it is fetched again", file.name);
+                fs::remove_file(&path)?;
+                good = false;
+            }
+        }
+        Ok(good)
+    }
+
+    /// Brings the private package lists up to date, once per run.
+    fn update(&mut self) -> Result<()> {
+        if self.updated {
+            return Ok(());
+        }
+        let step = Step::new("Reading the Debian package lists");
+        let mut log = Log::create(self.paths, "apt-update")?;
+        self.write_root()?;
+        let mut update = self.apt_get();
+        update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
+        log.run(&step, "reading the package lists", &mut update)
+            .with_context(|| NO_NETWORK)?;
+        step.done();
+        self.updated = true;
+        Ok(())
+    }
+
+    fn root(&self) -> PathBuf {
+        self.paths.cache.join("apt")
+    }
+
+    fn write_root(&self) -> Result<()> {
+        let root = self.root();
+        for dir in ["state/lists/partial", "cache/archives/partial", "etc"] {
+            fs::create_dir_all(root.join(dir))?;
+        }
+        let keyring = ["gpg", "pgp"]
+            .map(|ext| format!("/usr/share/keyrings/debian-archive-keyring.{ext}"))
+            .into_iter()
+            .find(|path| Path::new(path).exists())
+            .context("Debian's archive keys are missing: install debian-archive-keyring")?;
+        let mirror = system_mirror()?;
+        let list = format!(
+            "deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE} main\n\
+             deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE}-backports main\n\
+             deb-src [signed-by={keyring}] {mirror} {SUITE} main\n"
+        );
+        fs::write(root.join("etc/sources.list"), list)?;
+        Ok(())
+    }
+
+    fn apt_get(&self) -> Command {
+        let root = self.root();
+        let mut command = Command::new("apt-get");
+        for (key, value) in [
+            ("Dir::State", root.join("state")),
+            ("Dir::Cache", root.join("cache")),
+            ("Dir::Etc::sourcelist", root.join("etc/sources.list")),
+            ("Dir::Etc::sourceparts", PathBuf::from("-")),
+            ("Dir::Etc::preferencesparts", PathBuf::from("-")),
+        ] {
+            command.arg("-o").arg(format!("{key}={}", value.display()));
+        }
+        // The download directory belongs to the user, not to apt's own account.
+        command.args([
+            "-q",
+            "-y",
+            "-o",
+            "APT::Sandbox::User=",
+            "-o",
+            "APT::Architectures=amd64,arm64",
+            "-o",
+            "Acquire::Retries=2",
+        ]);
+        command.env("LC_ALL", "C");
+        command
+    }
+}
+
+/// The Debian mirror in the system's own apt configuration.
+fn system_mirror() -> Result<String> {
+    let format = "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(RELEASE)|$(COMPONENT)";
+    let targets = capture(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        format,
+        "Created-By: Packages",
+    ]))?;
+    let rows: Vec<Vec<&str>> = targets.lines().map(|l| l.split('|').collect()).collect();
+    let ours = |origin: &str| {
+        rows.iter()
+            .filter(|r| r.len() == 5 && r[0] == origin && r[4] == "main")
+            .find(|r| !r[2].contains("security") && !r[3].contains("security"))
+            .map(|r| r[1].to_owned())
+    };
+    // Without package lists (a container image, say) apt knows no origins yet.
+    ours("Debian")
+        .or_else(|| ours(""))
+        .context("this system's apt names no Debian mirror")
+}
+
+/// Reads one `'URI' name size SHA256:hash` line of `--print-uris`.
+fn parse_uri(line: &str) -> Result<Download> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let [_, name, _, hash] = fields[..] else {
+        bail!("apt described a download in an unknown way");
+    };
+    let sha256 = hash
+        .strip_prefix("SHA256:")
+        .context("apt gave no SHA256 for a download")?;
+    Ok(Download {
+        name: name.into(),
+        sha256: sha256.into(),
+    })
+}
+
+fn file_safe(name: &str) -> String {
+    name.replace([':', '/'], "-")
+}

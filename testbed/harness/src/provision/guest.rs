@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The guest's initramfs: busybox, our scripts, and the module.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use cpio::newc::{Builder, ModeFileType};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use walkdir::WalkDir;
+
+use super::apt::Apt;
+use super::artifact::{Key, keyed};
+use super::source;
+use crate::exec::Log;
+use crate::paths::Paths;
+use crate::ui::Step;
+
+/// Mount points, and places that scripts expect.
+const DIRECTORIES: [&str; 9] = [
+    "bin", "dev", "etc", "lib", "proc", "root", "run", "sys", "tmp",
+];
+
+/// Builds the initramfs, with `module` installed for the kernel `release`
+/// where there is one; returns the image.
+pub fn image(
+    paths: &Paths,
+    apt: &mut Apt,
+    release: &str,
+    module: Option<&Path>,
+) -> Result<PathBuf> {
+    let scripts = paths.testbed().join("guest");
+    let mut key = Key::new("guest 1")
+        .text("busybox", &source::version(&apt.choose(source::BUSYBOX)?))
+        .text("release", release)
+        .tree(&scripts)?;
+    if let Some(module) = module {
+        key = key.file(module)?;
+    }
+    let dir = keyed(&paths.cache, "guest", key, |dir| {
+        let deb = apt.fetch(source::BUSYBOX)?;
+        let step = Step::new("Packing the guest image");
+        let mut log = Log::create(paths, "guest")?;
+        let stage = tempfile::tempdir_in(&paths.cache)?;
+        let root = stage.path().join("root");
+        let unpacked = stage.path().join("deb");
+        let deb = deb.first().context("busybox has no file")?;
+        let busybox = source::busybox(deb, &unpacked, &mut log, &step)?;
+        lay_out(&root, &busybox, &scripts)?;
+        if let Some(module) = module {
+            install_module(&root, release, module, &mut log, &step)?;
+        }
+        pack(&root, &dir.join("initramfs.cpio.gz"))?;
+        step.done();
+        Ok(())
+    })?;
+    Ok(dir.join("initramfs.cpio.gz"))
+}
+
+fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
+    for dir in DIRECTORIES {
+        fs::create_dir_all(root.join(dir))?;
+    }
+    fs::copy(busybox, root.join("bin/busybox"))?;
+    // The shell by name, for `#!`; init lets busybox install its other names.
+    symlink("busybox", root.join("bin/sh"))?;
+    for name in ["init", "agent"] {
+        script(&scripts.join(name), &root.join(name))?;
+    }
+    fs::create_dir_all(root.join("tests"))?;
+    for entry in fs::read_dir(scripts.join("tests"))? {
+        let entry = entry?;
+        script(&entry.path(), &root.join("tests").join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn script(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).with_context(|| format!("cannot read {}", from.display()))?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    Ok(())
+}
+
+/// Puts the module where `modprobe` looks.
+fn install_module(
+    root: &Path,
+    release: &str,
+    module: &Path,
+    log: &mut Log,
+    step: &Step,
+) -> Result<()> {
+    let dir = root.join("lib/modules").join(release);
+    fs::create_dir_all(dir.join("extra"))?;
+    fs::copy(module, dir.join("extra/ipmmu_vmsa.ko"))?;
+    for name in ["modules.order", "modules.builtin"] {
+        File::create(dir.join(name))?;
+    }
+    let mut depmod = Command::new("/sbin/depmod");
+    depmod.arg("-b").arg(root).arg(release);
+    log.run(step, "indexing the module", &mut depmod)
+}
+
+/// Packs `root` the way the kernel unpacks it; needs no privileges, as all
+/// device nodes come from devtmpfs.
+fn pack(root: &Path, image: &Path) -> Result<()> {
+    let mut out = GzEncoder::new(File::create(image)?, Compression::fast());
+    for (inode, entry) in WalkDir::new(root)
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter()
+        .enumerate()
+    {
+        let entry = entry?;
+        let name = entry
+            .path()
+            .strip_prefix(root)?
+            .to_string_lossy()
+            .into_owned();
+        let kind = entry.file_type();
+        let header = Builder::new(&name).ino(inode as u32 + 1);
+        let (header, content) = if kind.is_dir() {
+            (
+                header
+                    .mode(0o755)
+                    .set_mode_file_type(ModeFileType::Directory),
+                Vec::new(),
+            )
+        } else if kind.is_symlink() {
+            let target = fs::read_link(entry.path())?;
+            let header = header.mode(0o777).set_mode_file_type(ModeFileType::Symlink);
+            (header, target.to_string_lossy().into_owned().into_bytes())
+        } else {
+            let mode = entry.metadata()?.permissions().mode() & 0o777;
+            let header = header.mode(mode).set_mode_file_type(ModeFileType::Regular);
+            (header, fs::read(entry.path())?)
+        };
+        let mut file = header.write(&mut out, content.len() as u32);
+        file.write_all(&content)?;
+        file.finish()?;
+    }
+    cpio::newc::trailer(&mut out)?;
+    out.finish()?;
+    Ok(())
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Everything that must be there before the board can boot.
+
+mod apt;
+mod artifact;
+mod guest;
+mod kernel;
+mod qemu;
+mod qemu_tree;
+mod source;
+mod toolchain;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::lock::Lock;
+use crate::paths::Paths;
+
+pub use kernel::{Kernel, driver_sources};
+pub use qemu::Qemu;
+
+/// What the user brings along instead of what we would build.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `KDIR=`
+    pub kdir: Option<PathBuf>,
+    /// `QEMU=`
+    pub qemu: Option<PathBuf>,
+}
+
+/// A board ready to boot.
+pub struct Provision {
+    /// The emulator.
+    pub qemu: Qemu,
+    /// The guest's kernel.
+    pub kernel: Kernel,
+    /// The guest's initramfs.
+    pub initramfs: PathBuf,
+    /// Why there is no module in it, if there is none.
+    pub no_module: Option<String>,
+}
+
+impl Provision {
+    /// Makes or finds everything.
+    ///
+    /// A module that does not build is no reason to stop here: the rows that
+    /// need none still have something to say.
+    pub fn prepare(paths: &Paths, given: &Given) -> Result<Self> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let mut apt = apt::Apt::open(paths)?;
+        let kernel = kernel_of(paths, given, &mut apt)?;
+        let qemu = match &given.qemu {
+            Some(binary) => Qemu::given(binary)?,
+            None => Qemu::provided(paths, &mut apt)?,
+        };
+        let (module, no_module) = match kernel.module(paths) {
+            Ok(module) => (Some(module), None),
+            Err(e) => (None, Some(format!("{e:#}"))),
+        };
+        let initramfs = guest::image(paths, &mut apt, &kernel.release, module.as_deref())?;
+        Ok(Self {
+            qemu,
+            kernel,
+            initramfs,
+            no_module,
+        })
+    }
+
+    /// Makes or finds the kernel alone.
+    pub fn kernel(paths: &Paths, given: &Given) -> Result<Kernel> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        kernel_of(paths, given, &mut apt::Apt::open(paths)?)
+    }
+}
+
+fn kernel_of(paths: &Paths, given: &Given, apt: &mut apt::Apt) -> Result<Kernel> {
+    match &given.kdir {
+        Some(kdir) => Kernel::given(kdir),
+        None => Kernel::provided(paths, apt),
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+//! QEMU with our machine, and the model's own tests.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result, bail};
+
+use super::apt::Apt;
+use super::artifact::{Key, keyed};
+use super::qemu_tree::Tree;
+use super::source;
+use crate::exec::{Log, capture};
+use crate::paths::Paths;
+use crate::ui::Step;
+
+const BINARY: &str = "qemu-system-aarch64";
+
+/// What QEMU's build needs from Python that Debian's source leaves out; the
+/// versions are those of its pythondeps.toml.
+const PYTHON_TOOLS: [&str; 2] = ["meson==1.5.0", "pycotap==1.3.1"];
+
+/// Only our machine: half of the build steps of all Arm machines.
+const CONFIGURE: [&str; 13] = [
+    "--target-list=aarch64-softmmu",
+    "--with-devices-aarch64=rcar",
+    "--without-default-features",
+    "--without-default-devices",
+    "--disable-download",
+    "--disable-docs",
+    "--disable-install-blobs",
+    "--enable-system",
+    "--enable-tcg",
+    "--enable-plugins",
+    "--enable-fdt=system",
+    "--enable-trace-backends=log",
+    "--disable-werror",
+];
+
+/// A QEMU to run.
+pub struct Qemu {
+    /// The emulator.
+    pub binary: PathBuf,
+    /// The model's own tests, where we built them.
+    pub qtests: Vec<PathBuf>,
+}
+
+impl Qemu {
+    /// The user's own QEMU, which must have our machine.
+    pub fn given(binary: &Path) -> Result<Self> {
+        let machines = capture(Command::new(binary).args(["-M", "help"]))
+            .with_context(|| format!("QEMU={} does not run", binary.display()))?;
+        if !machines.lines().any(|l| l.starts_with("rcar-h3 ")) {
+            bail!("QEMU={} has no rcar-h3 machine", binary.display());
+        }
+        Ok(Self {
+            binary: binary.to_owned(),
+            qtests: Vec::new(),
+        })
+    }
+
+    /// Our own build, made unless the cache has it.
+    pub fn provided(paths: &Paths, apt: &mut Apt) -> Result<Self> {
+        let ours = paths.testbed().join("qemu");
+        let source = source::version(&apt.choose(source::QEMU)?);
+        let key = Key::new("qemu 2")
+            .text("source", &source)
+            .text("configure", &CONFIGURE.join(" "))
+            .tree(&ours)?;
+        let dir = keyed(&paths.cache, "qemu", key, |dir| {
+            let original = source::qemu(paths, apt)?;
+            // One tree for all states of our files: ninja then rebuilds only
+            // what they changed.
+            let tree_key = Key::new("qemu tree 2")
+                .text("source", &source)
+                .text("configure", &CONFIGURE.join(" "))
+                .finish();
+            let tree = Tree {
+                original: &original,
+                ours: &ours,
+                dir: &paths.cache.join(format!("qemu-tree-{tree_key}")),
+            };
+            Build { paths, tree }.run(dir)
+        })?;
+        let mut qtests: Vec<PathBuf> = fs::read_dir(&dir)?
+            .filter_map(|e| e.ok().map(|e| e.path()))
+            .filter(|p| p.to_string_lossy().ends_with("-test"))
+            .collect();
+        qtests.sort();
+        Ok(Self {
+            binary: dir.join(BINARY),
+            qtests,
+        })
+    }
+}
+
+/// One build of our QEMU.
+struct Build<'a> {
+    paths: &'a Paths,
+    tree: Tree<'a>,
+}
+
+impl Build<'_> {
+    fn run(&self, result: &Path) -> Result<()> {
+        let built = self.tree.dir.join("build/build.ninja").exists();
+        let step = Step::new(match built {
+            true => "Building what changed in QEMU",
+            false => "Building QEMU (about 5 minutes on two cores)",
+        });
+        let mut log = Log::create(self.paths, "qemu")?;
+        self.tree.update(&step, &mut log)?;
+        let build = self.tree.dir.join("build");
+        if !built {
+            self.configure(&step, &mut log)?;
+        }
+        let tests = self.tests()?;
+        let mut ninja = Command::new("ninja");
+        ninja.arg(BINARY);
+        ninja.args(tests.iter().map(|t| format!("tests/qtest/{t}")));
+        ninja.arg(format!(
+            "-j{}",
+            available_parallelism().map_or(2, usize::from)
+        ));
+        log.run(
+            &step,
+            "building QEMU",
+            self.environment(&mut ninja).current_dir(&build),
+        )?;
+        fs::copy(build.join(BINARY), result.join(BINARY))?;
+        for test in &tests {
+            fs::copy(build.join("tests/qtest").join(test), result.join(test))?;
+        }
+        // Looked for beside the binary, as in a build tree.
+        let firmware = result.join("pc-bios");
+        if !firmware.is_symlink() {
+            symlink(self.tree.dir.join("pc-bios"), firmware)?;
+        }
+        step.done();
+        Ok(())
+    }
+
+    /// The tests that come with our models.
+    fn tests(&self) -> Result<Vec<String>> {
+        let dir = self.tree.ours.join("overlay/tests/qtest");
+        let mut tests = Vec::new();
+        for entry in fs::read_dir(&dir).with_context(|| format!("no {}", dir.display()))? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if let Some(test) = name.strip_suffix(".c").filter(|n| n.ends_with("-test")) {
+                tests.push(test.to_owned());
+            }
+        }
+        tests.sort();
+        Ok(tests)
+    }
+
+    fn configure(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let build = self.tree.dir.join("build");
+        if build.exists() {
+            fs::remove_dir_all(&build)?;
+        }
+        fs::create_dir_all(&build)?;
+        let venv = self.python(step, log)?;
+        let cc = if Path::new("/usr/bin/ccache").exists() {
+            "ccache gcc"
+        } else {
+            "gcc"
+        };
+        let mut configure = Command::new(self.tree.dir.join("configure"));
+        configure
+            .arg(format!("--python={}", venv.join("bin/python3").display()))
+            .arg(format!("--cc={cc}"))
+            .args(CONFIGURE)
+            .current_dir(&build);
+        log.run(step, "configuring QEMU", self.environment(&mut configure))
+    }
+
+    /// A Python environment with what QEMU's build needs.
+    fn python(&self, step: &Step, log: &mut Log) -> Result<PathBuf> {
+        let venv = self.paths.cache.join("tools/qemu-python");
+        let mut create = Command::new("/usr/bin/python3");
+        create.args(["-m", "venv", "--clear"]).arg(&venv);
+        log.run(step, "making a Python environment", &mut create)?;
+        let mut install = Command::new(venv.join("bin/pip"));
+        install.arg("install").args(PYTHON_TOOLS);
+        log.run(step, "fetching meson", &mut install)
+            .context("QEMU's build tools could not be fetched (is there a network?)")?;
+        Ok(venv)
+    }
+
+    /// The distribution's tools first, and a ccache that works across trees.
+    fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("CCACHE_BASEDIR", &self.paths.cache)
+            .env("CCACHE_NOHASHDIR", "1")
+            .env_remove("MAKEFLAGS")
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Unpacked sources.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::apt::{Apt, Download, Wanted};
+use crate::exec::Log;
+use crate::paths::Paths;
+use crate::ui::Step;
+
+/// The kernel, as Debian packages its source.
+pub const LINUX: Wanted = Wanted::Package("linux-source-7.3");
+/// QEMU, as Debian packages its source.
+pub const QEMU: Wanted = Wanted::Source("qemu");
+/// The guest's user space.
+pub const BUSYBOX: Wanted = Wanted::Package("busybox-static:arm64");
+
+/// A name for exactly these files, which changes when any of them does.
+pub fn version(files: &[Download]) -> String {
+    files
+        .iter()
+        .map(|f| f.name.as_str())
+        .filter(|n| n.ends_with(".deb") || n.contains(".orig.tar."))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Unpacks the kernel source into `<cache>/src/linux-…` unless it is there.
+pub fn linux(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
+    unpacked(paths, apt, LINUX, "linux", |files, dir, log, step| {
+        let deb = files.first().context("linux-source has no file")?;
+        let stage = tempfile::tempdir_in(paths.cache.join("src"))?;
+        let mut extract = Command::new("dpkg-deb");
+        extract.arg("-x").arg(deb).arg(stage.path());
+        log.run(step, "unpacking linux-source", &mut extract)?;
+        let tarball = fs::read_dir(stage.path().join("usr/src"))?
+            .filter_map(|e| e.ok().map(|e| e.path()))
+            .find(|p| p.to_string_lossy().ends_with(".tar.xz"))
+            .context("linux-source holds no tarball")?;
+        untar(&tarball, dir, log, step)
+    })
+}
+
+/// Unpacks the QEMU source into `<cache>/src/qemu-…` unless it is there.
+pub fn qemu(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
+    unpacked(paths, apt, QEMU, "qemu", |files, dir, log, step| {
+        let tarball = files
+            .iter()
+            .find(|p| p.to_string_lossy().contains(".orig.tar."))
+            .context("the qemu source has no tarball")?;
+        untar(tarball, dir, log, step)
+    })
+}
+
+/// Takes busybox out of its package into `dir`.
+pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<PathBuf> {
+    let mut extract = Command::new("dpkg-deb");
+    extract.arg("-x").arg(deb).arg(dir);
+    log.run(step, "unpacking busybox", &mut extract)?;
+    ["bin/busybox", "usr/bin/busybox"]
+        .map(|name| dir.join(name))
+        .into_iter()
+        .find(|path| path.is_file())
+        .context("the busybox package holds no busybox")
+}
+
+/// The directory for the sources of `wanted`, filled by `unpack` if new.
+fn unpacked(
+    paths: &Paths,
+    apt: &mut Apt,
+    wanted: Wanted,
+    name: &str,
+    unpack: impl FnOnce(&[PathBuf], &Path, &mut Log, &Step) -> Result<()>,
+) -> Result<PathBuf> {
+    let dir = paths.cache.join("src").join(format!(
+        "{name}-{}",
+        super::artifact::Key::new("source 1")
+            .text("version", &version(&apt.choose(wanted)?))
+            .finish()
+    ));
+    let stamp = dir.with_extension("complete");
+    if stamp.exists() {
+        return Ok(dir);
+    }
+    let files = apt.fetch(wanted)?;
+    let step = Step::new(format!("Unpacking the {name} source"));
+    let mut log = Log::create(paths, &format!("unpack-{name}"))?;
+    if dir.exists() {
+        fs::remove_dir_all(&dir)?;
+    }
+    fs::create_dir_all(&dir)?;
+    unpack(&files, &dir, &mut log, &step)?;
+    File::create(stamp)?;
+    step.done();
+    Ok(dir)
+}
+
+fn untar(tarball: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<()> {
+    let mut tar = Command::new("tar");
+    tar.arg("-xf").arg(tarball).arg("-C").arg(dir);
+    tar.arg("--strip-components=1");
+    log.run(step, "unpacking the source", &mut tar)
+}

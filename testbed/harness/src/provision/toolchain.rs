@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The compilers that build kernel and module, and how make is told of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::exec::{Log, capture};
+use crate::paths::Paths;
+use crate::ui::Step;
+
+/// The LLVM that both supported Debian releases have.
+const LLVM: &str = "/usr/lib/llvm-19";
+
+/// Where the distribution's bindgen is older than the kernel wants, this one
+/// is built instead.
+const BINDGEN_VERSION: &str = "0.73.2";
+const BINDGEN_MINIMUM: (u32, u32, u32) = (0, 71, 1);
+
+/// The distribution's tools, whatever else is first in the user's PATH.
+pub struct Toolchain {
+    path: String,
+}
+
+impl Toolchain {
+    /// Finds the tools, building bindgen when the system's is too old.
+    pub fn prepare(paths: &Paths) -> Result<Self> {
+        let system = format!("{LLVM}/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        let path = if version_of_bindgen(Path::new("/usr/bin/bindgen")) >= Some(BINDGEN_MINIMUM) {
+            system
+        } else {
+            let tool = bindgen(paths)?;
+            format!("{}:{system}", tool.display())
+        };
+        Ok(Self { path })
+    }
+
+    /// `command` with our PATH, and nothing of the user's build variables.
+    pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        for name in [
+            "MAKEFLAGS",
+            "MAKELEVEL",
+            "MFLAGS",
+            "RUSTC",
+            "CARGO",
+            "RUSTFLAGS",
+        ] {
+            command.env_remove(name);
+        }
+        command
+            .env("PATH", &self.path)
+            .env("LIBCLANG_PATH", format!("{LLVM}/lib"))
+            .env("LC_ALL", "C")
+    }
+
+    /// What make needs to be told besides PATH.
+    pub fn make_variables() -> Vec<String> {
+        [
+            "ARCH=arm64",
+            "LLVM=1",
+            "RUSTC=/usr/bin/rustc",
+            "HOSTRUSTC=/usr/bin/rustc",
+            "RUSTDOC=/usr/bin/rustdoc",
+            "RUSTFMT=/usr/bin/rustfmt",
+            "CLIPPY_DRIVER=/usr/bin/clippy-driver",
+        ]
+        .map(String::from)
+        .to_vec()
+    }
+
+    /// Enough of each tool's version to notice an upgrade.
+    pub fn versions(&self) -> Result<String> {
+        let mut all = String::new();
+        for tool in ["clang", "rustc", "bindgen"] {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("{tool} --version | head -n 1")]);
+            all += &capture(self.apply(&mut command))?;
+        }
+        Ok(all)
+    }
+
+    /// The PATH to build with, for the note that `make` alone reads.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+/// Builds bindgen into the cache and returns the directory it is in.
+fn bindgen(paths: &Paths) -> Result<PathBuf> {
+    let root = paths.cache.join(format!("tools/bindgen-{BINDGEN_VERSION}"));
+    let bin = root.join("bin");
+    if bin.join("bindgen").exists() {
+        return Ok(bin);
+    }
+    let step = Step::new(format!("Building bindgen {BINDGEN_VERSION}"));
+    let mut log = Log::create(paths, "bindgen")?;
+    fs::create_dir_all(&root)?;
+    let mut install = Command::new("/usr/bin/cargo");
+    install
+        .args([
+            "install",
+            "bindgen-cli",
+            "--locked",
+            "--version",
+            BINDGEN_VERSION,
+        ])
+        .arg("--root")
+        .arg(&root)
+        .env("RUSTC", "/usr/bin/rustc")
+        .env_remove("RUSTUP_TOOLCHAIN");
+    log.run(&step, "building bindgen", &mut install)
+        .context("bindgen could not be fetched and built (is there a network?)")?;
+    step.done();
+    Ok(bin)
+}
+
+/// The version that a bindgen says it has, if it runs at all.
+fn version_of_bindgen(tool: &Path) -> Option<(u32, u32, u32)> {
+    let said = capture(Command::new(tool).arg("--version")).ok()?;
+    let mut parts = said.split_whitespace().nth(1)?.split('.');
+    let mut next = || parts.next()?.parse().ok();
+    Some((next()?, next()?, next()?))
+}
