@@ -291,7 +291,7 @@ fn request_irq(pdev: &platform::Device<Core<'_>>, root: &Arc<Ipmmu>) -> Result {
         if *e != EPROBE_DEFER {
             dev_err!(
                 root.dev(),
-                "a root needs its fault interrupt, and has none ({:?}); or is it a cache without renesas,ipmmu-main?\n",
+                "no fault interrupt ({:?}), or a cache without renesas,ipmmu-main\n",
                 e
             );
         }

@@ -9,10 +9,10 @@
 //!
 //! # Order
 //!
-//! Masters sleep first, then the caches that they are behind, then the root; they wake up the other
-//! way round. Device links make it so: root ← cache at probe, cache ← master when the IOMMU core
-//! adds the master. All of it is in the noirq phase, after the masters' own suspend callbacks and
-//! before their resume callbacks.
+//! Masters sleep first, then the caches that they are behind, then the root; they wake up the
+//! other way round. Device links make it so: cache to root at probe, master to cache when the IOMMU
+//! core adds the master. All of it is in the noirq phase, after the masters' own suspend callbacks
+//! and before their resume callbacks.
 //!
 //! Within an instance, contexts come back before micro-TLBs, and in a context IMCTR comes last, so
 //! that no micro-TLB is ever pointed to a context that is only half there.

@@ -243,8 +243,8 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     pub(crate) unsafe fn iova_to_phys(&self, iova: usize) -> bindings::phys_addr_t {
         let ops = self.ops.as_ptr();
 
-        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`. The caller
-        // vouches for the range.
+        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`. The
+        // caller vouches for the range.
         unsafe { (*ops).iova_to_phys.unwrap_unchecked()(ops, iova) }
     }
 

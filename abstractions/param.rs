@@ -2,8 +2,8 @@
 
 //! Module parameters that are strings.
 //!
-//! `module!` knows numbers and `bool`. This declares a `charp` parameter that is set when the module
-//! is loaded, and can be read in `/sys/module/<module>/parameters/`.
+//! `module!` knows numbers and `bool`. This declares a `charp` parameter that is set when the
+//! module is loaded, and can be read in `/sys/module/<module>/parameters/`.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
 
@@ -123,7 +123,8 @@ macro_rules! string_param {
                 <$type as ::kernel::ModuleMetadata>::THIS_MODULE.as_ptr(),
             );
 
-            const TYPE: &str = $crate::string_param!(@prefixed $module, "parmtype=", $name, ":charp");
+            const TYPE: &str =
+                $crate::string_param!(@prefixed $module, "parmtype=", $name, ":charp");
             #[link_section = ".modinfo"]
             #[used(compiler)]
             static PARMTYPE: [u8; TYPE.len()] = param::modinfo(TYPE);
