@@ -145,11 +145,11 @@ impl<T: Ops> BusWatch<T> {
         };
 
         // SAFETY: The bus passes a valid device. The core does not take it away from its IOMMU
-        // meanwhile: it does so when the device was removed, which this event is before, or when the
-        // IOMMU is unbound. That is done at the end of the module alone, since drivers made with
-        // `abstractions::platform` have no `unbind` in sysfs. The module does not end while the
-        // device holds it, which is until the end of this call for a device that was bound; and one
-        // that is about to be has its device links checked, which fails while its IOMMU goes.
+        // meanwhile: it does so when the device was removed, which this event is before, or when
+        // the IOMMU is unbound. That is done at the end of the module alone, since drivers made
+        // with `abstractions::platform` have no `unbind` in sysfs. The module does not end while
+        // the device holds it, which is until the end of this call for a device that was bound; and
+        // one that is about to be has its device links checked, which fails while its IOMMU goes.
         if let Some(client) = unsafe { Callbacks::<T>::client_if_any(dev.cast()) } {
             client.set_bound(bound);
         }

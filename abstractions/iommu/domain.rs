@@ -220,8 +220,8 @@ impl<T: Ops> Domain<T> {
     }
 
     extern "C" fn free(raw: *mut bindings::iommu_domain) {
-        // SAFETY: `new_raw()` made the pointer with `into_raw()`, and the core gives up the reference
-        // with this call.
+        // SAFETY: `new_raw()` made the pointer with `into_raw()`, and the core gives up the
+        // reference with this call.
         let domain = unsafe { Arc::from_raw(Self::from_raw(raw)) };
         let held_module = domain.holds_module;
 

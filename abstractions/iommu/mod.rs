@@ -7,7 +7,8 @@
 //! master ("device") behind an instance:
 //!
 //! - [`Ops::of_xlate`] for each reference of the device to an instance in the device tree,
-//! - [`Ops::probe_device`], which makes the [`Ops::Master`] that stands for the device from then on,
+//! - [`Ops::probe_device`], which makes the [`Ops::Master`] that stands for the device from then
+//!   on,
 //! - [`Ops::alloc_paging`] and `attach_*`, to choose what the device sees,
 //! - the [`PagingOps`] of the domain that the driver allocated.
 //!
@@ -97,8 +98,8 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
         fwspec: FwSpec<'_>,
     ) -> Result<(Arc<Self::Instance>, Self::Master)>;
 
-    /// Another device behind the same IOMMU that cannot be told apart from this one, if any. The two
-    /// then are in one group, and always see the same. May sleep.
+    /// Another device behind the same IOMMU that cannot be told apart from this one, if any. The
+    /// two then are in one group, and always see the same. May sleep.
     fn alias_of(dev: &Device, master: &Self::Master) -> Option<ARef<Device>>;
 
     /// Makes a paging domain that suits the device. May sleep.

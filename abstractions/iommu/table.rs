@@ -185,8 +185,8 @@ impl<T: Ops> Callbacks<T> {
         if !core::ptr::eq(ops, T::table().as_raw()) {
             return None;
         }
-        // SAFETY: The IOMMU is one of `T`, so `probe_device()` stored a `KBox<Client<T>>` before the
-        // core set `iommu_dev`; by this function's contract it is not taken back in `'a`.
+        // SAFETY: The IOMMU is one of `T`, so `probe_device()` stored a `KBox<Client<T>>` before
+        // the core set `iommu_dev`; by this function's contract it is not taken back in `'a`.
         Some(unsafe { KBox::<Client<T>>::borrow(iommu.priv_) })
     }
 

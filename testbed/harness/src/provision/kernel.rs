@@ -8,6 +8,7 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
 
 use super::apt::Apt;
 use super::artifact::{Key, keyed};
@@ -168,17 +169,14 @@ impl Kernel {
 /// The files that the module is built from.
 pub fn driver_sources(repo: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for dir in [repo.to_owned(), repo.join("abstractions")] {
-        let Ok(entries) = fs::read_dir(&dir) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let ours = name == "Kbuild" || name.ends_with(".rs") || is_c(&name);
-            if path.is_file() && ours {
-                files.push(path);
-            }
+    let top = WalkDir::new(repo).max_depth(1);
+    let below = WalkDir::new(repo.join("abstractions"));
+    for entry in top.into_iter().chain(below) {
+        let path = entry?.into_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let ours = name == "Kbuild" || name.ends_with(".rs") || is_c(&name);
+        if path.is_file() && ours {
+            files.push(path);
         }
     }
     files.sort();
