@@ -352,3 +352,26 @@ impl AsRef<iommu::Instance> for Ipmmu {
         &self.iommu
     }
 }
+
+#[kunit_tests(ipmmu_packing)]
+mod tests {
+    use super::*;
+    use crate::features::GEN4;
+
+    #[test]
+    fn imuctr_has_the_context_from_bit_4() {
+        let mut contexts = GEN4.contexts();
+
+        assert_eq!(contexts.next().map(|id| imuctr(id).into_raw()), Some(0x03));
+        assert_eq!(contexts.next().map(|id| imuctr(id).into_raw()), Some(0x13));
+        assert_eq!(contexts.last().map(|id| imuctr(id).into_raw()), Some(0xf3));
+    }
+
+    #[test]
+    fn imctr_flags_are_where_the_hardware_has_them() {
+        assert_eq!(IMCTR::from(0).with_mmuen(true).into_raw(), 1 << 0);
+        assert_eq!(IMCTR::from(0).with_flush(true).into_raw(), 1 << 1);
+        assert_eq!(IMCTR::from(0).with_inten(true).into_raw(), 1 << 2);
+        assert_eq!(IMCTR::from(0).with_va64(true).into_raw(), 1 << 29);
+    }
+}
