@@ -43,6 +43,9 @@ pub struct Slept {
     pub asleep: Registers,
 }
 
+/// The driver of the DMA controllers.
+const CLIENTS: &str = "/sys/bus/platform/drivers/rcar-dmac";
+
 impl Board {
     /// Runs a command and returns how it ended.
     pub fn try_sh(&mut self, command: &str) -> Result<Output> {
@@ -99,6 +102,29 @@ impl Board {
             some => format!(" allow={}", some.join(",")),
         };
         self.sh(&format!("modprobe ipmmu_vmsa{allow}")).map(drop)
+    }
+
+    /// Unbinds the clients, and unloads our driver.
+    pub fn unload_driver(&mut self) -> Result<()> {
+        for dmac in DMACS {
+            self.sh(&format!(
+                "[ ! -e {CLIENTS}/{dmac} ] || echo {dmac} > {CLIENTS}/unbind"
+            ))?;
+        }
+        self.sh("rmmod ipmmu_vmsa").map(drop)
+    }
+
+    /// Loads our driver again, after [`Self::unload_driver`], and binds the clients.
+    pub fn reload_driver(&mut self) -> Result<()> {
+        self.load_driver(&DMACS)?;
+        self.expect_bound_except(&[])?;
+        for dmac in DMACS {
+            // The driver core may have bound it already, once its IOMMU was there.
+            self.sh(&format!(
+                "[ -e {CLIENTS}/{dmac} ] || echo {dmac} > {CLIENTS}/bind || [ -e {CLIENTS}/{dmac} ]"
+            ))?;
+        }
+        Ok(())
     }
 
     /// The devices that the IPMMU driver is bound to.

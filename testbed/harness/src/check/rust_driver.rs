@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
+use super::c_driver::UNKNOWN_SOC;
 use super::common::{TWO_IPMMUS, complaints, dma_through_two_ipmmus, unmapped_access_faults};
 use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
@@ -16,6 +17,8 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let board = Fixture::new(bench, Setup::new("driver", Driver::Rust), |b| {
         b.load_driver(&DMACS)
     });
+    let setup = Setup::new("crowded", Driver::Rust).prr(UNKNOWN_SOC);
+    let crowded = Fixture::new(bench, setup, |b| b.load_driver(&[]));
     vec![
         board.row("boot_and_bind", boot_and_bind),
         board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
@@ -23,6 +26,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         board.row("unbind_with_a_client_is_refused", unbind_is_refused),
         board.row("rmmod_with_a_client_is_refused", rmmod_is_refused),
         board.row("rmmod_and_modprobe_again", rmmod_and_modprobe),
+        crowded.row("more_devices_than_contexts", more_devices_than_contexts),
     ]
 }
 
@@ -61,27 +65,34 @@ fn rmmod_is_refused(board: &mut Board) -> Result<()> {
 }
 
 fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
-    let clients = "/sys/bus/platform/drivers/rcar-dmac";
-    for dmac in DMACS {
-        board.sh(&format!("echo {dmac} > {clients}/unbind"))?;
-    }
     for round in 1..=3 {
-        board.sh("rmmod ipmmu_vmsa")?;
+        board.unload_driver()?;
         let left = board.registers()?;
         ensure!(
             IPMMUS.iter().all(|(i, _)| left.context_of(i, 1).is_none()),
             "a uTLB is left enabled"
         );
         board
-            .load_driver(&DMACS)
+            .reload_driver()
             .with_context(|| format!("round {round}"))?;
-        board.expect_bound_except(&[])?;
-    }
-    for dmac in DMACS {
-        // The driver core may have bound it already, once its IOMMU was there.
-        board.sh(&format!(
-            "[ -e {clients}/{dmac} ] || echo {dmac} > {clients}/bind"
-        ))?;
     }
     dma_through_two_ipmmus(board)
+}
+
+/// On a SoC without a policy every device is to be translated, and there are
+/// more than contexts: those that come too late work without.
+fn more_devices_than_contexts(board: &mut Board) -> Result<()> {
+    board.expect_bound_except(&[])?;
+    board.new_messages()?;
+    let late = "all contexts behind";
+    let refused: Vec<&str> = board.klog.lines().filter(|l| l.contains(late)).collect();
+    ensure!(!refused.is_empty(), "there was a context for everybody");
+    let other: Vec<&str> = complaints(&board.klog)
+        .into_iter()
+        .filter(|line| !line.contains(late))
+        .collect();
+    ensure!(other.is_empty(), "{other:?}");
+    let groups = board.sh("ls /sys/kernel/iommu_groups | wc -l")?;
+    ensure!(groups.trim() == "7", "{groups} groups for 7 contexts");
+    board.dma(&DMACS).map(drop)
 }
