@@ -24,14 +24,20 @@ echo "$iterations" >$dmatest/iterations
 echo "${TIMEOUT:-3000}" >$dmatest/timeout
 echo Y >$dmatest/norandom
 log_mark
-added=
+added=0
 for channel in $channels; do
-	[ "$channel" = none ] || { echo "$channel" >$dmatest/channel && added=yes; }
+	[ "$channel" != none ] && echo "$channel" >$dmatest/channel && added=$((added + 1))
 done
 # Without any, dmatest would take all there are.
-if [ -n "$added" ]; then
+if [ $added -gt 0 ]; then
 	echo 1 >$dmatest/run
-	cat $dmatest/wait >/dev/null
+	# A wait that comes too early finds nothing to wait for.
+	tries=100
+	until cat $dmatest/wait >/dev/null
+		[ "$(log_since | grep -c 'dmatest: .* summary ')" -ge $added ] || [ $tries -eq 0 ]; do
+		usleep 20000
+		tries=$((tries - 1))
+	done
 	# Lets go of the channels: their driver may be unbound next.
 	echo 0 >$dmatest/run
 fi

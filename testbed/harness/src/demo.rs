@@ -26,6 +26,11 @@ const CLIENTS: [(&str, &str, Range<u32>); 5] = [
     ("ee140000.mmc", "ipmmu_ds1", 34..35),
 ];
 
+const INTRODUCTION: &str = "
+An IPMMU translates the addresses that devices use for DMA. Devices are wired to
+the micro-TLBs (uTLBs) of a cache IPMMU; each uTLB goes through a context of the
+root IPMMU, which knows a page table. When the SoC sleeps, all of that is gone.";
+
 /// `build/report/demo.json`
 #[derive(Debug, Default, Serialize)]
 struct Report {
@@ -85,6 +90,7 @@ impl Report {
 
 /// The point of it all: DMA, sleep, DMA.
 fn sleep_and_go_on(paths: &Paths, provision: &Provision, report: &mut Report) -> Result<()> {
+    println!("{INTRODUCTION}");
     heading("An emulated R-Car H3 boots Linux, and the Rust driver is loaded");
     let mut board = Board::boot(paths, provision, &Setup::new("demo", Driver::Rust))?;
     say(&format!("modprobe ipmmu_vmsa allow={}", DMACS.join(",")));
