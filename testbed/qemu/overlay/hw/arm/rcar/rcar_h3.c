@@ -154,6 +154,8 @@ static void rcar_h3_init(MachineState *machine)
     create_serial_ports(s);
     rcar_h3_create_ipmmus(s);
     rcar_h3_create_dmacs(s);
+    rcar_h3_create_gpios(s);
+    rcar_h3_create_storage(s);
     if (s->extra_ipmmu) {
         rcar_h3_create_extra_ipmmu(s, s->extra_ipmmu);
     }

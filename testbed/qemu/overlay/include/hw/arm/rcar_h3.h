@@ -59,6 +59,10 @@ void rcar_h3_create_ipmmus(RcarH3State *s);
 void rcar_h3_create_dmacs(RcarH3State *s);
 void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation);
 
+/* GPIO, and the SD card slot and eMMC that are wired to it: rcar_h3_storage.c */
+void rcar_h3_create_gpios(RcarH3State *s);
+void rcar_h3_create_storage(RcarH3State *s);
+
 /* What firmware does until the kernel's entry point: rcar_h3_boot.c */
 void rcar_h3_boot(RcarH3State *s);
 
