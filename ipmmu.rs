@@ -288,13 +288,18 @@ impl Ipmmu {
     ///
     /// # Errors
     ///
-    /// `EBUSY` when the root has no context left for one more group, `ENOMEM`.
+    /// `EBUSY` when the root has no context left for one more group, `EEXIST` when `dev` would make
+    /// one group of several that exist, `ENOMEM`.
     pub(crate) fn add_master(&self, dev: &Device, utlbs: &[UtlbId]) -> Result {
         let utlbs = utlbs.iter().fold(0, |mask, utlb| mask | utlb.bit());
         let mut masters = self.masters.lock();
 
-        let room = match masters.iter().find(|m| self.share(m.utlbs, utlbs)) {
-            Some(other) => other.room.clone(),
+        let mut sharers = masters.iter().filter(|m| self.share(m.utlbs, utlbs));
+        let room = match sharers.next() {
+            Some(first) if sharers.any(|m| !Arc::ptr_eq(&m.room, &first.room)) => {
+                return Err(EEXIST);
+            }
+            Some(first) => first.room.clone(),
             None => Arc::new(self.contexts.promise().ok_or(EBUSY)?, GFP_KERNEL)?,
         };
         let dev = dev.into();
@@ -315,8 +320,9 @@ impl Ipmmu {
         a & b != 0 || self.features.usable_contexts().count() == 1
     }
 
-    /// Another master behind this instance that must see the same as `dev`. May sleep.
-    pub(crate) fn alias_of(&self, dev: &Device) -> Option<ARef<Device>> {
+    /// Calls `f` with another master behind this instance that must see the same as `dev`, if there
+    /// is any. It stays behind the instance during the call. May sleep.
+    pub(crate) fn with_alias<R>(&self, dev: &Device, f: impl FnOnce(&Device) -> R) -> Option<R> {
         let masters = self.masters.lock();
         let is_dev = |m: &&MasterEntry| core::ptr::eq(&*m.dev, dev);
         let own = masters.iter().find(is_dev)?;
@@ -324,7 +330,7 @@ impl Ipmmu {
         masters
             .iter()
             .find(|other| !is_dev(other) && self.share(other.utlbs, own.utlbs))
-            .map(|other| other.dev.clone())
+            .map(|other| f(&other.dev))
     }
 
     /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.

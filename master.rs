@@ -222,6 +222,11 @@ impl iommu::Ops for IommuOps {
                     fmt!("not translated: all contexts behind {name} are taken"),
                     true,
                 ),
+                EEXIST => say_once(
+                    dev,
+                    fmt!("not translated: shares uTLBs of {name} with more than one group"),
+                    true,
+                ),
                 e => say_once(dev, fmt!("not translated: {name} gave {e:?}"), true),
             }
         })?;
@@ -229,8 +234,8 @@ impl iommu::Ops for IommuOps {
         Ok((ipmmu, master))
     }
 
-    fn alias_of(dev: &Device, master: &Master) -> Option<ARef<Device>> {
-        master.ipmmu.alias_of(dev)
+    fn with_alias<R>(dev: &Device, master: &Master, f: impl FnOnce(&Device) -> R) -> Option<R> {
+        master.ipmmu.with_alias(dev, f)
     }
 
     fn alloc_paging(master: &Master) -> Result<(Geometry, Paging)> {

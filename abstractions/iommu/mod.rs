@@ -26,7 +26,6 @@ use kernel::{
     device::Device,
     prelude::*,
     sync::{
-        aref::ARef,
         Arc,
         ArcBorrow, //
     },
@@ -98,9 +97,15 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
         fwspec: FwSpec<'_>,
     ) -> Result<(Arc<Self::Instance>, Self::Master)>;
 
-    /// Another device behind the same IOMMU that cannot be told apart from this one, if any. The
-    /// two then are in one group, and always see the same. May sleep.
-    fn alias_of(dev: &Device, master: &Self::Master) -> Option<ARef<Device>>;
+    /// Calls `f` with another device behind the same IOMMU that cannot be told apart from this one,
+    /// if there is any. The two then are in one group, and always see the same. May sleep.
+    ///
+    /// The other device is not released during the call.
+    fn with_alias<R>(
+        dev: &Device,
+        master: &Self::Master,
+        f: impl FnOnce(&Device) -> R,
+    ) -> Option<R>;
 
     /// Makes a paging domain that suits the device. May sleep.
     ///

@@ -258,14 +258,16 @@ impl<T: Ops> Callbacks<T> {
     extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {
         // SAFETY: The core passes a device that `probe_device()` accepted.
         let (device, master) = unsafe { Self::device_and_master(dev) };
-        if let Some(alias) = T::alias_of(device, master) {
-            // SAFETY: `alias` is valid; the group is returned with a reference, as the core wants.
-            let group = unsafe {
-                bindings::iommu_group_get(core::ptr::from_ref::<Device>(&alias).cast_mut().cast())
-            };
-            if !group.is_null() {
-                return group;
-            }
+        let shared = T::with_alias(device, master, |alias| {
+            let alias = core::ptr::from_ref(alias).cast_mut().cast();
+
+            // SAFETY: `alias` is valid, and so is its group: the core puts it after it released the
+            // device, which the driver keeps it from during this call. It comes with a reference,
+            // as the core wants it.
+            unsafe { bindings::iommu_group_get(alias) }
+        });
+        if let Some(group) = shared.filter(|group| !group.is_null()) {
+            return group;
         }
 
         // SAFETY: The core passes a valid device.

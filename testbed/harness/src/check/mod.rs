@@ -8,6 +8,7 @@ mod kunit;
 mod malformed;
 mod model;
 mod rust_driver;
+mod shared;
 mod sleep;
 
 use std::fs;
@@ -40,6 +41,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(sleep::rows(&bench));
     rows.extend(faulty::rows(&bench));
     rows.extend(malformed::rows(&bench)?);
+    rows.extend(shared::rows(&bench)?);
     let arguments = Arguments {
         filter,
         // The rows of one board share it, and two cores are soon busy.
