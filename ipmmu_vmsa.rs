@@ -266,6 +266,8 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<DevresI
         dev_err!(dev, "no registers: reg is missing in the device tree\n");
         return Err(ENODEV);
     };
+    // Not `iomap_exclusive()`: of a device from the device tree, whose resources are not part of
+    // the tree of all resources, it takes a region that it then fails to give back.
     let io = request.iomap().inspect_err(|_| {
         dev_err!(dev, "the registers cannot be mapped\n");
     })?;
