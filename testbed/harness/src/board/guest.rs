@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::cards::MMC_HOSTS;
 use super::console::Output;
 use super::ktap::Ktap;
 use super::registers::{IPMMUS, Registers};
@@ -45,6 +46,17 @@ pub struct Slept {
 
 /// The driver of the DMA controllers.
 const CLIENTS: &str = "/sys/bus/platform/drivers/rcar-dmac";
+
+/// All devices whose DMA our driver translates, with their drivers.
+fn clients() -> Vec<(&'static str, &'static str)> {
+    let sdhi = "/sys/bus/platform/drivers/renesas_sdhi_internal_dmac";
+    let hosts = MMC_HOSTS.iter().map(|host| (sdhi, host.device));
+    DMACS
+        .map(|d| (CLIENTS, d))
+        .into_iter()
+        .chain(hosts)
+        .collect()
+}
 
 impl Board {
     /// Runs a command and returns how it ended.
@@ -106,9 +118,9 @@ impl Board {
 
     /// Unbinds the clients, and unloads our driver.
     pub fn unload_driver(&mut self) -> Result<()> {
-        for dmac in DMACS {
+        for (driver, device) in clients() {
             self.sh(&format!(
-                "[ ! -e {CLIENTS}/{dmac} ] || echo {dmac} > {CLIENTS}/unbind"
+                "[ ! -e {driver}/{device} ] || echo {device} > {driver}/unbind"
             ))?;
         }
         self.sh("rmmod ipmmu_vmsa").map(drop)
@@ -118,10 +130,11 @@ impl Board {
     pub fn reload_driver(&mut self) -> Result<()> {
         self.load_driver(&DMACS)?;
         self.expect_bound_except(&[])?;
-        for dmac in DMACS {
+        for (driver, device) in clients() {
             // The driver core may have bound it already, once its IOMMU was there.
+            let bound = format!("[ -e {driver}/{device} ]");
             self.sh(&format!(
-                "[ -e {CLIENTS}/{dmac} ] || echo {dmac} > {CLIENTS}/bind || [ -e {CLIENTS}/{dmac} ]"
+                "{bound} || echo {device} > {driver}/bind || {bound}"
             ))?;
         }
         Ok(())
@@ -230,6 +243,14 @@ impl Board {
             "{errors} accesses to registers that do not exist"
         );
         Ok(())
+    }
+
+    /// A counter of one of the machine's devices.
+    pub fn count(&mut self, device: &str, counter: &str) -> Result<u64> {
+        self.qmp
+            .get(&format!("/machine/{device}"), counter)?
+            .as_u64()
+            .with_context(|| format!("{counter} of {device} is no number"))
     }
 
     /// Sets a property of one IPMMU, such as a fault in its hardware.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The emulated board: booting it, and holding on to it.
 
+pub mod cards;
 pub mod console;
 pub mod dtb;
 pub mod guest;
@@ -54,6 +55,8 @@ pub struct Setup {
     pub dtb: Option<PathBuf>,
     /// More of the command line.
     pub append: String,
+    /// Whether a new card is in every MMC host.
+    pub cards: bool,
 }
 
 impl Setup {
@@ -65,6 +68,7 @@ impl Setup {
             prr: None,
             dtb: None,
             append: String::new(),
+            cards: false,
         }
     }
 
@@ -83,6 +87,12 @@ impl Setup {
     /// With more on the command line.
     pub fn append(mut self, text: &str) -> Self {
         self.append = text.into();
+        self
+    }
+
+    /// With a new card in every MMC host.
+    pub fn cards(mut self) -> Self {
+        self.cards = true;
         self
     }
 
@@ -135,6 +145,9 @@ impl Board {
         let transcript = paths.log().join(format!("{}.console.log", setup.name));
         let errors = paths.log().join(format!("{}.qemu.log", setup.name));
         let mut command = qemu_command(provision, setup, sockets.path());
+        if setup.cards {
+            insert_cards(paths, setup, &mut command)?;
+        }
         let mut qemu = command
             .stdin(Stdio::null())
             // Never written to; its end tells that QEMU has ended.
@@ -209,6 +222,15 @@ fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command
         .arg(&provision.initramfs)
         .args(["-append", &setup.command_line()]);
     command
+}
+
+fn insert_cards(paths: &Paths, setup: &Setup, command: &mut Command) -> Result<()> {
+    for host in &cards::MMC_HOSTS {
+        let image = host.image(paths, &setup.name);
+        cards::create(&image)?;
+        command.args(["-drive", &host.option(&image)]);
+    }
+    Ok(())
 }
 
 /// Waits for QEMU to connect, but not for one that is gone.

@@ -10,6 +10,7 @@ mod model;
 mod rust_driver;
 mod shared;
 mod sleep;
+mod storage;
 
 use std::fs;
 use std::io::{IsTerminal, stdout};
@@ -39,6 +40,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(kunit::rows(&bench));
     rows.extend(rust_driver::rows(&bench));
     rows.extend(sleep::rows(&bench));
+    rows.extend(storage::rows(&bench));
     rows.extend(faulty::rows(&bench));
     rows.extend(malformed::rows(&bench)?);
     rows.extend(shared::rows(&bench)?);

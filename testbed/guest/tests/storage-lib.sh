@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# What the storage tests share. HOST is an MMC host's device, as ee140000.mmc;
+# its card has an ext4 file system.
+
+work=/tmp/storage
+original=$work/original
+
+# block_device HOST: its card's name in /dev, once it is there.
+block_device() {
+	tries=100
+	until name=$(ls -d "/sys/bus/platform/devices/$1"/mmc_host/*/*:*/block/* 2>/dev/null) ||
+		[ "$tries" -eq 0 ]; do
+		usleep 100000
+		tries=$((tries - 1))
+	done
+	echo "${name##*/}"
+}
+
+# mounted HOST: mounts its card unless it is, and prints where.
+mounted() {
+	dir=$work/$1
+	if ! grep -q " $dir " /proc/mounts; then
+		mkdir -p "$dir"
+		mount -t ext4 "/dev/$(block_device "$1")" "$dir" || return 1
+	fi
+	echo "$dir"
+}
+
+# new_original MEGABYTES: something to write, in memory.
+new_original() {
+	mkdir -p "$work"
+	head -c "$(($1 << 20))" /dev/urandom >"$original"
+}
+
+# on_card FILE: whether the file, as it is on the card and not in memory, is
+# the original.
+on_card() {
+	sync
+	echo 3 >/proc/sys/vm/drop_caches
+	[ -s "$1" ] && cmp "$1" "$original"
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An SD card for the board's slot, and its eMMC.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::exec::capture;
+use crate::paths::Paths;
+
+/// The MMC hosts of the board, with what QEMU calls them, the number of the
+/// drive behind each, and the micro-TLB of IPMMU-DS1 that its DMA goes through.
+pub const MMC_HOSTS: [MmcHost; 2] = [
+    MmcHost {
+        device: "ee100000.mmc",
+        label: "sdhi0",
+        drive: 0,
+        utlb: 32,
+    },
+    MmcHost {
+        device: "ee140000.mmc",
+        label: "sdhi2",
+        drive: 2,
+        utlb: 34,
+    },
+];
+
+/// A power of two, or no card has that size; a file of zeroes takes no space.
+const SIZE: u64 = 64 << 20;
+
+/// One of the board's MMC hosts.
+pub struct MmcHost {
+    /// Its name in Linux.
+    pub device: &'static str,
+    /// Its name in QEMU.
+    pub label: &'static str,
+    drive: u32,
+    /// The micro-TLB, of IPMMU-DS1.
+    pub utlb: u32,
+}
+
+impl MmcHost {
+    /// The image of its card on the board that is named `board`.
+    pub fn image(&self, paths: &Paths, board: &str) -> PathBuf {
+        let name = format!("{board}-{}.img", self.label);
+        paths.build().join("images").join(name)
+    }
+
+    /// QEMU's option for a card with this image.
+    pub fn option(&self, image: &Path) -> String {
+        let (drive, image) = (self.drive, image.display());
+        format!("if=sd,index={drive},format=raw,file={image}")
+    }
+}
+
+/// Makes a new card with an empty ext4 file system.
+pub fn create(image: &Path) -> Result<()> {
+    let dir = image.parent().context("an image is in a directory")?;
+    std::fs::create_dir_all(dir)?;
+    File::create(image)?.set_len(SIZE)?;
+    capture(e2fsprogs("mkfs.ext4").arg("-q").arg(image)).map(drop)
+}
+
+/// Fails unless the file system is clean and without a flaw.
+pub fn check(image: &Path) -> Result<()> {
+    capture(e2fsprogs("e2fsck").arg("-fn").arg(image)).map(drop)
+}
+
+/// These are not in everybody's path.
+fn e2fsprogs(tool: &str) -> Command {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    let mut command = Command::new("env");
+    command.arg("--").arg(tool).env("PATH", path);
+    command
+}
