@@ -90,7 +90,7 @@ struct Active {
     flushes: u64,
 }
 
-/// A copy of `list`, to be had under `lock`, with `item` added. May sleep.
+/// A copy of the `list` that is in `active`, with `item` added. May sleep.
 fn with_added<T: Clone>(
     active: &SpinLockIrq<Option<Active>>,
     list: impl Fn(&Active) -> &KVec<T>,
