@@ -56,7 +56,7 @@ install_missing
 
 # The distribution's cargo and rustc, whatever else is first in PATH. The
 # program itself still sees the user's PATH, for the user's own kernel builds.
-target=${XDG_CACHE_HOME:-$HOME/.cache}/ipmmu-vmsa/harness
+target=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ipmmu-vmsa/harness}
 quiet=--quiet
 if [ ! -x "$target/debug/ipmmu-testbed" ]; then
 	echo "  ... Building the testbed's program" >&2
