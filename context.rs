@@ -3,7 +3,6 @@
 //! A root's translation contexts: leased, and returned when the lease is dropped.
 
 use kernel::{
-    device::Device,
     fmt,
     prelude::*,
     sync::{
@@ -11,8 +10,11 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
+        new_mutex,
         new_spinlock_irq,
         Arc,
+        Mutex,
+        MutexGuard,
         SpinLockIrq, //
     },
 };
@@ -25,12 +27,11 @@ use crate::features::{
 
 /// Whoever holds a context.
 pub(crate) trait Tenant: Send + Sync {
-    /// Takes note of a fault at `iova` that `root` reported; returns whether it was dealt with.
-    /// Interrupt context.
-    fn report_fault(&self, root: &Device, iova: u64) -> bool;
+    /// Takes note of a fault at `iova`; returns whether it was dealt with. Interrupt context.
+    fn report_fault(&self, iova: u64) -> bool;
 
-    /// How often the TLB was flushed for the tenant since it has the context.
-    fn flushes(&self) -> u64;
+    /// Writes what the tenant is, and how much it flushed. Not for interrupt context.
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
     /// Calls `f` with the names of the devices that the context translates for. Interrupt context.
     fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display));
@@ -40,6 +41,10 @@ pub(crate) trait Tenant: Send + Sync {
 #[pin_data]
 pub(crate) struct Contexts {
     features: &'static Features,
+    /// Serialises attach and detach behind the root: several groups, and several domains, take
+    /// part in one.
+    #[pin]
+    attach: Mutex<()>,
     /// Also taken by the interrupt handler.
     #[pin]
     tenants: SpinLockIrq<[Option<Arc<dyn Tenant>>; MAX_CONTEXTS]>,
@@ -56,6 +61,7 @@ impl Contexts {
         Arc::pin_init(
             pin_init!(Self {
                 features,
+                attach <- new_mutex!(()),
                 tenants <- new_spinlock_irq!([const { None }; MAX_CONTEXTS]),
                 vacant <- new_spinlock_irq!(features.usable_contexts().count()),
                 faults: [const { Atomic::new(0) }; MAX_CONTEXTS],
@@ -91,6 +97,16 @@ impl Contexts {
             contexts: self.clone(),
             id,
         })
+    }
+
+    /// Keeps others from attaching and detaching behind the root. May sleep.
+    pub(crate) fn lock_attach(&self) -> MutexGuard<'_, ()> {
+        self.attach.lock()
+    }
+
+    /// Waits until the interrupt handler is done with what it found before. Not for its context.
+    pub(crate) fn settle(&self) {
+        drop(self.tenants.lock());
     }
 
     /// Counts a fault of context `id`. Any context.
@@ -135,6 +151,14 @@ impl Lease {
     pub(crate) fn id(&self) -> ContextId {
         self.id
     }
+
+    /// Makes `tenant` the one who holds the context. Any context.
+    pub(crate) fn hand_over(&self, tenant: Arc<dyn Tenant>) {
+        let old = self.contexts.tenants.lock()[self.id.index()].replace(tenant);
+
+        // It may go away with this reference, which must not happen under the lock.
+        drop(old);
+    }
 }
 
 impl Drop for Lease {
@@ -157,12 +181,12 @@ mod tests {
     struct Nobody;
 
     impl Tenant for Nobody {
-        fn report_fault(&self, _root: &Device, _iova: u64) -> bool {
+        fn report_fault(&self, _iova: u64) -> bool {
             false
         }
 
-        fn flushes(&self) -> u64 {
-            0
+        fn describe(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            Ok(())
         }
 
         fn with_devices(&self, _f: &mut dyn FnMut(&dyn fmt::Display)) {}
@@ -195,6 +219,19 @@ mod tests {
         assert!(contexts.lease(tenant()?).is_err());
         drop(lease);
         assert!(contexts.lease(tenant()?).is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn a_context_can_be_handed_over() -> Result {
+        let contexts = Contexts::new(&GEN3)?;
+        let (first, second) = (tenant()?, tenant()?);
+        let lease = contexts.lease(first.clone())?;
+
+        lease.hand_over(second.clone());
+        assert!(Arc::into_unique_or_drop(first).is_some());
+        assert!(Arc::into_unique_or_drop(second).is_none());
+        assert_eq!(lease.id().index(), 1);
         Ok(())
     }
 

@@ -64,20 +64,17 @@ impl Files {
     }
 }
 
-/// A line per leased context.
+/// A line per leased context, and one per device that it translates for.
 fn write_contexts(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let contexts = ipmmu.contexts();
     let mut result = Ok(());
 
     contexts.for_each_leased(|id, tenant| {
         result = result.and_then(|()| {
-            let (index, faults, flushes) = (id.index(), contexts.faults(id), tenant.flushes());
-            f.write_fmt(fmt!(
-                "context {index}: {faults} faults, {flushes} flushes, "
-            ))?;
-            let mut written = Ok(());
-            tenant.with_devices(&mut |names| written = f.write_fmt(fmt!("{names}\n")));
-            written
+            let (index, faults) = (id.index(), contexts.faults(id));
+            f.write_fmt(fmt!("context {index}: {faults} faults, "))?;
+            tenant.describe(f)?;
+            f.write_str("\n")
         });
     });
     result

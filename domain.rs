@@ -3,10 +3,14 @@
 //! Paging domains: a page table, and a context while a device uses it.
 //!
 //! A domain is complete when it is allocated: it can be mapped before any device is attached. It
-//! holds a context from the first attach until the last micro-TLB leaves.
+//! holds a context from the first attach until the last micro-TLB leaves. There are as many
+//! contexts as groups of masters, so that one is free for every domain in use:
+//!
+//! - a group that leaves a domain to itself takes the domain's context along to the next one;
+//! - a group that leaves others behind finds another context free;
+//! - all masters that are blocked share the context of one empty domain.
 
 use kernel::{
-    device::Device,
     fmt,
     prelude::*,
     sizes::{
@@ -15,13 +19,11 @@ use kernel::{
         SZ_4K, //
     },
     sync::{
-        aref::ARef,
-        new_mutex,
-        new_spinlock_irq,
-        Arc,
-        ArcBorrow,
-        Mutex,
-        SpinLockIrq, //
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     },
 };
 
@@ -32,8 +34,7 @@ use crate::{
             Arm32LpaeS1,
             Config,
             FlushOps,
-            IoPageTable,
-            LpaeS1, //
+            IoPageTable, //
         },
         iommu::{
             self,
@@ -41,141 +42,33 @@ use crate::{
             PagingOps, //
         },
     },
-    context::{
-        Lease,
-        Tenant, //
-    },
+    context::Tenant,
     features::ContextId,
-    ipmmu::{
-        Ipmmu,
-        Registers, //
-    },
+    ipmmu::Ipmmu,
     master::IommuOps,
-    regs::{
-        IMBUSCR,
-        IMCTR,
-        IMMAIR0,
-        IMSTR,
-        IMTTLBR0,
-        IMTTUBR0, //
+    tlb::{
+        Names,
+        Seat,
+        Tlb, //
     },
 };
 
 /// A domain as the IOMMU core knows it.
 pub(crate) type Domain = iommu::Domain<IommuOps>;
 
-/// IMCTR of a context in use; with the flush that a change of the context requires.
-fn imctr_enabled() -> IMCTR {
-    IMCTR::from(0)
-        .with_inten(true)
-        .with_flush(true)
-        .with_mmuen(true)
+/// What to call a domain.
+enum Name {
+    /// One of many.
+    Number(u32),
+    /// The one in which nothing is mapped.
+    Blocked,
 }
 
-/// A device that a context translates for.
-#[derive(Clone)]
-struct Attached {
-    dev: ARef<Device>,
-    /// The IPMMU that it is behind.
-    ipmmu: Arc<Ipmmu>,
-}
-
-/// The hardware's part of a domain in use.
-struct Active {
-    lease: Lease,
-    root: Arc<Ipmmu>,
-    /// IPMMUs beside the root that the context must be flushed in: those that `devices` are behind.
-    caches: KVec<Arc<Ipmmu>>,
-    devices: KVec<Attached>,
-    flushes: u64,
-}
-
-/// A copy of the `list` that is in `active`, with `item` added. May sleep.
-fn with_added<T: Clone>(
-    active: &SpinLockIrq<Option<Active>>,
-    list: impl Fn(&Active) -> &KVec<T>,
-    item: T,
-) -> Result<KVec<T>> {
-    let len = active.lock().as_ref().map_or(0, |a| list(a).len());
-    let mut copy = KVec::with_capacity(len + 1, GFP_KERNEL)?;
-
-    // The list does not grow meanwhile: attaches to a domain are serialised.
-    if let Some(active) = &*active.lock() {
-        for item in list(active) {
-            let _ = copy.push_within_capacity(item.clone());
-        }
-    }
-    copy.push(item, GFP_KERNEL)?;
-    Ok(copy)
-}
-
-impl Active {
-    fn id(&self) -> ContextId {
-        self.lease.id()
-    }
-
-    /// Writes IMCTR to the caches in use, then to the root. 1 write each.
-    fn write_imctr(&self, imctr: IMCTR) {
-        for cache in &self.caches {
-            cache.write_imctr(self.id(), imctr);
-        }
-        self.root.write_imctr(self.id(), imctr);
-    }
-
-    /// Invalidates all translations: a write per cache in use, a write and a read of the root.
-    fn flush(&mut self) {
-        self.flushes += 1;
-        self.write_imctr(imctr_enabled());
-        self.root.wait_flushed(self.id());
-    }
-
-    /// Sets up the root's registers, IMCTR last: 6 writes, on Gen2 a read and a write more.
-    fn program(&self, table: LpaeS1) {
-        let Some(regs) = self.root.registers() else {
-            return;
-        };
-        let features = self.root.features();
-        let id = self.id();
-
-        regs.write(features.context(id), IMTTLBR0::from(table.ttbr as u32));
-        regs.write(
-            features.context(id),
-            IMTTUBR0::from((table.ttbr >> 32) as u32),
-        );
-        regs.write(features.context(id), features.ttbcr());
-        regs.write(features.context(id), IMMAIR0::from(table.mair as u32));
-        if features.has_imbuscr {
-            let imbuscr = regs.read::<IMBUSCR>(features.context(id));
-            let imbuscr = imbuscr.with_dvm(false).with_const_bussel::<0>();
-            regs.write(features.context(id), imbuscr);
-        }
-        // A fault that the previous tenant left behind.
-        regs.write(features.context(id), IMSTR::from(0));
-        regs.write(features.context(id), imctr_enabled());
-    }
-}
-
-/// What is cached of a domain's table, and where.
-#[pin_data]
-pub(crate) struct Tlb {
-    /// `None` while no device is attached: nothing is cached then. Taken in any context.
-    #[pin]
-    active: SpinLockIrq<Option<Active>>,
-}
-
-impl Tlb {
-    /// The context in use and its root.
-    fn context(&self) -> Option<(ContextId, Arc<Ipmmu>)> {
-        let active = self.active.lock();
-
-        active.as_ref().map(|a| (a.id(), a.root.clone()))
-    }
-}
-
-impl FlushOps for Tlb {
-    fn flush_all(&self) {
-        if let Some(active) = &mut *self.active.lock() {
-            active.flush();
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => f.write_fmt(fmt!("domain {number}")),
+            Self::Blocked => f.write_str("blocked"),
         }
     }
 }
@@ -184,8 +77,9 @@ impl FlushOps for Tlb {
 pub(crate) struct Paging {
     table: IoPageTable<Arm32LpaeS1, Tlb>,
     tlb: Arc<Tlb>,
-    /// Serialises attach and detach of different groups.
-    attach: Pin<KBox<Mutex<()>>>,
+    name: Name,
+    /// Only masters behind this root can be attached.
+    root: Arc<Ipmmu>,
 }
 
 impl Paging {
@@ -194,15 +88,36 @@ impl Paging {
     const IAS: u32 = 32;
     /// Bits of a physical address.
     const OAS: u32 = 40;
+    /// IOVAs, from 0.
+    const GEOMETRY: Geometry = Geometry {
+        pgsize_bitmap: Self::PAGE_SIZES,
+        last: (1 << Self::IAS) - 1,
+    };
 
     /// An empty domain for masters behind `ipmmu`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(ipmmu: &Arc<Ipmmu>) -> Result<(Geometry, Self)> {
-        let tlb = Arc::pin_init(
-            pin_init!(Tlb {
-                active <- new_spinlock_irq!(None),
-            }),
-            GFP_KERNEL,
-        )?;
+        static COUNT: Atomic<u32> = Atomic::new(0);
+        let number = COUNT.fetch_add(1, Relaxed);
+
+        Ok((Self::GEOMETRY, Self::named(ipmmu, Name::Number(number))?))
+    }
+
+    /// The domain in which the masters behind `root` are while they must not reach any memory.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn blocked(root: &Arc<Ipmmu>) -> Result<Arc<Domain>> {
+        Domain::new(Self::GEOMETRY, Self::named(root, Name::Blocked)?)
+    }
+
+    fn named(ipmmu: &Arc<Ipmmu>, name: Name) -> Result<Self> {
+        let tlb = Tlb::new()?;
+        let root = ipmmu.root();
         let config = Config {
             // The IPMMU refuses a descriptor without NS even below a table with NSTABLE, unlike the
             // architecture.
@@ -211,113 +126,49 @@ impl Paging {
             ias: Self::IAS,
             oas: Self::OAS,
             coherent_walk: false,
+            root_below_4g: true,
         };
 
-        let geometry = Geometry {
-            pgsize_bitmap: Self::PAGE_SIZES,
-            last: (1 << Self::IAS) - 1,
-        };
-        let paging = Self {
-            table: IoPageTable::new(ipmmu.root().dev(), config, tlb.clone())?,
+        Ok(Self {
+            table: IoPageTable::new(root.dev(), config, tlb.clone())?,
             tlb,
-            attach: KBox::pin_init(new_mutex!(()), GFP_KERNEL)?,
-        };
-
-        Ok((geometry, paging))
+            name,
+            root,
+        })
     }
 
-    /// Makes the domain usable for `dev` behind `ipmmu`, too; returns the context. May sleep.
+    /// Has `domain` translate for `seat`, as soon as its micro-TLBs point to the context that is
+    /// returned. With the root's attach lock held. May sleep.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when no context is free, `EINVAL` when the context in use is another root's,
-    /// `ENOMEM`. Nothing has changed then.
-    pub(crate) fn enter(
-        domain: ArcBorrow<'_, Domain>,
-        ipmmu: &Arc<Ipmmu>,
-        dev: &Device,
-    ) -> Result<ContextId> {
+    /// `EBUSY` when no context is free, `EINVAL` when the domain is for another root, `ENOMEM`.
+    /// Nothing has changed then.
+    pub(crate) fn enter(domain: &Arc<Domain>, seat: &Arc<Seat>) -> Result<ContextId> {
         let this = domain.paging();
-        let _serialised = this.attach.as_ref().get_ref().lock();
-        let attached = Attached {
-            dev: dev.into(),
-            ipmmu: ipmmu.clone(),
-        };
-
-        let Some((id, root)) = this.tlb.context() else {
-            return this.activate(domain.into(), attached);
-        };
-        if !Arc::ptr_eq(&root, &ipmmu.root()) {
+        if !Arc::ptr_eq(&this.root, &seat.ipmmu.root()) {
             return Err(EINVAL);
         }
+        let table = this.table.hardware();
+        let from = seat.domain();
 
-        let active = &this.tlb.active;
-        let mut devices = with_added(active, |a| &a.devices, attached)?;
-        let mut caches = with_added(active, |a| &a.caches, ipmmu.clone())?;
-        if let Some(active) = &mut *active.lock() {
-            core::mem::swap(&mut active.devices, &mut devices);
-            if !ipmmu.is_root() && !active.caches.iter().any(|c| Arc::ptr_eq(c, ipmmu)) {
-                // The cache must have the context before a micro-TLB of it is pointed there.
-                ipmmu.write_imctr(id, imctr_enabled());
-                core::mem::swap(&mut active.caches, &mut caches);
+        match from {
+            _ if this.tlb.context().is_some() => this.tlb.join(seat)?,
+            Some(from) if from.paging().tlb.is_used_only_by(&seat.room) => {
+                this.tlb.take_over(&from.paging().tlb, table, domain)?;
+            }
+            _ => {
+                let lease = seat.ipmmu.contexts().lease(domain.clone())?;
+                this.tlb.activate(table, lease, seat)?;
             }
         }
-        Ok(id)
+        this.tlb.context().ok_or(EBUSY)
     }
 
-    /// First device: takes a context and sets it up.
-    fn activate(&self, domain: Arc<Domain>, attached: Attached) -> Result<ContextId> {
-        let ipmmu = attached.ipmmu.clone();
-        let (mut caches, mut devices) = (KVec::new(), KVec::new());
-        devices.push(attached, GFP_KERNEL)?;
-        if !ipmmu.is_root() {
-            caches.push(ipmmu.clone(), GFP_KERNEL)?;
-        }
-        let active = Active {
-            lease: ipmmu.contexts().lease(domain)?,
-            root: ipmmu.root(),
-            caches,
-            devices,
-            flushes: 0,
-        };
-        let id = active.id();
-
-        active.program(self.table.hardware());
-        for cache in &active.caches {
-            cache.write_imctr(id, imctr_enabled());
-        }
-        active.root.wait_flushed(id);
-        *self.tlb.active.lock() = Some(active);
-        Ok(id)
-    }
-
-    /// Ends the use by `dev` behind `ipmmu`, whose micro-TLBs point elsewhere already. After the
-    /// last device the context is switched off and returned. May sleep.
-    pub(crate) fn leave(&self, ipmmu: &Arc<Ipmmu>, dev: &Device) {
-        let _serialised = self.attach.as_ref().get_ref().lock();
-        let mut guard = self.tlb.active.lock();
-        let Some(active) = &mut *guard else {
-            return;
-        };
-        active.devices.retain(|a| !core::ptr::eq(&*a.dev, dev));
-        if active.devices.iter().any(|a| Arc::ptr_eq(&a.ipmmu, ipmmu)) {
-            return;
-        }
-
-        // Writing FLUSH alone switches the context off and leaves nothing of it in the TLBs.
-        let off = IMCTR::from(0).with_flush(true);
-        if !active.devices.is_empty() {
-            ipmmu.write_imctr(active.id(), off);
-            active.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
-            return;
-        }
-        active.write_imctr(off);
-        active.root.wait_flushed(active.id());
-        let active = guard.take();
-
-        // The context is returned with this, which takes a lock of its own.
-        drop(guard);
-        drop(active);
+    /// Ends the use by `seat`, whose micro-TLBs point elsewhere already. With the root's attach
+    /// lock held. May sleep.
+    pub(crate) fn leave(&self, seat: &Arc<Seat>) {
+        self.tlb.leave(seat);
     }
 }
 
@@ -335,35 +186,37 @@ impl PagingOps for Paging {
 }
 
 impl Tenant for Domain {
-    fn report_fault(&self, root: &Device, iova: u64) -> bool {
-        Self::report_fault(self, root, iova)
+    fn report_fault(&self, iova: u64) -> bool {
+        let tlb = &self.paging().tlb;
+
+        // Which of them it was the hardware does not tell. Without the lock: a handler may well
+        // unmap something. It is not there to be the last that lets go of a seat: `Tlb::leave()`
+        // waits for the interrupt handler.
+        (0..)
+            .map_while(|i| tlb.seat(i))
+            .any(|seat| Self::report_fault(self, &seat.dev, iova))
     }
 
-    fn flushes(&self) -> u64 {
-        let active = self.paging().tlb.active.lock();
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let this = self.paging();
+        let (name, base, flushes) = (&this.name, this.table.hardware().ttbr, this.tlb.flushes());
+        let mut result = f.write_fmt(fmt!("{name}, table 0x{base:x}, {flushes} flushes"));
 
-        active.as_ref().map_or(0, |active| active.flushes)
+        this.tlb.with_seats(|seats| {
+            for seat in seats {
+                result = result.and_then(|()| {
+                    let (dev, ipmmu) = (seat.dev.name(), seat.ipmmu.dev().name());
+                    f.write_fmt(fmt!("\n  {dev}: {ipmmu}"))?;
+                    let mut utlbs = seat.utlbs.iter().map(|utlb| utlb.index());
+                    utlbs.try_for_each(|utlb| f.write_fmt(fmt!(" {utlb}")))
+                });
+            }
+        });
+        result
     }
 
     fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display)) {
-        let active = self.paging().tlb.active.lock();
-
         // The lock is taken here, not while a message is being put together.
-        f(&Names(
-            active.as_ref().map_or(&[], |active| &active.devices),
-        ));
-    }
-}
-
-/// The names of devices, separated by commas.
-struct Names<'a>(&'a [Attached]);
-
-impl fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, attached) in self.0.iter().enumerate() {
-            let comma = if i > 0 { ", " } else { "" };
-            f.write_fmt(fmt!("{}{}", comma, attached.dev.name()))?;
-        }
-        Ok(())
+        self.paging().tlb.with_seats(|seats| f(&Names(seats)));
     }
 }

@@ -106,7 +106,7 @@ impl FaultHandler {
         self.root.contexts().count_fault(id);
 
         let may_be_handled = status.tf() || status.pf();
-        if !(may_be_handled && tenant.report_fault(self.root.dev(), iova)) {
+        if !(may_be_handled && tenant.report_fault(iova)) {
             self.log(id, iova, status, tenant);
         }
         true

@@ -17,6 +17,10 @@ use kernel::{
 
 use crate::{
     abstractions::module_static::Live,
+    domain::{
+        Domain,
+        Paging, //
+    },
     ipmmu::Ipmmu,
     module_static, //
 };
@@ -24,6 +28,8 @@ use crate::{
 /// What the instances share.
 pub(crate) struct Instances {
     bound: KVec<Arc<Ipmmu>>,
+    /// One of each root.
+    blocked: KVec<(Arc<Ipmmu>, Arc<Domain>)>,
     /// Devices that something was said about.
     told: KVec<ARef<Device>>,
     /// `ipmmu/` in debugfs.
@@ -42,6 +48,7 @@ module_static! {
 pub(crate) fn start() -> Result<Live<Instances, StaticLock>> {
     init(Instances {
         bound: KVec::new(),
+        blocked: KVec::new(),
         told: KVec::new(),
         debugfs: Dir::new(c"ipmmu"),
     })
@@ -56,6 +63,16 @@ pub(crate) fn find(fwnode: &FwNode) -> Option<Arc<Ipmmu>> {
 
     INSTANCES
         .with(|all| all.bound.iter().find(is_it).cloned())
+        .ok()
+        .flatten()
+}
+
+/// The domain in which the masters behind `root` reach no memory. May sleep.
+pub(crate) fn blocked(root: &Arc<Ipmmu>) -> Option<Arc<Domain>> {
+    let of_root = |(owner, _): &&(Arc<Ipmmu>, Arc<Domain>)| Arc::ptr_eq(owner, root);
+
+    INSTANCES
+        .with(|all| all.blocked.iter().find(of_root).map(|(_, d)| d.clone()))
         .ok()
         .flatten()
 }
@@ -91,14 +108,27 @@ impl Entry {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(ipmmu: Arc<Ipmmu>) -> Result<Self> {
-        INSTANCES.with(|all| all.bound.push(ipmmu.clone(), GFP_KERNEL))??;
+        let entry = Self(ipmmu.clone());
 
-        Ok(Self(ipmmu))
+        if ipmmu.is_root() {
+            let blocked = (ipmmu.clone(), Paging::blocked(&ipmmu)?);
+            INSTANCES.with(|all| all.blocked.push(blocked, GFP_KERNEL))??;
+        }
+        INSTANCES.with(|all| all.bound.push(ipmmu, GFP_KERNEL))??;
+        Ok(entry)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let _ = INSTANCES.with(|all| all.bound.retain(|other| !Arc::ptr_eq(other, &self.0)));
+        let blocked = INSTANCES.with(|all| {
+            all.bound.retain(|other| !Arc::ptr_eq(other, &self.0));
+            let of_root = |(owner, _): &(Arc<Ipmmu>, Arc<Domain>)| Arc::ptr_eq(owner, &self.0);
+            let index = all.blocked.iter().position(of_root)?;
+            all.blocked.remove(index).ok()
+        });
+
+        // Its page table goes away with it, which is not a matter of all instances.
+        drop(blocked);
     }
 }

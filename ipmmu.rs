@@ -255,12 +255,15 @@ impl Ipmmu {
         }
     }
 
-    /// Points micro-TLB `utlb` to `context`, for one more user if `new_user`. 2 writes.
+    /// Points micro-TLB `utlb` to `context`, for one more user if `new_user`. 2 writes, none if it
+    /// points there already.
     pub(crate) fn enable_utlb(&self, utlb: UtlbId, context: ContextId, new_user: bool) {
         let mut utlbs = self.utlbs.lock();
         let state = &mut utlbs[utlb.index()];
         state.users += u16::from(new_user);
-        state.context = Some(context);
+        if state.context.replace(context) == Some(context) {
+            return;
+        }
 
         if let Some(regs) = self.registers() {
             regs.write(self.features.micro_tlb(utlb), IMUASID::from(0));
@@ -284,13 +287,14 @@ impl Ipmmu {
         }
     }
 
-    /// Takes note that `dev` is behind this instance, with micro-TLBs `utlbs`. May sleep.
+    /// Takes note that `dev` is behind this instance, with micro-TLBs `utlbs`. Returns the context
+    /// that its group has room for. May sleep.
     ///
     /// # Errors
     ///
     /// `EBUSY` when the root has no context left for one more group, `EEXIST` when `dev` would make
     /// one group of several that exist, `ENOMEM`.
-    pub(crate) fn add_master(&self, dev: &Device, utlbs: &[UtlbId]) -> Result {
+    pub(crate) fn add_master(&self, dev: &Device, utlbs: &[UtlbId]) -> Result<Arc<Room>> {
         let utlbs = utlbs.iter().fold(0, |mask, utlb| mask | utlb.bit());
         let mut masters = self.masters.lock();
 
@@ -302,9 +306,13 @@ impl Ipmmu {
             Some(first) => first.room.clone(),
             None => Arc::new(self.contexts.promise().ok_or(EBUSY)?, GFP_KERNEL)?,
         };
-        let dev = dev.into();
-        masters.push(MasterEntry { dev, utlbs, room }, GFP_KERNEL)?;
-        Ok(())
+        let entry = MasterEntry {
+            dev: dev.into(),
+            utlbs,
+            room: room.clone(),
+        };
+        masters.push(entry, GFP_KERNEL)?;
+        Ok(room)
     }
 
     /// Forgets `dev`. May sleep.

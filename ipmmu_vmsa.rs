@@ -6,7 +6,8 @@
 //!
 //! - [`regs`] is the register map, [`features`] what differs between SoC generations;
 //! - [`ipmmu`] is one instance, [`instances`] all of them, [`context`] the contexts of a root;
-//! - [`domain`], [`master`] and [`policy`] are what the IOMMU core asks for;
+//! - [`domain`], [`master`] and [`policy`] are what the IOMMU core asks for, [`tlb`] is a domain's
+//!   context while it has one;
 //! - [`fault`] is the interrupt, [`pm`] is suspend and resume, [`debugfs`] is for people;
 //! - [`abstractions`] is the kernel's C, made safe.
 
@@ -60,6 +61,7 @@ mod master;
 mod pm;
 mod policy;
 mod regs;
+mod tlb;
 
 iommu_ops_table!(static OPS: IommuOps, in Module);
 

@@ -10,11 +10,8 @@ use kernel::{
     fmt,
     prelude::*,
     sync::{
-        aref::ARef,
-        new_mutex,
         Arc,
-        ArcBorrow,
-        Mutex, //
+        ArcBorrow, //
     },
 };
 
@@ -34,21 +31,18 @@ use crate::{
         Domain,
         Paging, //
     },
-    features::UtlbId,
     instances,
     ipmmu::Ipmmu,
     policy,
+    tlb::Seat,
     OPS, //
 };
 
 /// A bus master behind an IPMMU.
 pub(crate) struct Master {
-    dev: ARef<Device>,
-    ipmmu: Arc<Ipmmu>,
-    utlbs: KVec<UtlbId>,
-    /// What translates for it; nothing does when it is `None`. The core serialises attaches of a
-    /// group, so this is never contended.
-    domain: Pin<KBox<Mutex<Option<Arc<Domain>>>>>,
+    seat: Arc<Seat>,
+    /// What to attach when it must not reach any memory.
+    blocked: Arc<Domain>,
 }
 
 impl Master {
@@ -64,73 +58,69 @@ impl Master {
             }
         }
 
+        let blocked = instances::blocked(&ipmmu.root()).ok_or(ENODEV)?;
+        let entry = ipmmu.add_master(dev, &utlbs)?;
         let master = Self {
-            dev: dev.into(),
-            domain: KBox::pin_init(new_mutex!(None), GFP_KERNEL)?,
-            utlbs,
-            ipmmu,
+            seat: Seat::new(dev, ipmmu, utlbs, entry)?,
+            blocked,
         };
-        master.ipmmu.add_master(dev, &master.utlbs)?;
 
         // The master is unbound before its IPMMU, asleep before it is, and awake after it.
-        device_link::add_for_client(dev, master.ipmmu.dev())?;
+        device_link::add_for_client(dev, master.seat.ipmmu.dev())?;
         Ok(master)
     }
 
-    fn domain(&self) -> &Mutex<Option<Arc<Domain>>> {
-        self.domain.as_ref().get_ref()
-    }
-
     /// Has `domain` translate from now on, instead of what does now. May sleep.
-    fn attach(&self, dev: &Device, domain: ArcBorrow<'_, Domain>) -> Result {
-        let mut current = self.domain().lock();
-        let is_new = current.is_none();
-        if current.as_ref().is_some_and(|c| ptr_eq(c, domain)) {
+    fn attach(&self, dev: &Device, domain: &Arc<Domain>) -> Result {
+        let seat = &self.seat;
+        let root = seat.ipmmu.root();
+        let _serialised = root.contexts().lock_attach();
+        let old = seat.domain();
+        if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, domain)) {
             return Ok(());
         }
 
         // What can fail comes first; then the micro-TLBs go from one context straight to the next.
-        let context = Paging::enter(domain, &self.ipmmu, dev)
-            .inspect_err(|e| report_attach_error(dev, &self.ipmmu, *e))?;
-        for &utlb in &self.utlbs {
-            self.ipmmu.enable_utlb(utlb, context, is_new);
+        let context = Paging::enter(domain, seat)
+            .inspect_err(|e| report_attach_error(dev, &seat.ipmmu, *e))?;
+        for &utlb in &seat.utlbs {
+            seat.ipmmu.enable_utlb(utlb, context, old.is_none());
         }
-        let old = current.replace(domain.into());
-        drop(current);
+        seat.set_domain(Some(domain.clone()));
 
         if let Some(old) = old {
-            old.paging().leave(&self.ipmmu, &self.dev);
+            old.paging().leave(seat);
         }
         Ok(())
     }
 
     /// Lets addresses pass through from now on. May sleep.
     fn detach(&self) {
-        let Some(old) = self.domain().lock().take() else {
+        let seat = &self.seat;
+        let root = seat.ipmmu.root();
+        let _serialised = root.contexts().lock_attach();
+        let Some(old) = seat.domain() else {
             return;
         };
 
-        for &utlb in &self.utlbs {
-            self.ipmmu.disable_utlb(utlb);
+        for &utlb in &seat.utlbs {
+            seat.ipmmu.disable_utlb(utlb);
         }
-        old.paging().leave(&self.ipmmu, &self.dev);
+        seat.set_domain(None);
+        old.paging().leave(seat);
     }
 }
 
 impl Drop for Master {
     fn drop(&mut self) {
-        self.ipmmu.remove_master(&self.dev);
+        self.seat.ipmmu.remove_master(&self.seat.dev);
     }
-}
-
-fn ptr_eq(a: &Arc<Domain>, b: ArcBorrow<'_, Domain>) -> bool {
-    core::ptr::eq(&**a, &*b)
 }
 
 fn report_attach_error(dev: &Device, ipmmu: &Ipmmu, e: Error) {
     let reason = match e {
         EBUSY => "all contexts are in use",
-        EINVAL => "the domain is in use behind another root",
+        EINVAL => "the domain is for another root",
         _ => "out of memory",
     };
 
@@ -235,15 +225,19 @@ impl iommu::Ops for IommuOps {
     }
 
     fn with_alias<R>(dev: &Device, master: &Master, f: impl FnOnce(&Device) -> R) -> Option<R> {
-        master.ipmmu.with_alias(dev, f)
+        master.seat.ipmmu.with_alias(dev, f)
     }
 
     fn alloc_paging(master: &Master) -> Result<(Geometry, Paging)> {
-        Paging::new(&master.ipmmu)
+        Paging::new(&master.seat.ipmmu)
     }
 
     fn attach_paging(dev: &Device, master: &Master, domain: ArcBorrow<'_, Domain>) -> Result {
-        master.attach(dev, domain)
+        master.attach(dev, &domain.into())
+    }
+
+    fn attach_blocked(dev: &Device, master: &Master) -> Result {
+        master.attach(dev, &master.blocked)
     }
 
     fn attach_identity(_dev: &Device, master: &Master) {

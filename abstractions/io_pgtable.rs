@@ -98,6 +98,18 @@ pub(crate) struct Config {
     pub(crate) oas: u32,
     /// Whether the hardware's table walk sees the CPU's caches.
     pub(crate) coherent_walk: bool,
+    /// Whether the root table must be in the lowest 4 GiB of memory, so that the upper half of its
+    /// base is 0. For root tables that are smaller than a page.
+    pub(crate) root_below_4g: bool,
+}
+
+extern "C" {
+    /// Zeroed memory for a table of `size` bytes. Declared in `drivers/iommu/iommu-pages.h`, which
+    /// has no bindings.
+    fn iommu_alloc_pages_node_sz(nid: c_int, gfp: bindings::gfp_t, size: usize) -> *mut c_void;
+
+    /// Frees what `iommu_alloc_pages_node_sz()` returned. Declared in the same file.
+    fn iommu_free_pages(table: *mut c_void);
 }
 
 /// An IO page table of format `F`, flushed by a `T`.
@@ -146,6 +158,8 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
             coherent_walk: config.coherent_walk,
             tlb: &Self::FLUSH_OPS,
             iommu_dev: core::ptr::from_ref(dev).cast_mut().cast(),
+            alloc: config.root_below_4g.then_some(Self::alloc),
+            free: config.root_below_4g.then_some(Self::free),
             ..pin_init::zeroed()
         };
 
@@ -246,6 +260,24 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`. The
         // caller vouches for the range.
         unsafe { (*ops).iova_to_phys.unwrap_unchecked()(ops, iova) }
+    }
+
+    extern "C" fn alloc(_cookie: *mut c_void, size: usize, gfp: bindings::gfp_t) -> *mut c_void {
+        // Only a root table can be smaller than a page.
+        let gfp = if size < bindings::PAGE_SIZE as usize {
+            gfp | 1 << bindings::___GFP_DMA32_BIT
+        } else {
+            gfp
+        };
+
+        // SAFETY: `gfp` is valid for the context that the page table code is called in, and is
+        // without `__GFP_HIGHMEM`.
+        unsafe { iommu_alloc_pages_node_sz(bindings::NUMA_NO_NODE, gfp, size) }
+    }
+
+    extern "C" fn free(_cookie: *mut c_void, table: *mut c_void, _size: usize) {
+        // SAFETY: The page table code passes what `alloc()` returned, and does not use it again.
+        unsafe { iommu_free_pages(table) };
     }
 
     extern "C" fn tlb_flush_all(cookie: *mut c_void) {

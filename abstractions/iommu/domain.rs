@@ -94,13 +94,17 @@ impl<T: Ops> Domain<T> {
         ..pin_init::zeroed()
     };
 
-    /// Hands a new domain to the core, along with a reference to the module if it `holds_module`.
-    pub(super) fn new_raw(
-        geometry: Geometry,
-        paging: T::Paging,
-        holds_module: bool,
-    ) -> Result<*mut bindings::iommu_domain> {
-        let domain = Arc::pin_init(
+    /// A domain that the core does not know: for what the driver attaches by itself. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(geometry: Geometry, paging: T::Paging) -> Result<Arc<Self>> {
+        Self::new_arc(geometry, paging, false)
+    }
+
+    fn new_arc(geometry: Geometry, paging: T::Paging, holds_module: bool) -> Result<Arc<Self>> {
+        Arc::pin_init(
             pin_init!(Self {
                 raw <- Opaque::ffi_init(|raw: *mut bindings::iommu_domain| {
                     let init = bindings::iommu_domain {
@@ -119,9 +123,16 @@ impl<T: Ops> Domain<T> {
                 holds_module,
             }),
             GFP_KERNEL,
-        )?;
+        )
+    }
 
-        let domain = Arc::into_raw(domain);
+    /// Hands a new domain to the core, along with a reference to the module if it `holds_module`.
+    pub(super) fn new_raw(
+        geometry: Geometry,
+        paging: T::Paging,
+        holds_module: bool,
+    ) -> Result<*mut bindings::iommu_domain> {
+        let domain = Arc::into_raw(Self::new_arc(geometry, paging, holds_module)?);
 
         // SAFETY: The pointer is valid; only a field is pointed to, nothing is read.
         Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })

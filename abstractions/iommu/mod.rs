@@ -125,6 +125,13 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
         domain: ArcBorrow<'_, Domain<Self>>,
     ) -> Result;
 
+    /// Has the device reach no memory at all. May sleep; one call at a time per group.
+    ///
+    /// # Errors
+    ///
+    /// The core does not expect any: only for want of memory.
+    fn attach_blocked(dev: &Device, master: &Self::Master) -> Result;
+
     /// Has the device see physical addresses. May sleep; one call at a time per group.
     fn attach_identity(dev: &Device, master: &Self::Master);
 }

@@ -29,7 +29,7 @@ use super::{
     PhandleArgs, //
 };
 
-/// A domain that all devices of a driver share: identity.
+/// A domain that all devices of a driver share: identity or blocked.
 ///
 /// For a `static`; made by [`iommu_ops_table!`](crate::iommu_ops_table).
 #[repr(transparent)]
@@ -41,10 +41,19 @@ unsafe impl<T: Ops> Sync for StaticDomain<T> {}
 impl<T: Ops> StaticDomain<T> {
     /// The domain in which devices see physical addresses.
     pub(crate) const fn identity() -> Self {
+        Self::new(IOMMU_DOMAIN_IDENTITY, &Callbacks::<T>::IDENTITY_OPS)
+    }
+
+    /// The domain in which devices reach no memory.
+    pub(crate) const fn blocked() -> Self {
+        Self::new(IOMMU_DOMAIN_BLOCKED, &Callbacks::<T>::BLOCKED_OPS)
+    }
+
+    const fn new(type_: u32, ops: &'static bindings::iommu_domain_ops) -> Self {
         Self(
             Opaque::new(bindings::iommu_domain {
-                type_: IOMMU_DOMAIN_IDENTITY,
-                ops: &Callbacks::<T>::IDENTITY_OPS,
+                type_,
+                ops,
                 ..pin_init::zeroed()
             }),
             PhantomData,
@@ -52,6 +61,8 @@ impl<T: Ops> StaticDomain<T> {
     }
 }
 
+/// `IOMMU_DOMAIN_BLOCKED`.
+const IOMMU_DOMAIN_BLOCKED: u32 = 0;
 /// `IOMMU_DOMAIN_IDENTITY`, which is `__IOMMU_DOMAIN_PT`.
 const IOMMU_DOMAIN_IDENTITY: u32 = 1 << 2;
 
@@ -66,7 +77,11 @@ unsafe impl<T: Ops> Sync for OpsTable<T> {}
 
 impl<T: Ops> OpsTable<T> {
     /// The table for `T`, a driver in the module `owner`.
-    pub(crate) const fn new(owner: &ThisModule, identity: &'static StaticDomain<T>) -> Self {
+    pub(crate) const fn new(
+        owner: &ThisModule,
+        identity: &'static StaticDomain<T>,
+        blocked: &'static StaticDomain<T>,
+    ) -> Self {
         Self(
             bindings::iommu_ops {
                 capable: Some(Callbacks::<T>::capable),
@@ -79,6 +94,7 @@ impl<T: Ops> OpsTable<T> {
                 default_domain_ops: &Domain::<T>::OPS,
                 owner: owner.as_ptr(),
                 identity_domain: identity.0.get(),
+                blocked_domain: blocked.0.get(),
                 ..pin_init::zeroed()
             },
             PhantomData,
@@ -107,10 +123,13 @@ macro_rules! iommu_ops_table {
         static $name: $crate::abstractions::iommu::OpsTable<$driver> = {
             static IDENTITY: $crate::abstractions::iommu::StaticDomain<$driver> =
                 $crate::abstractions::iommu::StaticDomain::identity();
+            static BLOCKED: $crate::abstractions::iommu::StaticDomain<$driver> =
+                $crate::abstractions::iommu::StaticDomain::blocked();
 
             $crate::abstractions::iommu::OpsTable::new(
                 &<$module as ::kernel::ModuleMetadata>::THIS_MODULE,
                 &IDENTITY,
+                &BLOCKED,
             )
         };
     };
@@ -131,6 +150,11 @@ pub(super) struct Callbacks<T: Ops>(PhantomData<T>);
 impl<T: Ops> Callbacks<T> {
     const IDENTITY_OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
         attach_dev: Some(Self::identity_attach_dev),
+        ..pin_init::zeroed()
+    };
+
+    const BLOCKED_OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
+        attach_dev: Some(Self::blocked_attach_dev),
         ..pin_init::zeroed()
     };
 
@@ -323,5 +347,16 @@ impl<T: Ops> Callbacks<T> {
 
         T::attach_identity(dev, master);
         0
+    }
+
+    extern "C" fn blocked_attach_dev(
+        _domain: *mut bindings::iommu_domain,
+        dev: *mut bindings::device,
+        _old: *mut bindings::iommu_domain,
+    ) -> c_int {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (dev, master) = unsafe { Self::device_and_master(dev) };
+
+        from_result(|| T::attach_blocked(dev, master).map(|()| 0))
     }
 }

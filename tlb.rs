@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The hardware's part of a paging domain: the context that translates for it, who uses that, and
+//! how what is cached of the domain's table is flushed.
+
+use kernel::{
+    device::Device,
+    fmt,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        new_mutex,
+        new_spinlock_irq,
+        Arc,
+        Mutex,
+        SpinLockIrq, //
+    },
+};
+
+use crate::{
+    abstractions::io_pgtable::{
+        FlushOps,
+        LpaeS1, //
+    },
+    context::{
+        Lease,
+        Room, //
+    },
+    domain::Domain,
+    features::{
+        ContextId,
+        UtlbId, //
+    },
+    ipmmu::{
+        Ipmmu,
+        Registers, //
+    },
+    regs::{
+        IMBUSCR,
+        IMCTR,
+        IMMAIR0,
+        IMSTR,
+        IMTTLBR0,
+        IMTTUBR0, //
+    },
+};
+
+/// IMCTR of a context in use; with the flush that a change of the context requires.
+pub(crate) fn imctr_enabled() -> IMCTR {
+    IMCTR::from(0)
+        .with_inten(true)
+        .with_flush(true)
+        .with_mmuen(true)
+}
+
+/// A bus master's place behind its IPMMU, and what translates for it.
+#[pin_data]
+pub(crate) struct Seat {
+    pub(crate) dev: ARef<Device>,
+    pub(crate) ipmmu: Arc<Ipmmu>,
+    pub(crate) utlbs: KVec<UtlbId>,
+    /// The same for all masters of a group.
+    pub(crate) room: Arc<Room>,
+    /// `None` while addresses pass through. Changed under the root's attach lock.
+    #[pin]
+    domain: Mutex<Option<Arc<Domain>>>,
+}
+
+impl Seat {
+    /// A seat in which addresses pass through.
+    pub(crate) fn new(
+        dev: &Device,
+        ipmmu: Arc<Ipmmu>,
+        utlbs: KVec<UtlbId>,
+        room: Arc<Room>,
+    ) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                dev: dev.into(),
+                ipmmu,
+                utlbs,
+                room,
+                domain <- new_mutex!(None),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// What translates for the master. May sleep.
+    pub(crate) fn domain(&self) -> Option<Arc<Domain>> {
+        self.domain.lock().clone()
+    }
+
+    /// Takes note of what translates for the master from now on. May sleep.
+    pub(crate) fn set_domain(&self, domain: Option<Arc<Domain>>) {
+        let old = core::mem::replace(&mut *self.domain.lock(), domain);
+
+        drop(old);
+    }
+}
+
+/// Who uses a context.
+pub(crate) struct Users {
+    pub(crate) seats: KVec<Arc<Seat>>,
+    /// IPMMUs beside the root that the context must be flushed in: those that `seats` are behind.
+    caches: KVec<Arc<Ipmmu>>,
+}
+
+impl Users {
+    /// Whether any of them is behind `ipmmu`.
+    fn are_behind(&self, ipmmu: &Arc<Ipmmu>) -> bool {
+        self.seats.iter().any(|s| Arc::ptr_eq(&s.ipmmu, ipmmu))
+    }
+
+    /// Adds all of `other`, as far as there is room.
+    fn extend(&mut self, other: &Self) {
+        for seat in &other.seats {
+            let _ = self.seats.push_within_capacity(seat.clone());
+        }
+        for cache in &other.caches {
+            let _ = self.caches.push_within_capacity(cache.clone());
+        }
+    }
+
+    /// Adds `seat`, as far as there is room; returns whether its cache is new.
+    fn add(&mut self, seat: &Arc<Seat>) -> bool {
+        let ipmmu = &seat.ipmmu;
+        let _ = self.seats.push_within_capacity(seat.clone());
+        let is_new = !ipmmu.is_root() && !self.caches.iter().any(|c| Arc::ptr_eq(c, ipmmu));
+
+        if is_new {
+            let _ = self.caches.push_within_capacity(ipmmu.clone());
+        }
+        is_new
+    }
+}
+
+/// A context in use.
+struct Active {
+    /// Shared by two domains while one takes the context over from the other.
+    lease: Arc<Lease>,
+    root: Arc<Ipmmu>,
+    users: Users,
+    flushes: u64,
+}
+
+impl Active {
+    fn id(&self) -> ContextId {
+        self.lease.id()
+    }
+
+    /// Writes IMCTR to the caches in use, then to the root. 1 write each.
+    fn write_imctr(&self, imctr: IMCTR) {
+        for cache in &self.users.caches {
+            cache.write_imctr(self.id(), imctr);
+        }
+        self.root.write_imctr(self.id(), imctr);
+    }
+
+    /// Invalidates all translations: a write per cache in use, a write and a read of the root.
+    fn flush(&mut self) {
+        self.flushes += 1;
+        self.write_imctr(imctr_enabled());
+        self.root.wait_flushed(self.id());
+    }
+
+    /// Sets up the root's registers, IMCTR last: 6 writes, on Gen2 a read and a write more. Then
+    /// the caches, and waits for the flush.
+    fn program(&self, table: LpaeS1) {
+        let features = self.root.features();
+        let id = self.id();
+
+        if let Some(regs) = self.root.registers() {
+            let high = IMTTUBR0::from((table.ttbr >> 32) as u32);
+            regs.write(features.context(id), IMTTLBR0::from(table.ttbr as u32));
+            regs.write(features.context(id), high);
+            regs.write(features.context(id), features.ttbcr());
+            regs.write(features.context(id), IMMAIR0::from(table.mair as u32));
+            if features.has_imbuscr {
+                let imbuscr = regs.read::<IMBUSCR>(features.context(id));
+                let imbuscr = imbuscr.with_dvm(false).with_const_bussel::<0>();
+                regs.write(features.context(id), imbuscr);
+            }
+            // A fault that the previous tenant left behind.
+            regs.write(features.context(id), IMSTR::from(0));
+            regs.write(features.context(id), imctr_enabled());
+        }
+        for cache in &self.users.caches {
+            cache.write_imctr(id, imctr_enabled());
+        }
+        self.root.wait_flushed(id);
+    }
+
+    /// Has the context walk another table: 1 write, and a flush.
+    ///
+    /// A walk sees the old or the new base and nothing in between, because the upper half of the
+    /// base is 0 in both: see [`Config::root_below_4g`].
+    ///
+    /// [`Config::root_below_4g`]: crate::abstractions::io_pgtable::Config::root_below_4g
+    fn retarget(&mut self, table: LpaeS1) {
+        if let Some(regs) = self.root.registers() {
+            let base = IMTTLBR0::from(table.ttbr as u32);
+            regs.write(self.root.features().context(self.id()), base);
+        }
+        self.flush();
+    }
+}
+
+/// What is cached of a domain's table, and where.
+///
+/// Attaches and detaches, which change who uses the context, are serialised by the root's attach
+/// lock.
+#[pin_data]
+pub(crate) struct Tlb {
+    /// `None` while no device is attached: nothing is cached then. Taken in any context.
+    #[pin]
+    active: SpinLockIrq<Option<Active>>,
+}
+
+impl Tlb {
+    /// Of a domain that nobody uses. May sleep.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                active <- new_spinlock_irq!(None),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// The context in use.
+    pub(crate) fn context(&self) -> Option<ContextId> {
+        self.active.lock().as_ref().map(Active::id)
+    }
+
+    /// How often it was flushed since the context is in use.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.active.lock().as_ref().map_or(0, |a| a.flushes)
+    }
+
+    /// The seat number `index` of those that use the context.
+    pub(crate) fn seat(&self, index: usize) -> Option<Arc<Seat>> {
+        let active = self.active.lock();
+
+        active.as_ref()?.users.seats.get(index).cloned()
+    }
+
+    /// Calls `f` with the seats that use the context. Interrupts are off meanwhile.
+    pub(crate) fn with_seats(&self, f: impl FnOnce(&[Arc<Seat>])) {
+        let active = self.active.lock();
+
+        f(active.as_ref().map_or(&[], |a| &a.users.seats));
+    }
+
+    /// Whether the context is in use, and by nobody but the masters of `room`.
+    pub(crate) fn is_used_only_by(&self, room: &Arc<Room>) -> bool {
+        let active = self.active.lock();
+
+        active
+            .as_ref()
+            .is_some_and(|a| a.users.seats.iter().all(|s| Arc::ptr_eq(&s.room, room)))
+    }
+
+    /// A copy of the users, with room for one more. None changes them meanwhile. May sleep.
+    fn users(&self) -> Result<Users> {
+        let (seats, caches) = match &*self.active.lock() {
+            Some(active) => (active.users.seats.len(), active.users.caches.len()),
+            None => (0, 0),
+        };
+        let mut users = Users {
+            seats: KVec::with_capacity(seats + 1, GFP_KERNEL)?,
+            caches: KVec::with_capacity(caches + 1, GFP_KERNEL)?,
+        };
+
+        if let Some(active) = &*self.active.lock() {
+            users.extend(&active.users);
+        }
+        Ok(users)
+    }
+
+    /// Has the context that is in use translate for `seat`, too. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. Nothing has changed then.
+    pub(crate) fn join(&self, seat: &Arc<Seat>) -> Result {
+        let mut users = self.users()?;
+        let is_new_cache = users.add(seat);
+
+        if let Some(active) = &mut *self.active.lock() {
+            if is_new_cache {
+                // The cache must have the context before a micro-TLB of it is pointed there.
+                seat.ipmmu.write_imctr(active.id(), imctr_enabled());
+            }
+            core::mem::swap(&mut active.users, &mut users);
+        }
+        Ok(())
+    }
+
+    /// Sets up the context `lease` for `table`, to translate for `seat`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. Nothing has changed then.
+    pub(crate) fn activate(&self, table: LpaeS1, lease: Lease, seat: &Arc<Seat>) -> Result {
+        let mut users = self.users()?;
+        users.add(seat);
+        let active = Active {
+            lease: Arc::new(lease, GFP_KERNEL)?,
+            root: seat.ipmmu.root(),
+            users,
+            flushes: 0,
+        };
+
+        self.active.lock().insert(active).program(table);
+        Ok(())
+    }
+
+    /// Has the context of `from`, with all who use it, translate with `table` of `domain` instead.
+    /// No micro-TLB points elsewhere meanwhile. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`. Nothing has changed then.
+    pub(crate) fn take_over(&self, from: &Tlb, table: LpaeS1, domain: &Arc<Domain>) -> Result {
+        let users = from.users()?;
+        let Some((lease, root)) = from.lease() else {
+            return Ok(());
+        };
+
+        // From here on what is unmapped from either domain is flushed in the context.
+        lease.hand_over(domain.clone());
+        *self.active.lock() = Some(Active {
+            lease,
+            root,
+            users,
+            flushes: 0,
+        });
+        if let Some(active) = &mut *self.active.lock() {
+            active.retarget(table);
+        }
+        let old = from.active.lock().take();
+        for seat in old.iter().flat_map(|old| &old.users.seats) {
+            seat.set_domain(Some(domain.clone()));
+        }
+        Ok(())
+    }
+
+    fn lease(&self) -> Option<(Arc<Lease>, Arc<Ipmmu>)> {
+        let active = self.active.lock();
+
+        active.as_ref().map(|a| (a.lease.clone(), a.root.clone()))
+    }
+
+    /// Ends the use by `seat`, whose micro-TLBs point elsewhere already. After the last one the
+    /// context is switched off and returned. May sleep.
+    pub(crate) fn leave(&self, seat: &Arc<Seat>) {
+        let mut guard = self.active.lock();
+        let Some(active) = &mut *guard else {
+            return;
+        };
+        active.users.seats.retain(|s| !Arc::ptr_eq(s, seat));
+        let (id, ipmmu, root) = (active.id(), &seat.ipmmu, active.root.clone());
+
+        // Writing FLUSH alone switches the context off and leaves nothing of it in the TLBs.
+        let off = IMCTR::from(0).with_flush(true);
+        let mut returned = None;
+        if active.users.seats.is_empty() {
+            active.write_imctr(off);
+            root.wait_flushed(id);
+            returned = guard.take();
+        } else if !active.users.are_behind(ipmmu) {
+            ipmmu.write_imctr(id, off);
+            active.users.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
+        }
+
+        drop(guard);
+        // The context is returned with this, which takes a lock of its own.
+        drop(returned);
+        // After this nobody looks at the seat any more because of the context.
+        root.contexts().settle();
+    }
+}
+
+impl FlushOps for Tlb {
+    fn flush_all(&self) {
+        if let Some(active) = &mut *self.active.lock() {
+            active.flush();
+        }
+    }
+}
+
+/// The names of bus masters, separated by commas.
+pub(crate) struct Names<'a>(pub(crate) &'a [Arc<Seat>]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, seat) in self.0.iter().enumerate() {
+            let comma = if i > 0 { ", " } else { "" };
+            f.write_fmt(fmt!("{}{}", comma, seat.dev.name()))?;
+        }
+        Ok(())
+    }
+}
