@@ -11,8 +11,8 @@
  *   do nothing and are counted in "guest-errors". So is a micro-TLB that is
  *   enabled onto a context that the generation does not have.
  * - On Gen3 and Gen4 the root has contexts and no micro-TLBs; a cache has
- *   micro-TLBs, bits 2:0 of each IMCTR, and IMSCTLR. Gen2 has all in one, at
- *   offset 0 and again at 0x800 (the guest is always non-secure, so both views
+ *   micro-TLBs, bits 2:0 of each IMCTR, IMSCTLR and IMSAUXCTLR. Gen2 has
+ *   all in one, at offset 0 and again at 0x800 (the guest is always non-secure, so both views
  *   are of the non-secure bank), one context, and no IMEUAR.
  * - A bit that no driver is known to use does not keep what is written to it.
  * - Micro-TLB disabled: addresses pass through. Enabled: the context's IMCTR

@@ -126,9 +126,8 @@ static unsigned reg_count(const RenesasIPMMUState *s, RenesasIPMMUReg reg)
     case IPMMU_IMUASID:
         return renesas_ipmmu_utlbs(s);
     case IPMMU_IMSCTLR:
-        return l->has_control;
     case IPMMU_IMSAUXCTLR:
-        return root && l->has_control;
+        return l->has_control;
     default:
         return root ? l->contexts : 0;
     }

@@ -55,6 +55,7 @@ static const RegisterCase register_cases[] = {
     { "gen3", "u", 0x300, 0xf1, "IMUCTR(0)" },
     { "gen3", "u", 0x4f8, 0xffff, "IMUASID(31)" },
     { "gen3", "u", 0x500, 0x10000000, "IMSCTLR" },
+    { "gen3", "u", 0x504, 0x8, "IMSAUXCTLR" },
     { "gen3", "u", 0x600, 0xf1, "IMUCTR(32)" },
     { "gen3", "u", 0x6f8, 0xffff, "IMUASID(47)" },
 
@@ -66,6 +67,7 @@ static const RegisterCase register_cases[] = {
     { "gen4", "r", 0x18814, 0xff, "IMTTUBR0(8)" },
     { "gen4", "r", 0x1f9e8, 0xffffffff, "IMMAIR0(15)" },
     { "gen4", "u", 0x01500, 0x10000000, "IMSCTLR" },
+    { "gen4", "u", 0x01504, 0x8, "IMSAUXCTLR" },
     { "gen4", "u", 0x03300, 0x1f1, "IMUCTR(0)" },
     { "gen4", "u", 0x034f8, 0xffff, "IMUASID(31)" },
     { "gen4", "u", 0x03600, 0x1f1, "IMUCTR(32)" },
@@ -141,12 +143,12 @@ static const RegisterCase absent_cases[] = {
     { "gen3", "r", 0x800 }, { "gen3", "r", 0xffc },
     { "gen3", "u", 0x008 }, { "gen3", "u", 0x050 }, { "gen3", "u", 0x060 },
     { "gen3", "u", 0x070 }, { "gen3", "u", 0x200 }, { "gen3", "u", 0x304 },
-    { "gen3", "u", 0x504 }, { "gen3", "u", 0x700 }, { "gen3", "u", 0x840 },
+    { "gen3", "u", 0x700 }, { "gen3", "u", 0x840 },
     { "gen4", "r", 0x00000 }, { "gen4", "r", 0x00500 },
     { "gen4", "r", 0x03300 }, { "gen4", "r", 0x10040 },
     { "gen4", "r", 0x18200 }, { "gen4", "r", 0x1fa00 },
     { "gen4", "u", 0x00300 }, { "gen4", "u", 0x00000 },
-    { "gen4", "u", 0x01504 }, { "gen4", "u", 0x10010 },
+    { "gen4", "u", 0x10010 },
     { "gen4", "u", 0x03500 }, { "gen4", "u", 0x03800 },
 };
 
