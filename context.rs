@@ -33,6 +33,9 @@ pub(crate) trait Tenant: Send + Sync {
     /// Writes what the tenant is, and how much it flushed. Not for interrupt context.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
+    /// Waits until nobody touches registers for the tenant who began before. Interrupt context.
+    fn settle(&self);
+
     /// Calls `f` with the names of the devices that the context translates for. Interrupt context.
     fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display));
 }
@@ -107,6 +110,22 @@ impl Contexts {
     /// Waits until the interrupt handler is done with what it found before. Not for its context.
     pub(crate) fn settle(&self) {
         drop(self.tenants.lock());
+    }
+
+    /// Calls `f` with a mask of the leased contexts, after all who touch registers for their tenants
+    /// are done with that. No context is leased or returned, and no fault handled, meanwhile.
+    /// Interrupts are off.
+    pub(crate) fn with_settled<R>(&self, f: impl FnOnce(u16) -> R) -> R {
+        let tenants = self.tenants.lock();
+        let mut leased = 0;
+
+        for id in self.features.usable_contexts() {
+            if let Some(tenant) = &tenants[id.index()] {
+                tenant.settle();
+                leased |= id.bit();
+            }
+        }
+        f(leased)
     }
 
     /// Counts a fault of context `id`. Any context.
@@ -188,6 +207,8 @@ mod tests {
         fn describe(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
             Ok(())
         }
+
+        fn settle(&self) {}
 
         fn with_devices(&self, _f: &mut dyn FnMut(&dyn fmt::Display)) {}
     }

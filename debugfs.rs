@@ -3,7 +3,8 @@
 //! What a person can look at: `ipmmu/<instance>/` in debugfs.
 //!
 //! `contexts`, of a root: who has which context. `utlbs`: which micro-TLB uses which context.
-//! `registers`: what the hardware holds of both, by name.
+//! `registers`: what the hardware holds of both, by name. `saved`: what was saved of it when the
+//! instance slept, the last time.
 
 use kernel::{
     debugfs::{
@@ -18,10 +19,8 @@ use kernel::{
 use crate::{
     features::ContextId,
     instances,
-    ipmmu::{
-        Ipmmu,
-        Registers, //
-    },
+    ipmmu::Ipmmu,
+    mmio::Registers,
     regs::{
         IMCTR,
         IMMAIR0,
@@ -58,6 +57,7 @@ impl Files {
                         dir.read_callback_file(c"utlbs", ipmmu, &write_utlbs);
                     }
                     dir.read_callback_file(c"registers", ipmmu, &write_registers);
+                    dir.read_callback_file(c"saved", ipmmu, &write_saved);
                 },
             ),
         }? Error)
@@ -94,7 +94,7 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// What the hardware holds of the contexts and micro-TLBs in use: all fields by name.
 fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let Some(regs) = ipmmu.registers() else {
-        return Ok(());
+        return f.write_str("asleep\n");
     };
     let features = ipmmu.features();
     let mut result = Ok(());
@@ -139,4 +139,23 @@ fn write_context(
     f.write_fmt(fmt!("context {index}: {imttlbr0:?}, {imttubr0:?}\n"))?;
     f.write_fmt(fmt!("context {index}: {immair0:?}\n"))?;
     f.write_fmt(fmt!("context {index}: {imstr:?}\n"))
+}
+
+/// How often the instance slept, and what was saved the last time.
+fn write_saved(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (sleeps, state) = (
+        ipmmu.sleeps(),
+        if ipmmu.is_asleep() { "asleep" } else { "awake" },
+    );
+    let mut result = f.write_fmt(fmt!("{state}, {sleeps}\n"));
+
+    let Some(backup) = ipmmu.backup() else {
+        return result;
+    };
+    if let Some(slots) = backup.lock().slots() {
+        slots.for_each(|part, register, value| {
+            result = result.and_then(|()| f.write_fmt(fmt!("{part}: {register} 0x{value:08x}\n")));
+        });
+    }
+    result
 }

@@ -215,6 +215,10 @@ impl Tenant for Domain {
         result
     }
 
+    fn settle(&self) {
+        self.paging().tlb.with_seats(|_| ());
+    }
+
     fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display)) {
         // The lock is taken here, not while a message is being put together.
         self.paging().tlb.with_seats(|seats| f(&Names(seats)));

@@ -23,10 +23,8 @@ use kernel::{
 use crate::{
     context::Tenant,
     features::ContextId,
-    ipmmu::{
-        Ipmmu,
-        Registers, //
-    },
+    ipmmu::Ipmmu,
+    mmio::Registers,
     regs::{
         IMELAR,
         IMEUAR,
@@ -70,6 +68,15 @@ impl RateLimit {
     }
 }
 
+/// When the faults that are found happened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// In normal operation.
+    Awake,
+    /// While the root went to sleep, slept, or woke up: nobody's fault who works now.
+    Asleep,
+}
+
 /// The handler of a root's fault interrupt.
 pub(crate) struct FaultHandler {
     root: Arc<Ipmmu>,
@@ -78,16 +85,38 @@ pub(crate) struct FaultHandler {
 
 impl FaultHandler {
     /// For the contexts of `root`.
-    pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Self> {
-        Ok(Self {
+    pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Arc<Self>> {
+        let handler = Self {
             root,
             limit: KBox::pin_init(new_spinlock_irq!(RateLimit::new()), GFP_KERNEL)?,
-        })
+        };
+
+        Ok(Arc::new(handler, GFP_KERNEL)?)
+    }
+
+    /// Deals with the faults that are there: 1 read per leased context, 2 reads and a write more
+    /// for each fault. Returns whether there were any; none are found while the root is asleep. Any
+    /// context.
+    pub(crate) fn look(&self, when: When) -> bool {
+        let mut found = false;
+
+        self.root.contexts().for_each_leased(|id, tenant| {
+            if let Some(regs) = self.root.registers() {
+                found |= self.handle_context(&regs, id, tenant, when);
+            }
+        });
+        found
     }
 
     /// Reads and clears the fault of context `id`, and tells of it: 1 read without, 3 reads and a
     /// write with a fault.
-    fn handle_context(&self, regs: &impl Registers, id: ContextId, tenant: &dyn Tenant) -> bool {
+    fn handle_context(
+        &self,
+        regs: &impl Registers,
+        id: ContextId,
+        tenant: &dyn Tenant,
+        when: When,
+    ) -> bool {
         let features = self.root.features();
         let status: IMSTR = regs.read(features.context(id));
         if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
@@ -105,14 +134,14 @@ impl FaultHandler {
         regs.write(features.context(id), IMSTR::from(0));
         self.root.contexts().count_fault(id);
 
-        let may_be_handled = status.tf() || status.pf();
+        let may_be_handled = when == When::Awake && (status.tf() || status.pf());
         if !(may_be_handled && tenant.report_fault(iova)) {
-            self.log(id, iova, status, tenant);
+            self.log(id, iova, status, tenant, when);
         }
         true
     }
 
-    fn log(&self, id: ContextId, iova: u64, status: IMSTR, tenant: &dyn Tenant) {
+    fn log(&self, id: ContextId, iova: u64, status: IMSTR, tenant: &dyn Tenant, when: When) {
         let Some(suppressed) = self.limit.as_ref().get_ref().lock().allow() else {
             return;
         };
@@ -122,10 +151,15 @@ impl FaultHandler {
             dev_err!(dev, "{} more faults were not shown\n", suppressed);
         }
         let (index, status, words) = (id.index(), u32::from(status), in_words(status));
+        let what = match when {
+            When::Awake => "Unhandled fault",
+            When::Asleep => "Fault during sleep",
+        };
         tenant.with_devices(&mut |names| {
             dev_err!(
                 dev,
-                "Unhandled fault: context {}, iova 0x{:x}, status 0x{:08x} ({}), of {}\n",
+                "{}: context {}, iova 0x{:x}, status 0x{:08x} ({}), of {}\n",
+                what,
                 index,
                 iova,
                 status,
@@ -149,17 +183,15 @@ fn in_words(status: IMSTR) -> &'static str {
     }
 }
 
-impl Handler for FaultHandler {
-    fn handle(&self) -> IrqReturn {
-        let mut handled = IrqReturn::None;
+/// The interrupt's hold on the handler.
+pub(crate) struct FaultIrq(pub(crate) Arc<FaultHandler>);
 
-        if let Some(regs) = self.root.registers() {
-            self.root.contexts().for_each_leased(|id, tenant| {
-                if self.handle_context(&regs, id, tenant) {
-                    handled = IrqReturn::Handled;
-                }
-            });
+impl Handler for FaultIrq {
+    fn handle(&self) -> IrqReturn {
+        if self.0.look(When::Awake) {
+            IrqReturn::Handled
+        } else {
+            IrqReturn::None
         }
-        handled
     }
 }

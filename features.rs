@@ -14,6 +14,7 @@ use kernel::{
 
 use crate::regs::{
     Context,
+    Control,
     Utlb,
     IMTTBCR, //
 };
@@ -88,6 +89,8 @@ pub(crate) struct Features {
     context_stride: usize,
     /// Registers of micro-TLB 0, less [`IMUCTR_LOW`].
     utlb_base: usize,
+    /// Registers of the instance as a whole, where there are any.
+    control_base: Option<usize>,
 }
 
 /// IMUCTR(0), from the micro-TLBs' base.
@@ -115,6 +118,7 @@ pub(crate) const GEN2: Features = Features {
     context_base: 0,
     context_stride: 0x40,
     utlb_base: 0,
+    control_base: None,
 };
 
 /// R-Car Gen3 and RZ/G2.
@@ -129,6 +133,7 @@ pub(crate) const GEN3: Features = Features {
     context_base: 0,
     context_stride: 0x40,
     utlb_base: 0,
+    control_base: Some(0),
 };
 
 /// R-Car Gen4 and V3U.
@@ -143,6 +148,7 @@ pub(crate) const GEN4: Features = Features {
     context_base: 0x10000,
     context_stride: 0x1040,
     utlb_base: 0x3000,
+    control_base: Some(0x1000),
 };
 
 impl Features {
@@ -209,6 +215,15 @@ impl Features {
         )
     }
 
+    /// Where register `R` of the instance as a whole is, if the generation has such.
+    pub(crate) fn control<R>(&self) -> Option<At<R>>
+    where
+        R: Register + WithBase<BaseFamily = Control>,
+    {
+        self.control_base
+            .map(|base| At(self.alias + base + R::OFFSET, PhantomData))
+    }
+
     /// How many bytes of registers the driver may touch.
     pub(crate) fn window(&self) -> usize {
         let last_context = ContextId(self.contexts - 1);
@@ -243,6 +258,8 @@ mod tests {
     use crate::regs::{
         IMCTR,
         IMMAIR0,
+        IMSAUXCTLR,
+        IMSCTLR,
         IMTTLBR0,
         IMUASID,
         IMUCTR, //
@@ -286,6 +303,16 @@ mod tests {
         assert_eq!(imuctr_of(&GEN4, 0), 0x3300);
         assert_eq!(imuctr_of(&GEN4, 63), 0x37f0);
         assert_eq!(GEN4.window(), 0x1f9c0 + 0x38);
+    }
+
+    #[test]
+    fn control_registers_are_where_there_are_any() {
+        assert!(GEN2.control::<IMSCTLR>().is_none());
+        assert_eq!(GEN3.control::<IMSCTLR>().map(|at| at.offset()), Some(0x500));
+        assert_eq!(
+            GEN4.control::<IMSAUXCTLR>().map(|at| at.offset()),
+            Some(0x1504)
+        );
     }
 
     #[test]

@@ -3,17 +3,17 @@
 //! One IPMMU instance: its registers, what it is to other instances, its micro-TLBs, its TLB flush.
 
 use kernel::{
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
+    devres::Devres,
     io::{
-        mem::{
-            DevresIoMem,
-            IoMem, //
-        },
-        poll::read_poll_timeout_atomic,
-        register::Register,
-        Io, //
+        mem::DevresIoMem,
+        poll::read_poll_timeout_atomic, //
     },
     prelude::*,
+    revocable::RevocableGuard,
     sync::{
         aref::ARef,
         atomic::{
@@ -31,17 +31,27 @@ use kernel::{
 
 use crate::{
     abstractions::iommu,
+    backup::{
+        Backup,
+        Saved,
+        Sleeps,
+        Slots,
+        Used, //
+    },
     context::{
         Contexts,
         Room, //
     },
     features::{
-        At,
         ContextId,
         Features,
         UtlbId,
         MAX_CONTEXTS,
         MAX_UTLBS, //
+    },
+    mmio::{
+        Mapped,
+        Registers, //
     },
     regs::{
         IMCTR,
@@ -50,40 +60,37 @@ use crate::{
     },
 };
 
-/// 32-bit registers in a window: the hardware, or a test's idea of it.
-pub(crate) trait Registers {
-    /// Reads the register at `offset`.
-    fn read_at(&self, offset: usize) -> u32;
+/// Where a register that is kept over a sleep is changed: in the hardware; while the instance is
+/// asleep, in what will be restored.
+pub(crate) struct Target<'a> {
+    ipmmu: &'a Ipmmu,
+    hardware: Mapped<'a>,
+}
 
-    /// Writes the register at `offset`.
-    fn write_at(&self, offset: usize, value: u32);
+impl Target<'_> {
+    /// Calls `f` with what will be restored, if the instance is asleep.
+    fn if_asleep<R>(&self, f: impl FnOnce(&mut Saved) -> R) -> Option<R> {
+        if !self.ipmmu.asleep.load(Relaxed) {
+            return None;
+        }
 
-    /// Reads register `R`. One MMIO access.
-    fn read<R: Register<Storage = u32> + From<u32>>(&self, at: At<R>) -> R {
-        self.read_at(at.offset()).into()
-    }
-
-    /// Writes register `R`. One MMIO access.
-    fn write<R: Register<Storage = u32> + Into<u32>>(&self, at: At<R>, value: R) {
-        self.write_at(at.offset(), value.into());
+        match &mut *self.ipmmu.backup()?.lock() {
+            Backup::Asleep(saved) => Some(f(saved)),
+            // It is on its way, but not there yet; or not any more.
+            Backup::Awake(_) | Backup::Between => None,
+        }
     }
 }
 
-/// Access to an instance's registers, for as long as it is not unbound. No sleeping meanwhile.
-type Window<'a> = kernel::devres::DevresGuard<'a, IoMem<'static>>;
-
-/// Registers mapped into the CPU's address space.
-pub(crate) struct Mapped<'a>(Window<'a>);
-
-impl Registers for Mapped<'_> {
+impl Registers for Target<'_> {
     fn read_at(&self, offset: usize) -> u32 {
-        // Cannot fail: the window was found large enough for every register at probe.
-        (&*self.0).try_read32(offset).unwrap_or(0)
+        self.if_asleep(|saved| saved.read(offset))
+            .unwrap_or_else(|| self.hardware.read_at(offset))
     }
 
     fn write_at(&self, offset: usize, value: u32) {
-        // Cannot fail: as above.
-        let _ = (&*self.0).try_write32(value, offset);
+        self.if_asleep(|saved| saved.write(offset, value))
+            .unwrap_or_else(|| self.hardware.write_at(offset, value));
     }
 }
 
@@ -94,6 +101,13 @@ struct UtlbState {
     users: u16,
     /// The context that it is pointed to, while `users` is not 0.
     context: Option<ContextId>,
+}
+
+/// What an instance is doing.
+struct State {
+    utlbs: [UtlbState; MAX_UTLBS],
+    /// Contexts that were set up in this cache: a bit each.
+    contexts: u16,
 }
 
 /// One IPMMU.
@@ -107,9 +121,13 @@ pub(crate) struct Ipmmu {
     /// The root of this cache; none if it is a root.
     root: Option<Arc<Ipmmu>>,
     #[pin]
-    utlbs: SpinLockIrq<[UtlbState; MAX_UTLBS]>,
-    /// Between save and restore: the registers may be without power.
+    state: SpinLockIrq<State>,
+    /// The registers may be without power. While it is set, `backup` says whether they are.
     asleep: Atomic<bool>,
+    backup: Devres<SpinLockIrq<Backup>>,
+    sleeps: Sleeps,
+    /// A context was on when the instance, or its root, was probed.
+    found_on: Atomic<bool>,
     /// Of each context of a root, whether the last flush did not complete.
     stuck: [Atomic<bool>; MAX_CONTEXTS],
     #[pin]
@@ -128,9 +146,13 @@ struct MasterEntry {
 }
 
 impl Ipmmu {
-    /// Puts together an instance; `root` makes it a cache. Touches no register.
+    /// Puts together an instance; `root` makes it a cache. 2 reads; none on Gen2. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(
-        dev: &Device,
+        dev: &Device<Bound>,
         io: DevresIoMem,
         features: &'static Features,
         root: Option<Arc<Ipmmu>>,
@@ -139,16 +161,27 @@ impl Ipmmu {
             Some(root) => root.contexts.clone(),
             None => Contexts::new(features)?,
         };
+        let mut slots = Slots::new(features, root.is_none())?;
+        if let Some(regs) = io.try_access().map(Mapped) {
+            slots.learn_control(&regs);
+        }
+        let backup = Devres::new(dev, new_spinlock_irq!(Backup::Awake(slots)))?;
 
         Arc::pin_init(
             pin_init!(Self {
-                dev: dev.into(),
+                dev: (&**dev).into(),
                 io,
                 features,
                 contexts,
                 root,
-                utlbs <- new_spinlock_irq!([UtlbState::default(); MAX_UTLBS]),
+                state <- new_spinlock_irq!(State {
+                    utlbs: [UtlbState::default(); MAX_UTLBS],
+                    contexts: 0,
+                }),
                 asleep: Atomic::new(false),
+                backup,
+                sleeps: Sleeps::new(),
+                found_on: Atomic::new(false),
                 stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
                 masters <- new_mutex!(KVec::new()),
                 iommu <- iommu::Instance::new(),
@@ -195,12 +228,29 @@ impl Ipmmu {
     /// The registers; none while the instance is asleep, and once it was unbound. No sleeping while
     /// they are held.
     ///
-    /// What is not flushed while the instance is asleep need not be: its TLB is empty when it wakes
-    /// up, or is flushed when its contexts are restored.
+    /// For what needs not be done to an instance that is asleep, such as a flush: its TLB is empty
+    /// when it wakes up, or is flushed when its contexts are restored.
     pub(crate) fn registers(&self) -> Option<Mapped<'_>> {
         if self.asleep.load(Relaxed) {
             return None;
         }
+        self.io.try_access().map(Mapped)
+    }
+
+    /// The registers as they are to be, awake or asleep; none once it was unbound. No sleeping
+    /// while they are held.
+    pub(crate) fn target(&self) -> Option<Target<'_>> {
+        let hardware = self.io.try_access().map(Mapped)?;
+
+        Some(Target {
+            ipmmu: self,
+            hardware,
+        })
+    }
+
+    /// The registers of the hardware, whether they have power or not. For going to sleep and waking
+    /// up alone.
+    pub(crate) fn hardware(&self) -> Option<Mapped<'_>> {
         self.io.try_access().map(Mapped)
     }
 
@@ -209,21 +259,77 @@ impl Ipmmu {
         self.asleep.store(asleep, Relaxed);
     }
 
-    /// Switches off all contexts: 1 write each.
+    /// Whether the registers may be without power.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.asleep.load(Relaxed)
+    }
+
+    /// What is saved of the registers while they may be without power; none once the device was
+    /// unbound. No sleeping while it is held.
+    pub(crate) fn backup(&self) -> Option<RevocableGuard<'_, SpinLockIrq<Backup>>> {
+        self.backup.try_access()
+    }
+
+    /// How often the instance slept.
+    pub(crate) fn sleeps(&self) -> &Sleeps {
+        &self.sleeps
+    }
+
+    /// Brings the hardware into a defined state, at probe: of a root all contexts are off, and
+    /// wherever a kernel before this one left something on, all micro-TLBs are. A read and a write
+    /// per context of a root; in a cache nothing, unless there was something on.
     pub(crate) fn reset(&self) {
         let Some(regs) = self.registers() else {
             return;
         };
+        let is_on = |id| regs.read::<IMCTR>(self.features.context(id)).mmuen();
 
+        let found_on = match &self.root {
+            Some(root) => root.found_on.load(Relaxed),
+            None => self.features.contexts().any(is_on),
+        };
+        self.found_on.store(found_on, Relaxed);
+        if found_on {
+            dev_info!(self.dev, "was left on, is switched off\n");
+            self.reset_utlbs(&regs);
+        }
+        if found_on || self.is_root() {
+            self.reset_contexts(&regs);
+        }
+    }
+
+    /// Switches off all contexts: 1 write each.
+    pub(crate) fn reset_contexts(&self, regs: &impl Registers) {
         for id in self.features.contexts() {
             regs.write(self.features.context(id), IMCTR::from(0));
         }
     }
 
-    /// Writes IMCTR of context `id`. 1 write.
-    pub(crate) fn write_imctr(&self, id: ContextId, imctr: IMCTR) {
+    /// Switches off all micro-TLBs: 1 write each.
+    pub(crate) fn reset_utlbs(&self, regs: &impl Registers) {
+        for id in self.features.utlbs() {
+            regs.write(self.features.micro_tlb(id), IMUCTR::from(0));
+        }
+    }
+
+    /// Writes IMCTR of context `id`, of which only the flush matters. 1 write.
+    pub(crate) fn flush_context(&self, id: ContextId, imctr: IMCTR) {
         if let Some(regs) = self.registers() {
             regs.write(self.features.context(id), imctr);
+        }
+    }
+
+    /// Switches context `id` on or off with `imctr`. 1 write.
+    pub(crate) fn switch_context(&self, id: ContextId, imctr: IMCTR) {
+        let mut state = self.state.lock();
+        if imctr.mmuen() {
+            state.contexts |= id.bit();
+        } else {
+            state.contexts &= !id.bit();
+        }
+
+        if let Some(regs) = self.target() {
+            regs.write(self.features.context(id), imctr.with_flush(true));
         }
     }
 
@@ -232,9 +338,13 @@ impl Ipmmu {
     ///
     /// A flush that does not complete is reported once, until one completes again.
     pub(crate) fn wait_flushed(&self, id: ContextId) {
-        let Some(regs) = self.registers() else {
-            return;
-        };
+        if let Some(regs) = self.registers() {
+            self.wait_flushed_in(&regs, id);
+        }
+    }
+
+    /// As [`Ipmmu::wait_flushed`], by way of `regs`.
+    pub(crate) fn wait_flushed_in(&self, regs: &impl Registers, id: ContextId) {
         let at = || self.features.context::<IMCTR>(id);
 
         let done = read_poll_timeout_atomic(
@@ -258,14 +368,14 @@ impl Ipmmu {
     /// Points micro-TLB `utlb` to `context`, for one more user if `new_user`. 2 writes, none if it
     /// points there already.
     pub(crate) fn enable_utlb(&self, utlb: UtlbId, context: ContextId, new_user: bool) {
-        let mut utlbs = self.utlbs.lock();
-        let state = &mut utlbs[utlb.index()];
+        let mut guard = self.state.lock();
+        let state = &mut guard.utlbs[utlb.index()];
         state.users += u16::from(new_user);
         if state.context.replace(context) == Some(context) {
             return;
         }
 
-        if let Some(regs) = self.registers() {
+        if let Some(regs) = self.target() {
             regs.write(self.features.micro_tlb(utlb), IMUASID::from(0));
             regs.write(self.features.micro_tlb(utlb), imuctr(context));
         }
@@ -274,15 +384,15 @@ impl Ipmmu {
     /// Takes one user from micro-TLB `utlb`. After the last one addresses pass through. At most 1
     /// write.
     pub(crate) fn disable_utlb(&self, utlb: UtlbId) {
-        let mut utlbs = self.utlbs.lock();
-        let state = &mut utlbs[utlb.index()];
+        let mut guard = self.state.lock();
+        let state = &mut guard.utlbs[utlb.index()];
         state.users -= 1;
         if state.users > 0 {
             return;
         }
         state.context = None;
 
-        if let Some(regs) = self.registers() {
+        if let Some(regs) = self.target() {
             regs.write(self.features.micro_tlb(utlb), IMUCTR::from(0));
         }
     }
@@ -343,13 +453,30 @@ impl Ipmmu {
 
     /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.
     pub(crate) fn for_each_active_utlb(&self, mut f: impl FnMut(UtlbId, ContextId)) {
-        let utlbs = self.utlbs.lock();
+        let state = self.state.lock();
 
         for id in self.features.utlbs() {
-            if let Some(context) = utlbs[id.index()].context {
+            if let Some(context) = state.utlbs[id.index()].context {
                 f(id, context);
             }
         }
+    }
+
+    /// Calls `f` with what is in use of this instance, of whose contexts those in `leased` are. It
+    /// does not change meanwhile. Interrupts are off.
+    pub(crate) fn with_used<R>(&self, leased: u16, f: impl FnOnce(Used) -> R) -> R {
+        let state = self.state.lock();
+        let active = |id: &UtlbId| state.utlbs[id.index()].context.is_some();
+        let utlbs = self.features.utlbs().filter(active);
+
+        f(Used {
+            contexts: if self.is_root() {
+                leased
+            } else {
+                state.contexts
+            },
+            utlbs: utlbs.fold(0, |mask, id| mask | id.bit()),
+        })
     }
 }
 

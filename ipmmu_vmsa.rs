@@ -5,6 +5,7 @@
 //! Who is where:
 //!
 //! - [`regs`] is the register map, [`features`] what differs between SoC generations;
+//! - [`mmio`] is access to them, [`kept`] and [`backup`] what is kept of them over a sleep;
 //! - [`ipmmu`] is one instance, [`instances`] all of them, [`context`] the contexts of a root;
 //! - [`domain`], [`master`] and [`policy`] are what the IOMMU core asks for, [`tlb`] is a domain's
 //!   context while it has one;
@@ -36,9 +37,14 @@ use crate::{
         iommu,
         irq,
         module_static::Live,
-        platform::NoirqPm, //
+        platform::Pm,
+        power_domain::PowerWatch,
+        runtime_pm, //
     },
-    fault::FaultHandler,
+    fault::{
+        FaultHandler,
+        FaultIrq, //
+    },
     features::Features,
     instances::{
         Instances,
@@ -46,10 +52,11 @@ use crate::{
     },
     ipmmu::Ipmmu,
     master::IommuOps,
-    pm::Backup, //
+    pm::Sleeper, //
 };
 
 mod abstractions;
+mod backup;
 mod context;
 mod debugfs;
 mod domain;
@@ -57,7 +64,9 @@ mod fault;
 mod features;
 mod instances;
 mod ipmmu;
+mod kept;
 mod master;
+mod mmio;
 mod pm;
 mod policy;
 mod regs;
@@ -134,65 +143,75 @@ kernel::of_device_table!(
 /// The platform driver.
 struct Driver;
 
+/// Milliseconds that an instance stays awake after its last master fell asleep: many masters sleep
+/// between any two requests.
+const AUTOSUSPEND_DELAY: i32 = 100;
+
 /// What a bound instance owns, in the order in which it is given up: the IOMMU core lets go of the
-/// masters first, then nobody finds the instance any more.
+/// masters, then nobody finds the instance any more; only then its power may be cut unnoticed.
 #[pin_data]
-struct Bound<'bound> {
+struct Bound {
     registration: Option<iommu::Registration<IommuOps>>,
     listed: instances::Entry,
     #[pin]
     files: debugfs::Files,
+    runtime: runtime_pm::Enabled,
     #[pin]
-    backup: Backup<'bound>,
-    ipmmu: Arc<Ipmmu>,
+    power: PowerWatch<Sleeper>,
+    sleeper: Arc<Sleeper>,
 }
 
 impl platform::Driver for Driver {
     type IdInfo = &'static Features;
-    type Data<'bound> = Bound<'bound>;
+    type Data<'bound> = Bound;
     const OF_ID_TABLE: Option<of::IdTable<Self::IdInfo>> = Some(&OF_TABLE);
 
     fn probe<'bound>(
         pdev: &'bound platform::Device<Core<'_>>,
         features: Option<&'bound Self::IdInfo>,
-    ) -> impl PinInit<Bound<'bound>, Error> + 'bound {
-        let ipmmu = features
+    ) -> impl PinInit<Bound, Error> + 'bound {
+        let started = features
             .ok_or(ENODEV)
             .and_then(|features| start(pdev, features));
 
         pin_init::pin_init_scope(move || {
-            let ipmmu = ipmmu?;
+            let sleeper = started?;
+            let ipmmu = sleeper.ipmmu().clone();
             let dev: &device::Device<device::Bound> = pdev.as_ref();
 
             Ok(try_pin_init!(Bound {
-                backup <- Backup::new(dev, ipmmu.features()),
+                power <- PowerWatch::new(dev, sleeper.clone()),
+                // Before masters are linked to the instance, and keep it awake.
+                runtime: runtime_pm::Enabled::new(dev, AUTOSUSPEND_DELAY)?,
                 listed: instances::Entry::new(ipmmu.clone())?,
                 files <- debugfs::Files::new(&ipmmu),
                 registration: register(dev, &ipmmu)?,
-                ipmmu,
+                sleeper,
             }? Error))
         })
     }
 }
 
-impl NoirqPm for Driver {
-    fn suspend_noirq<'bound>(
-        _dev: &'bound device::Device<device::Bound>,
-        this: Pin<&Bound<'bound>>,
-    ) -> Result {
-        this.backup.save(&this.ipmmu)
+impl Pm for Driver {
+    fn suspend_noirq<'bound>(this: Pin<&Bound>) -> Result {
+        this.sleeper.system_sleeps()
     }
 
-    fn resume_noirq<'bound>(
-        _dev: &'bound device::Device<device::Bound>,
-        this: Pin<&Bound<'bound>>,
-    ) -> Result {
-        this.backup.restore(&this.ipmmu)
+    fn freeze_noirq<'bound>(this: Pin<&Bound>) -> Result {
+        this.sleeper.system_freezes()
+    }
+
+    fn resume_noirq<'bound>(this: Pin<&Bound>) -> Result {
+        this.sleeper.system_wakes_up()
+    }
+
+    fn shutdown<'bound>(this: Pin<&Bound>) {
+        this.sleeper.shut_down();
     }
 }
 
-/// Maps the registers of `pdev`, tells root from cache, and brings a root into a defined state.
-fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Arc<Ipmmu>> {
+/// Maps the registers of `pdev`, tells root from cache, and brings it into a defined state.
+fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Arc<Sleeper>> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let fwnode = dev.fwnode().ok_or(ENODEV)?;
     let root = find_root(dev, fwnode, features)?;
@@ -201,6 +220,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     abstractions::platform::set_dma_mask(pdev, DmaMask::new::<40>())?;
     let io = map(pdev, features)?;
     let ipmmu = Ipmmu::new(dev, io, features, root)?;
+    ipmmu.reset();
 
     match ipmmu.root_if_cache() {
         Some(root) => {
@@ -208,18 +228,15 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
             device_link::add_managed(dev, root.dev())?;
             let utlbs = features.utlb_count();
             dev_info!(dev, "cache of {}, {} uTLBs\n", root.dev().name(), utlbs);
+            Sleeper::new(ipmmu, None)
         }
         None => {
-            ipmmu.reset();
-            request_irq(pdev, &ipmmu)?;
-            dev_info!(
-                dev,
-                "root, {} contexts\n",
-                features.usable_contexts().count()
-            );
+            let faults = request_irq(pdev, &ipmmu)?;
+            let contexts = features.usable_contexts().count();
+            dev_info!(dev, "root, {} contexts\n", contexts);
+            Sleeper::new(ipmmu, Some(faults))
         }
     }
-    Ok(ipmmu)
 }
 
 /// The root that `dev` is a cache of; none if it is a root itself.
@@ -288,10 +305,10 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<DevresI
 }
 
 /// Requests a root's fault interrupt.
-fn request_irq(pdev: &platform::Device<Core<'_>>, root: &Arc<Ipmmu>) -> Result {
+fn request_irq(pdev: &platform::Device<Core<'_>>, root: &Arc<Ipmmu>) -> Result<Arc<FaultHandler>> {
     let handler = FaultHandler::new(root.clone())?;
 
-    irq::request_managed(pdev, 0, c"ipmmu-vmsa", handler).inspect_err(|e| {
+    irq::request_managed(pdev, 0, c"ipmmu-vmsa", FaultIrq(handler.clone())).inspect_err(|e| {
         if *e != EPROBE_DEFER {
             dev_err!(
                 root.dev(),
@@ -299,7 +316,8 @@ fn request_irq(pdev: &platform::Device<Core<'_>>, root: &Arc<Ipmmu>) -> Result {
                 e
             );
         }
-    })
+    })?;
+    Ok(handler)
 }
 
 /// Registers an instance that masters are behind with the IOMMU core.

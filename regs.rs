@@ -2,9 +2,9 @@
 
 //! The registers of the IPMMU.
 //!
-//! Offsets are relative to one of two bases, which differ between SoC generations and are found in
+//! Offsets are relative to one of three bases, which differ between SoC generations and are found in
 //! [`Features`](crate::features::Features): [`Context`] registers exist once per context, [`Utlb`]
-//! registers once per micro-TLB.
+//! registers once per micro-TLB, [`Control`] registers once per instance.
 //!
 //! Facts are from the drivers of Linux (`drivers/iommu/ipmmu-vmsa.c`) and Xen
 //! (`xen/drivers/passthrough/arm/ipmmu-vmsa.c`).
@@ -16,6 +16,9 @@ pub(crate) struct Context;
 
 /// Base of the registers of one micro-TLB.
 pub(crate) struct Utlb;
+
+/// Base of the registers of the instance as a whole.
+pub(crate) struct Control;
 
 register! {
     /// Context control. The root has all of it, a cache IPMMU bits 2:0.
@@ -109,5 +112,17 @@ register! {
     /// Micro-TLB address space ID.
     pub(crate) IMUASID(u32) @ Utlb + 0x8 {
         7:0     asid;
+    }
+
+    /// System control; Gen3 and later.
+    pub(crate) IMSCTLR(u32) @ Control + 0x500 {
+        /// Security groups: off for a driver in the normal world.
+        28:28   use_secgrp => bool;
+    }
+
+    /// Auxiliary system control; Gen3 and later.
+    pub(crate) IMSAUXCTLR(u32) @ Control + 0x504 {
+        /// Descriptors are those of stage 2.
+        3:3     s2pte => bool;
     }
 }

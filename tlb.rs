@@ -31,10 +31,8 @@ use crate::{
         ContextId,
         UtlbId, //
     },
-    ipmmu::{
-        Ipmmu,
-        Registers, //
-    },
+    ipmmu::Ipmmu,
+    mmio::Registers,
     regs::{
         IMBUSCR,
         IMCTR,
@@ -149,19 +147,28 @@ impl Active {
         self.lease.id()
     }
 
-    /// Writes IMCTR to the caches in use, then to the root. 1 write each.
-    fn write_imctr(&self, imctr: IMCTR) {
-        for cache in &self.users.caches {
-            cache.write_imctr(self.id(), imctr);
-        }
-        self.root.write_imctr(self.id(), imctr);
-    }
-
     /// Invalidates all translations: a write per cache in use, a write and a read of the root.
     fn flush(&mut self) {
+        let id = self.id();
+
         self.flushes += 1;
-        self.write_imctr(imctr_enabled());
-        self.root.wait_flushed(self.id());
+        for cache in &self.users.caches {
+            cache.flush_context(id, imctr_enabled());
+        }
+        self.root.flush_context(id, imctr_enabled());
+        self.root.wait_flushed(id);
+    }
+
+    /// Switches the context off, in the caches in use, then in the root: 1 write each and a read.
+    /// The flush leaves nothing of it in the TLBs.
+    fn switch_off(&self) {
+        let id = self.id();
+
+        for cache in &self.users.caches {
+            cache.switch_context(id, IMCTR::from(0));
+        }
+        self.root.switch_context(id, IMCTR::from(0));
+        self.root.wait_flushed(id);
     }
 
     /// Sets up the root's registers, IMCTR last: 6 writes, on Gen2 a read and a write more. Then
@@ -170,7 +177,7 @@ impl Active {
         let features = self.root.features();
         let id = self.id();
 
-        if let Some(regs) = self.root.registers() {
+        if let Some(regs) = self.root.target() {
             let high = IMTTUBR0::from((table.ttbr >> 32) as u32);
             regs.write(features.context(id), IMTTLBR0::from(table.ttbr as u32));
             regs.write(features.context(id), high);
@@ -183,10 +190,10 @@ impl Active {
             }
             // A fault that the previous tenant left behind.
             regs.write(features.context(id), IMSTR::from(0));
-            regs.write(features.context(id), imctr_enabled());
         }
+        self.root.switch_context(id, imctr_enabled());
         for cache in &self.users.caches {
-            cache.write_imctr(id, imctr_enabled());
+            cache.switch_context(id, imctr_enabled());
         }
         self.root.wait_flushed(id);
     }
@@ -198,7 +205,7 @@ impl Active {
     ///
     /// [`Config::root_below_4g`]: crate::abstractions::io_pgtable::Config::root_below_4g
     fn retarget(&mut self, table: LpaeS1) {
-        if let Some(regs) = self.root.registers() {
+        if let Some(regs) = self.root.target() {
             let base = IMTTLBR0::from(table.ttbr as u32);
             regs.write(self.root.features().context(self.id()), base);
         }
@@ -290,7 +297,7 @@ impl Tlb {
         if let Some(active) = &mut *self.active.lock() {
             if is_new_cache {
                 // The cache must have the context before a micro-TLB of it is pointed there.
-                seat.ipmmu.write_imctr(active.id(), imctr_enabled());
+                seat.ipmmu.switch_context(active.id(), imctr_enabled());
             }
             core::mem::swap(&mut active.users, &mut users);
         }
@@ -362,15 +369,12 @@ impl Tlb {
         active.users.seats.retain(|s| !Arc::ptr_eq(s, seat));
         let (id, ipmmu, root) = (active.id(), &seat.ipmmu, active.root.clone());
 
-        // Writing FLUSH alone switches the context off and leaves nothing of it in the TLBs.
-        let off = IMCTR::from(0).with_flush(true);
         let mut returned = None;
         if active.users.seats.is_empty() {
-            active.write_imctr(off);
-            root.wait_flushed(id);
+            active.switch_off();
             returned = guard.take();
         } else if !active.users.are_behind(ipmmu) {
-            ipmmu.write_imctr(id, off);
+            ipmmu.switch_context(id, IMCTR::from(0));
             active.users.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
         }
 

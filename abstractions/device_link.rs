@@ -20,13 +20,18 @@ const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
 /// The link goes away with the supplier's driver.
 const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
 
+/// The supplier is awake while the consumer is.
+const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
+/// It is awake already, and stays so until the consumer goes to sleep for the first time.
+const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
+
 fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) -> Result {
     // SAFETY: `Device` is a transparent wrapper of `struct device`; both references are valid.
     let link = unsafe {
         bindings::device_link_add(
             core::ptr::from_ref(consumer).cast_mut().cast(),
             core::ptr::from_ref(supplier).cast_mut().cast(),
-            flags,
+            flags | DL_FLAG_PM_RUNTIME | DL_FLAG_RPM_ACTIVE,
         )
     };
 
@@ -39,13 +44,14 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
 /// Makes `consumer`, which is being probed, depend on `supplier` for as long as it is bound.
 ///
 /// The driver core then unbinds `consumer` before `supplier`, suspends it first and resumes it
-/// last. The link goes away by itself when `consumer` is unbound.
+/// last, and keeps `supplier` awake while `consumer` is. The link goes away by itself when `consumer` is unbound.
 ///
 /// May sleep.
 ///
 /// # Errors
 ///
-/// `EINVAL` when the link would close a circle, or one of the devices is not registered.
+/// `EINVAL` when the link would close a circle, one of the devices is not registered, or `supplier`
+/// cannot be woken up.
 pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result {
     add(consumer, supplier, DL_FLAG_AUTOREMOVE_CONSUMER)
 }
@@ -54,14 +60,16 @@ pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result
 /// long as that is bound.
 ///
 /// For a bus master behind an IOMMU: it is not bound while the IOMMU is not, is unbound before it,
-/// suspends first and resumes last. The link goes away by itself when `supplier` is unbound, or
-/// `client` is removed.
+/// suspends first and resumes last. The IOMMU is awake while the client is; before the client goes
+/// to sleep for the first time, and for ever if it knows no runtime power management, it is taken
+/// to be awake. The link goes away by itself when `supplier` is unbound, or `client` is removed.
 ///
 /// May sleep.
 ///
 /// # Errors
 ///
-/// `EINVAL` when the link would close a circle, or one of the devices is not registered.
+/// `EINVAL` when the link would close a circle, one of the devices is not registered, or `supplier`
+/// cannot be woken up.
 pub(crate) fn add_for_client(client: &Device, supplier: &Device) -> Result {
     add(client, supplier, DL_FLAG_AUTOREMOVE_SUPPLIER)
 }

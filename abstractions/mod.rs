@@ -7,7 +7,6 @@
 
 pub(crate) mod bus;
 pub(crate) mod device_link;
-pub(crate) mod devm;
 pub(crate) mod fwnode;
 pub(crate) mod io_pgtable;
 pub(crate) mod iommu;
@@ -16,4 +15,6 @@ pub(crate) mod module_static;
 pub(crate) mod param;
 pub(crate) mod platform;
 
+pub(crate) mod power_domain;
+pub(crate) mod runtime_pm;
 pub(crate) mod soc;
