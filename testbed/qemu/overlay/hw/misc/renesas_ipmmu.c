@@ -100,11 +100,26 @@ static void write_imctr(RenesasIPMMUState *s, unsigned ctx, uint32_t value)
     }
 }
 
+/* A master that does not give up: its fault is back once it is acknowledged */
+static bool fault_again(RenesasIPMMUState *s, unsigned ctx)
+{
+    if (!s->storm || !FIELD_EX32(s->ctx[ctx][IPMMU_IMCTR], IMCTR, MMUEN)) {
+        return false;
+    }
+    s->storm--;
+    s->faults++;
+    return true;
+}
+
 static void write_imstr(RenesasIPMMUState *s, unsigned ctx, uint32_t value)
 {
     uint32_t *regs = s->ctx[ctx];
+    uint32_t before = regs[IPMMU_IMSTR];
 
     regs[IPMMU_IMSTR] &= value;
+    if (before && !regs[IPMMU_IMSTR] && fault_again(s, ctx)) {
+        regs[IPMMU_IMSTR] = before;
+    }
     if (!regs[IPMMU_IMSTR]) {
         regs[IPMMU_IMELAR] = 0;
         regs[IPMMU_IMEUAR] = 0;
@@ -295,6 +310,8 @@ static void renesas_ipmmu_init(Object *obj)
                                    OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(obj, "translations", &s->translations,
                                    OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "storm", &s->storm,
+                                   OBJ_PROP_FLAG_READWRITE);
 }
 
 static char *get_registers(Object *obj, Error **errp)

@@ -98,6 +98,15 @@ static inline void qom_set_bool(QTestState *qts, const char *path,
                              path, property, value);
 }
 
+static inline void qom_set_uint(QTestState *qts, const char *path,
+                                const char *property, uint64_t value)
+{
+    qtest_qmp_assert_success(qts, "{ 'execute': 'qom-set', 'arguments': "
+                             "{ 'path': %s, 'property': %s, "
+                             "'value': %" PRIu64 " } }",
+                             path, property, value);
+}
+
 /* A counter of a device: guest errors, faults, ... */
 static inline void assert_count(QTestState *qts, const char *path,
                                 const char *property, uint64_t expected)

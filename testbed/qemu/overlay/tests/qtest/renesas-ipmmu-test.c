@@ -307,6 +307,41 @@ static void test_flush_stuck(const void *platform)
     test_finish(&t);
 }
 
+/* An acknowledged fault is back, so many times, and then no more */
+static void test_storm(const void *platform)
+{
+    const Platform *p = platform;
+    uint64_t faults;
+    Test t;
+
+    start_copying(&t, p);
+    watch_irqs(t.qts, p->root_path);
+    qom_set_uint(t.qts, p->root_path, "storm", 3);
+    g_assert_false(copies(&t, 0x2000, IOVA_DST));
+    faults = qom_get_uint(t.qts, p->root_path, "faults");
+    for (unsigned left = 3; left > 0; left--) {
+        assert_fault(&t, p->ctx, IMSTR_TF, 0x2000);
+        assert_count(t.qts, p->root_path, "storm", left);
+        ctx_writel(&t, p->root, p->ctx, IMSTR, 0);
+        assert_count(t.qts, p->root_path, "faults", ++faults);
+        g_assert_true(qtest_get_irq(t.qts, 0));
+    }
+    assert_fault(&t, p->ctx, IMSTR_TF, 0x2000);
+    assert_count(t.qts, p->root_path, "storm", 0);
+    clear_fault(&t, p->ctx);
+    assert_fault(&t, p->ctx, 0, 0);
+    g_assert_false(qtest_get_irq(t.qts, 0));
+    assert_count(t.qts, p->root_path, "faults", faults);
+
+    /* A context that is off does not fault by itself */
+    qom_set_uint(t.qts, p->root_path, "storm", 3);
+    g_assert_false(copies(&t, 0x2000, IOVA_DST));
+    write_root_imctr(&t, p->ctx, 0);
+    clear_fault(&t, p->ctx);
+    assert_count(t.qts, p->root_path, "storm", 3);
+    test_finish(&t);
+}
+
 static void test_discard_writes(const void *platform)
 {
     const Platform *p = platform;
@@ -389,6 +424,7 @@ int main(int argc, char **argv)
     add_platform_tests("fault-latch", test_fault_latch);
     add_platform_tests("context-off", test_context_off);
     add_platform_tests("flush-stuck", test_flush_stuck);
+    add_platform_tests("storm", test_storm);
     add_platform_tests("discard-writes", test_discard_writes);
     add_platform_tests("reset", test_reset);
     return g_test_run();

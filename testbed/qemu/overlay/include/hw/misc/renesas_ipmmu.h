@@ -13,6 +13,8 @@
  *  + QOM "registers" (string, ro): the non-zero registers, NAME=0xVALUE lines
  *  + QOM "discard-writes" (string): registers that ignore the guest's writes
  *  + QOM "flush-stuck" (bool): IMCTR.FLUSH neither completes nor clears
+ *  + QOM "storm" (uint64): so many more times a fault is back as soon as the
+ *    guest has acknowledged it; counts down, on the root, kept over resets
  *  + QOM "guest-errors", "faults", "translations" (uint64, ro): counted since
  *    QEMU started, not affected by reset
  */
@@ -78,6 +80,7 @@ struct RenesasIPMMUState {
     RenesasIPMMUState *root;
     char *discard_writes;
     bool flush_stuck;
+    uint64_t storm;
 
     const RenesasIPMMULayout *layout;
 
