@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Device trees with one thing wrong.
+//! Device trees that are not the board's own: one thing is wrong, or more is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::exec::capture;
 use crate::paths::Paths;
 
-/// A copy of a device tree blob, to be damaged.
+/// A copy of a device tree blob, to be changed.
 pub struct Dtb {
     path: PathBuf,
 }
@@ -23,6 +23,11 @@ impl Dtb {
         let path = dir.join(format!("{name}.dtb"));
         fs::copy(original, &path).with_context(|| format!("cannot copy {}", original.display()))?;
         Ok(Self { path })
+    }
+
+    /// Goes on with one that was finished before.
+    pub fn open(path: PathBuf) -> Self {
+        Self { path }
     }
 
     /// Removes a property.
@@ -54,6 +59,33 @@ impl Dtb {
         get.args(["-t", "x"]).arg(&self.path).args([node, property]);
         let text = capture(&mut get)?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Sets a property to a text.
+    pub fn set_text(self, node: &str, property: &str, text: &str) -> Result<Self> {
+        let mut put = Command::new("fdtput");
+        put.args(["-t", "s"]).arg(&self.path);
+        capture(put.args([node, property, text]))?;
+        Ok(self)
+    }
+
+    /// Adds device tree source; it refers to nodes by path, as `&{/soc}`.
+    pub fn add(self, source: &str) -> Result<Self> {
+        let (before, after) = (self.path.with_extension("old"), &self.path);
+        fs::rename(after, &before)?;
+        let mut decompile = Command::new("dtc");
+        let old = capture(
+            decompile
+                .args(["-q", "-I", "dtb", "-O", "dts"])
+                .arg(&before),
+        )?;
+        let path = self.path.with_extension("dts");
+        fs::write(&path, old + source)?;
+        let mut compile = Command::new("dtc");
+        compile.args(["-q", "-I", "dts", "-O", "dtb", "-o"]);
+        capture(compile.arg(after).arg(&path))?;
+        fs::remove_file(before)?;
+        Ok(self)
     }
 
     /// The finished blob.

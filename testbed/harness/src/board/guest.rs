@@ -140,6 +140,12 @@ impl Board {
         Ok(())
     }
 
+    /// Has the DMA controllers' driver `bind` to a device, or `unbind` from it.
+    pub fn client(&mut self, verb: &str, device: &str) -> Result<()> {
+        self.sh(&format!("echo {device} > {CLIENTS}/{verb}"))
+            .map(drop)
+    }
+
     /// The devices that the IPMMU driver is bound to.
     pub fn bound_ipmmus(&mut self) -> Result<Vec<String>> {
         let listed = self.sh("/tests/bound.sh")?;
@@ -207,7 +213,7 @@ impl Board {
 
     /// Reads all IPMMU registers.
     pub fn registers(&mut self) -> Result<Registers> {
-        Registers::read(&mut self.qmp)
+        Registers::read(&mut self.qmp, &self.ipmmus)
     }
 
     /// Fails if a register is not what it was.

@@ -57,6 +57,8 @@ pub struct Setup {
     pub append: String,
     /// Whether a new card is in every MMC host.
     pub cards: bool,
+    /// The generation of an IPMMU that no H3 has.
+    pub extra: Option<&'static str>,
 }
 
 impl Setup {
@@ -69,7 +71,20 @@ impl Setup {
             dtb: None,
             append: String::new(),
             cards: false,
+            extra: None,
         }
+    }
+
+    /// For another driver.
+    pub fn driver(mut self, driver: Driver) -> Self {
+        self.driver = driver;
+        self
+    }
+
+    /// With one more IPMMU, of this generation, which the device tree must name.
+    pub fn extra_ipmmu(mut self, generation: &'static str) -> Self {
+        self.extra = Some(generation);
+        self
     }
 
     /// With another value in the product register.
@@ -105,10 +120,13 @@ impl Setup {
     }
 
     fn machine(&self) -> String {
-        match self.prr {
-            Some(prr) => format!("rcar-h3,prr={prr:#x}"),
-            None => "rcar-h3".into(),
-        }
+        let prr = self.prr.map(|prr| format!(",prr={prr:#x}"));
+        let extra = self.extra.map(|g| format!(",extra-ipmmu={g}"));
+        format!(
+            "rcar-h3{}{}",
+            prr.unwrap_or_default(),
+            extra.unwrap_or_default()
+        )
     }
 }
 
@@ -123,6 +141,8 @@ pub struct Board {
     pub klog: String,
     /// Which driver it was booted for.
     pub driver: Driver,
+    /// The labels of its IPMMUs.
+    ipmmus: Vec<&'static str>,
     _sockets: TempDir,
 }
 
@@ -174,6 +194,7 @@ impl Board {
             console: Console::new(serial, File::create(transcript)?)?,
             klog: String::new(),
             driver: setup.driver,
+            ipmmus: registers::labels(setup.extra),
             _sockets: sockets,
         })
     }

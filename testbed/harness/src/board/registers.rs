@@ -30,6 +30,20 @@ pub const IPMMUS: [(&str, &str); 17] = [
     ("ipmmu_vp1", "fe980000.iommu"),
 ];
 
+/// An IPMMU that no H3 has, and its cache, unless it is of Gen2.
+const EXTRA_IPMMUS: [&str; 2] = ["ipmmu_extra", "ipmmu_extra0"];
+
+/// The IPMMUs of a board, with one more of generation `extra`.
+pub fn labels(extra: Option<&str>) -> Vec<&'static str> {
+    let more = match extra {
+        None => 0,
+        Some("gen2") => 1,
+        Some(_) => 2,
+    };
+    let ours = IPMMUS.iter().map(|(label, _)| *label);
+    ours.chain(EXTRA_IPMMUS.into_iter().take(more)).collect()
+}
+
 /// All non-zero registers of all IPMMUs, by (IPMMU, register).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registers(BTreeMap<(String, String), u32>);
@@ -51,10 +65,10 @@ impl fmt::Display for Difference {
 }
 
 impl Registers {
-    /// Reads them all.
-    pub fn read(qmp: &mut Qmp) -> Result<Self> {
+    /// Reads those of `ipmmus`.
+    pub fn read(qmp: &mut Qmp, ipmmus: &[&str]) -> Result<Self> {
         let mut all = BTreeMap::new();
-        for (ipmmu, _) in IPMMUS {
+        for ipmmu in ipmmus {
             let value = qmp.get(&format!("/machine/{ipmmu}"), "registers")?;
             let text = value.as_str().context("registers is not text")?;
             parse(ipmmu, text, &mut all)?;
@@ -90,7 +104,7 @@ impl Registers {
     /// The context that a uTLB goes through, if it is enabled.
     pub fn context_of(&self, ipmmu: &str, utlb: u32) -> Option<u32> {
         let imuctr = self.get(ipmmu, &format!("IMUCTR({utlb})"));
-        (imuctr & 1 != 0).then_some((imuctr >> 4) & 0xf)
+        (imuctr & 1 != 0).then_some((imuctr >> 4) & 0x1f)
     }
 }
 

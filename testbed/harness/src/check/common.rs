@@ -7,7 +7,7 @@ use crate::board::Board;
 use crate::board::guest::DMACS;
 
 /// An address that no DMA mapping uses: they are given out from the top.
-const UNMAPPED: u32 = 0x1234_5678;
+pub const UNMAPPED: u32 = 0x1234_5678;
 
 /// Channels of two IPMMUs: dmac0 is behind DS0, dmac1 and dmac2 behind DS1.
 /// One channel each, and a second one of dmac0 with a uTLB of its own.

@@ -3,8 +3,15 @@
 
 mod c_driver;
 mod common;
+mod defects;
+mod evidence;
+mod faults;
 mod faulty;
+mod feature;
+mod generations;
+mod groups;
 mod kunit;
+mod looking;
 mod malformed;
 mod model;
 mod rust_driver;
@@ -23,18 +30,24 @@ use libtest_mimic::{Arguments, ColorSetting, Failed, Trial};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 use crate::provision::Provision;
+use feature::{C, Ledger};
 
 /// What the scenarios share.
 pub struct Bench {
     paths: Paths,
     provision: Provision,
+    ledger: Ledger,
 }
 
 /// Runs all rows whose name contains `filter`; true if none failed.
 pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result<bool> {
     let begun = Instant::now();
     let report = paths.report().join("check.txt");
-    let bench = Arc::new(Bench { paths, provision });
+    let bench = Arc::new(Bench {
+        paths,
+        provision,
+        ledger: Ledger::default(),
+    });
     let mut rows = model::rows(&bench)?;
     rows.extend(c_driver::rows(&bench));
     rows.extend(kunit::rows(&bench));
@@ -44,6 +57,13 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(faulty::rows(&bench));
     rows.extend(malformed::rows(&bench)?);
     rows.extend(shared::rows(&bench)?);
+    rows.extend(groups::rows(&bench)?);
+    rows.extend(faults::rows(&bench)?);
+    rows.extend(looking::rows(&bench));
+    rows.extend(generations::rows(&bench)?);
+    rows.extend(defects::rows(&bench)?);
+    evidence::enter(&bench.ledger);
+    bench.ledger.check_names(&rows)?;
     let arguments = Arguments {
         filter,
         // The rows of one board share it, and two cores are soon busy.
@@ -56,6 +76,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
         ..Arguments::default()
     };
     let conclusion = libtest_mimic::run(&arguments, rows);
+    println!("{}", bench.ledger.report(&bench.paths)?);
     println!("took {} s", begun.elapsed().as_secs());
     let mut last = format!(
         "{} passed, {} failed",
@@ -101,9 +122,48 @@ impl Fixture {
         name: &str,
         work: impl FnOnce(&mut Board) -> Result<()> + Send + 'static,
     ) -> Trial {
+        self.trial(name, work, None)
+    }
+
+    /// A row that does `work` where the C driver is known to do what `expected`
+    /// says, and fails if it does anything else.
+    pub fn observed(
+        self: &Arc<Self>,
+        name: &str,
+        expected: C,
+        work: impl FnOnce(&mut Board) -> Result<()> + Send + 'static,
+    ) -> Trial {
+        self.trial(name, work, Some(expected))
+    }
+
+    /// Where it is written down what rows have shown.
+    pub fn ledger(&self) -> &Ledger {
+        &self.bench.ledger
+    }
+
+    fn trial(
+        self: &Arc<Self>,
+        name: &str,
+        work: impl FnOnce(&mut Board) -> Result<()> + Send + 'static,
+        expected: Option<C>,
+    ) -> Trial {
         let this = self.clone();
-        Trial::test(format!("{}::{name}", self.setup.name), move || {
-            this.with_board(work).map_err(|e| {
+        let name = format!("{}::{name}", self.setup.name);
+        Trial::test(name.clone(), move || {
+            let mut good = Ok(());
+            let seen = this.with_board(work, |seen| {
+                match expected {
+                    Some(c) => good = feature::judge(c, seen),
+                    None => return seen.is_ok(),
+                }
+                good.is_ok()
+            });
+            this.ledger().note(&name, &seen);
+            let verdict = match expected {
+                Some(_) => good,
+                None => seen,
+            };
+            verdict.map_err(|e| {
                 let log = this.bench.paths.log();
                 let logs = this.bench.paths.short(&log).join(&this.setup.name);
                 Failed::from(format!("{e:#}\n(logs: {}.*.log)", logs.display()))
@@ -111,25 +171,38 @@ impl Fixture {
         })
     }
 
-    fn with_board(&self, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    /// Does `work` on the board, which the next row gets if nothing is wrong
+    /// with it: all went well, or failed as `expected`, and did no harm.
+    fn with_board(
+        &self,
+        work: impl FnOnce(&mut Board) -> Result<()>,
+        expected: impl FnOnce(&Result<()>) -> bool,
+    ) -> Result<()> {
         let mut slot = self.board.lock().expect("rows do not share a panic");
-        let mut board = match slot.take() {
-            Some(board) => board,
-            None => self.boot()?,
+        let ready = slot.take().map_or_else(|| self.boot(), Ok);
+        let mut board = match ready {
+            Ok(board) => board,
+            Err(e) => {
+                let seen = Err(e);
+                expected(&seen);
+                return seen;
+            }
         };
-        let verdict = work(&mut board).and_then(|()| board.expect_clean());
-        // Also after a failure: then it is the first thing that one looks at.
-        let _ = board.new_messages();
+        let mut seen = work(&mut board);
+        // Also after a failure: the messages are the first thing that one looks at.
+        let clean = board.expect_clean();
+        let harmless = clean.is_ok();
+        seen = seen.and(clean);
         let path = self
             .bench
             .paths
             .log()
             .join(format!("{}.dmesg.log", self.setup.name));
         fs::write(path, &board.klog)?;
-        if verdict.is_ok() {
+        if expected(&seen) && harmless {
             *slot = Some(board);
         }
-        verdict
+        seen
     }
 
     fn boot(&self) -> Result<Board> {

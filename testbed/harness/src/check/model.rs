@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use libtest_mimic::{Completion, Failed, Trial};
 
 use super::Bench;
@@ -43,7 +43,12 @@ fn row(bench: &Arc<Bench>, binary: &Path, test: &str) -> Trial {
             .log()
             .join(format!("{}.log", name.replace("::", "-")));
         fs::write(&log, &said)?;
-        if output.status.success() {
+        let seen = match output.status.success() {
+            true => Ok(()),
+            false => Err(anyhow!("failed")),
+        };
+        bench.ledger.note(&name, &seen);
+        if seen.is_ok() {
             return Ok(());
         }
         let said = String::from_utf8_lossy(&said);

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Features that rows elsewhere show.
+
+use super::feature::{C, Feature, Ledger, Part};
+
+/// A feature, the rows of our driver, and those of the C driver. None of the
+/// latter where the question does not arise.
+type Entry = (Feature, &'static [&'static str], &'static [&'static str]);
+
+const ENTRIES: &[Entry] = &[
+    (
+        Feature {
+            id: "bind_all",
+            part: Part::Translation,
+            says: "All 17 IPMMUs of the board are bound.",
+            c: C::Works,
+        },
+        &["driver::boot_and_bind"],
+        &["c-driver::boot_and_bind"],
+    ),
+    (
+        Feature {
+            id: "dma_two_caches",
+            part: Part::Translation,
+            says: "DMA of masters behind two caches is translated at the same time.",
+            c: C::Works,
+        },
+        &["driver::dma_through_two_ipmmus"],
+        &["c-driver::dma_through_two_ipmmus"],
+    ),
+    (
+        Feature {
+            id: "malformed_device_tree",
+            part: Part::Defects,
+            says: "A device tree with one thing wrong gives one message, and hurts nobody else.",
+            c: C::NotApplicable("the rows are about the messages of our driver"),
+        },
+        &[
+            "dt-no_root_phandle::one_message",
+            "dt-dangling_root_phandle::one_message",
+            "dt-utlb_out_of_range::one_message",
+            "dt-no_reg::one_message",
+            "dt-no_interrupt_on_the_root::one_message",
+        ],
+        &[],
+    ),
+    (
+        Feature {
+            id: "module_goes_and_comes",
+            part: Part::Translation,
+            says: "The driver is a module that goes when no client is bound, and not before.",
+            c: C::NotApplicable("built in"),
+        },
+        &[
+            "driver::rmmod_with_a_client_is_refused",
+            "driver::rmmod_and_modprobe_again",
+        ],
+        &[],
+    ),
+    (
+        Feature {
+            id: "late_devices_work_without",
+            part: Part::Translation,
+            says: "Devices beyond the number of contexts work untranslated, and the log says so.",
+            c: C::NotApplicable("one group per IPMMU, and fewer with devices than contexts"),
+        },
+        &["crowded::more_devices_than_contexts"],
+        &[],
+    ),
+    (
+        Feature {
+            id: "storage",
+            part: Part::Clients,
+            says: "SD card and eMMC with ext4: written, read back, asleep while writing, fsck clean.",
+            c: C::Works,
+        },
+        &[
+            "storage::cards_are_translated",
+            "storage::files_are_what_was_written",
+            "storage::suspend_while_writing",
+            "storage::file_systems_are_clean",
+        ],
+        &[
+            "storage-c-driver::cards_are_translated",
+            "storage-c-driver::files_are_what_was_written",
+            "storage-c-driver::suspend_while_writing",
+            "storage-c-driver::file_systems_are_clean",
+        ],
+    ),
+    (
+        Feature {
+            id: "storage_lazy",
+            part: Part::Clients,
+            says: "The same with iommu.strict=0, in groups of type DMA-FQ.",
+            c: C::Fails("DMA instead of DMA-FQ"),
+        },
+        &[
+            "storage-lazy::cards_are_translated",
+            "storage-lazy::files_are_what_was_written",
+            "storage-lazy::suspend_while_writing",
+            "storage-lazy::file_systems_are_clean",
+        ],
+        &["lazy-c-driver::group_is_lazy_from_the_start"],
+    ),
+    (
+        Feature {
+            id: "suspend_with_channels",
+            part: Part::Sleep,
+            says: "After a suspend all registers are what they were, and DMA goes on.",
+            c: C::Works,
+        },
+        &["sleep::suspend_with_channels"],
+        &["c-driver::dma_before_and_after_suspend"],
+    ),
+    (
+        Feature {
+            id: "lost_registers_are_named",
+            part: Part::Sleep,
+            says: "A register that does not come back after a suspend is named.",
+            c: C::NotApplicable("it reads nothing back"),
+        },
+        &["lost-table::every_register_that_is_lost_is_named"],
+        &[],
+    ),
+];
+
+/// Enters them all.
+pub fn enter(ledger: &Ledger) {
+    for (feature, rust, c) in ENTRIES {
+        ledger.enter(*feature, rust, c);
+    }
+}

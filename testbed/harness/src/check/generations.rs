@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+//! IPMMUs of all generations, on a board that has one of each only to be tested.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::Bench;
+use super::c_driver::UNKNOWN_SOC;
+use super::common::{UNMAPPED, faults};
+use super::feature::{C, Feature, Pair, Part};
+use crate::board::dtb::Dtb;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+
+/// The DMA controller behind the extra IPMMU.
+pub const EXTRA_DMAC: &str = "e8200000.dma-controller";
+const EXTRA_CHANNELS: [&str; 2] = [EXTRA_DMAC, "e8200000.dma-controller:13"];
+
+/// All that the binding has, most specific first.
+const BINDING: [&[&str]; 25] = [
+    &["r8a73a4", "vmsa"],
+    &["r8a7742", "vmsa"],
+    &["r8a7743", "vmsa"],
+    &["r8a7744", "vmsa"],
+    &["r8a7745", "vmsa"],
+    &["r8a7790", "vmsa"],
+    &["r8a7791", "vmsa"],
+    &["r8a7793", "vmsa"],
+    &["r8a7794", "vmsa"],
+    &["r8a774a1"],
+    &["r8a774b1"],
+    &["r8a774c0"],
+    &["r8a774e1"],
+    &["r8a7795"],
+    &["r8a7796"],
+    &["r8a77961"],
+    &["r8a77965"],
+    &["r8a77970"],
+    &["r8a77980"],
+    &["r8a77990"],
+    &["r8a77995"],
+    &["r8a779a0", GEN4],
+    &["r8a779f0", GEN4],
+    &["r8a779g0", GEN4],
+    &["r8a779h0", GEN4],
+];
+/// Stands for the one compatible string that begins differently.
+const GEN4: &str = "gen4";
+
+/// A generation, and what is different about its instance here.
+struct Generation {
+    name: &'static str,
+    compatible: &'static [&'static str],
+    /// The IPMMU whose micro-TLBs the DMA controller goes through.
+    masters_at: &'static str,
+    contexts: u32,
+    dma: Feature,
+    fault: Feature,
+    sleep: Feature,
+}
+
+macro_rules! feature {
+    ($id:literal, $says:literal, $c:expr) => {
+        Feature {
+            id: $id,
+            part: Part::Generations,
+            says: $says,
+            c: $c,
+        }
+    };
+}
+
+const GENERATIONS: [Generation; 3] = [
+    Generation {
+        name: "gen2",
+        compatible: &["r8a7791", "vmsa"],
+        masters_at: "ipmmu_extra",
+        contexts: 1,
+        dma: feature!("gen2_dma", "Gen2: DMA is translated.", C::Works),
+        fault: feature!(
+            "gen2_fault",
+            "Gen2: a fault is stopped and reported, and only registers that exist are touched.",
+            // It reads IMEUAR wherever the kernel has 64 bits.
+            C::Fails("registers that do not exist")
+        ),
+        sleep: feature!(
+            "gen2_suspend",
+            "Gen2: registers and DMA after a suspend.",
+            C::Works
+        ),
+    },
+    Generation {
+        name: "gen3",
+        compatible: &["r8a77965"],
+        masters_at: "ipmmu_extra0",
+        contexts: 8,
+        dma: feature!("gen3_dma", "Gen3: DMA is translated.", C::Works),
+        fault: feature!(
+            "gen3_fault",
+            "Gen3: a fault is stopped and reported.",
+            C::Works
+        ),
+        sleep: feature!(
+            "gen3_suspend",
+            "Gen3: registers and DMA after a suspend.",
+            C::Works
+        ),
+    },
+    Generation {
+        name: "gen4",
+        compatible: &["r8a779f0", GEN4],
+        masters_at: "ipmmu_extra0",
+        contexts: 16,
+        dma: feature!("gen4_dma", "Gen4: DMA is translated.", C::Works),
+        fault: feature!(
+            "gen4_fault",
+            "Gen4: a fault is stopped and reported.",
+            C::Works
+        ),
+        sleep: feature!(
+            "gen4_suspend",
+            "Gen4: registers and DMA after a suspend.",
+            C::Works
+        ),
+    },
+];
+
+const ALL_COMPATIBLES: Feature = Feature {
+    id: "all_compatibles",
+    part: Part::Generations,
+    says: "The driver takes all 25 SoCs of the device tree binding.",
+    c: C::Works,
+};
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let mut rows = Vec::new();
+    for generation in &GENERATIONS {
+        let pair = Pair::new(bench, setup(bench, generation)?, |b| b.load_driver(&[]))
+            .feature(generation.dma, |b| dma(b, generation))
+            .feature(generation.fault, |b| fault(b, generation))
+            .feature(generation.sleep, |b| sleep(b, generation));
+        let pair = match generation.name {
+            "gen3" => pair.feature(ALL_COMPATIBLES, all_compatibles),
+            _ => pair,
+        };
+        rows.extend(pair.rows());
+    }
+    Ok(rows)
+}
+
+/// A board whose own IPMMUs are left out: only the extra one is there.
+fn setup(bench: &Bench, generation: &Generation) -> Result<Setup> {
+    let original = bench.provision.kernel.dtb();
+    let mut dtb = Dtb::copy(&bench.paths, &original, generation.name)?;
+    for (_, device) in IPMMUS {
+        let address = device.trim_end_matches(".iommu");
+        dtb = dtb.set_text(&format!("/soc/iommu@{address}"), "status", "disabled")?;
+    }
+    let split = generation.masters_at != "ipmmu_extra";
+    let mut source = extra_nodes(generation.compatible, split);
+    if generation.name == "gen3" {
+        source += &nodes_without_registers();
+    }
+    let dtb = dtb.add(&source)?;
+    Ok(Setup::new(generation.name, Driver::Rust)
+        .prr(UNKNOWN_SOC)
+        .extra_ipmmu(generation.name)
+        .dtb(dtb.into_path()))
+}
+
+/// A property with all compatible strings, from their ends.
+fn compatible(ends: &[&str]) -> String {
+    let strings: Vec<String> = ends
+        .iter()
+        .map(|end| match *end {
+            GEN4 => "\"renesas,rcar-gen4-ipmmu-vmsa\"".to_owned(),
+            end => format!("\"renesas,ipmmu-{end}\""),
+        })
+        .collect();
+    format!("compatible = {};", strings.join(", "))
+}
+
+/// What the machine has beside an H3's devices: a root, a cache unless all is in
+/// one, and a DMA controller whose channel n is behind micro-TLB n.
+pub fn extra_nodes(ends: &[&str], split: bool) -> String {
+    let compatible = compatible(ends);
+    let cache = format!(
+        "extra_cache: iommu@e8100000 {{
+            {compatible}
+            reg = <0x0 0xe8100000 0x0 0x20000>;
+            renesas,ipmmu-main = <&extra_root 0>;
+            #iommu-cells = <1>;
+        }};"
+    );
+    let (cache, ipmmu) = match split {
+        true => (cache.as_str(), "extra_cache"),
+        false => ("", "extra_root"),
+    };
+    let size = if ends.contains(&GEN4) {
+        0x20000
+    } else {
+        0x1000
+    };
+    let utlbs: Vec<String> = (0..16).map(|n| format!("<&{ipmmu} {n}>")).collect();
+    let spis: Vec<String> = (447..464).map(|n| format!("<0 {n} 4>")).collect();
+    let names: Vec<String> = (0..16).map(|n| format!("\"ch{n}\"")).collect();
+    format!(
+        "&{{/soc}} {{
+        extra_root: iommu@e8000000 {{
+            {compatible}
+            reg = <0x0 0xe8000000 0x0 {size:#x}>;
+            interrupts = <0 446 4>;
+            #iommu-cells = <1>;
+        }};
+        {cache}
+        dma-controller@e8200000 {{
+            compatible = \"renesas,dmac-r8a7795\", \"renesas,rcar-dmac\";
+            reg = <0x0 0xe8200000 0x0 0x10000>;
+            interrupts = {};
+            interrupt-names = \"error\", {};
+            #dma-cells = <1>;
+            dma-channels = <16>;
+            iommus = {};
+        }};
+        }};\n",
+        spis.join(", "),
+        names.join(", "),
+        utlbs.join(", ")
+    )
+    .replace("0x0 0x20000>", &format!("0x0 {size:#x}>"))
+}
+
+/// One of each kind in the binding. Without registers, so that nothing comes of
+/// it but that a driver says so.
+fn nodes_without_registers() -> String {
+    let nodes: Vec<String> = BINDING
+        .iter()
+        .map(|ends| format!("iommu-{} {{ {} }};", ends[0], compatible(ends)))
+        .collect();
+    format!("&{{/soc}} {{ {} }};\n", nodes.join("\n"))
+}
+
+fn dma(board: &mut Board, generation: &Generation) -> Result<()> {
+    let registers = board.registers()?;
+    // Channel 13 of those that Linux uses is the hardware's channel 14.
+    for utlb in [1, 14] {
+        let context = registers
+            .context_of(generation.masters_at, utlb)
+            .with_context(|| format!("uTLB {utlb} is not enabled"))?;
+        ensure!(context < generation.contexts, "context {context}");
+        ensure!(
+            registers.get("ipmmu_extra", &format!("IMCTR({context})")) & 1 != 0,
+            "context {context} is not enabled"
+        );
+    }
+    let before = board.count(generation.masters_at, "translations")?;
+    board.dma(&EXTRA_CHANNELS)?;
+    let after = board.count(generation.masters_at, "translations")?;
+    ensure!(after > before, "nothing was translated");
+    Ok(())
+}
+
+fn fault(board: &mut Board, generation: &Generation) -> Result<()> {
+    board.new_messages()?;
+    board.test(&format!("fault.sh {EXTRA_DMAC} 0 {UNMAPPED:#x}"))?;
+    let messages = board.new_messages()?;
+    let faults = faults(&messages);
+    ensure!(
+        faults.len() == 1 && faults[0].iova == u64::from(UNMAPPED),
+        "reported {faults:?}"
+    );
+    dma(board, generation)
+}
+
+fn sleep(board: &mut Board, generation: &Generation) -> Result<()> {
+    dma(board, generation)?;
+    let before = board.registers()?;
+    let slept = board.suspend(|_| Ok(()))?;
+    ensure!(slept.asleep.len() == 0, "registers survived the sleep");
+    board.expect_registers(&before)?;
+    dma(board, generation)?;
+    board.expect_registers(&before)
+}
+
+fn all_compatibles(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    let missing: Vec<&str> = BINDING
+        .iter()
+        .map(|ends| ends[0])
+        .filter(|soc| {
+            let said = format!("ipmmu-vmsa soc:iommu-{soc}: ");
+            !board.klog.contains(&said)
+        })
+        .collect();
+    ensure!(missing.is_empty(), "not taken: {missing:?}");
+    Ok(())
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Groups and domains as user space sees them: types, reserved regions, contexts.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::Bench;
+use super::c_driver::UNKNOWN_SOC;
+use super::feature::{C, Feature, Pair, Part};
+use crate::board::dtb::Dtb;
+use crate::board::guest::DMACS;
+use crate::board::{Board, Driver, Setup};
+
+/// Devices behind an IPMMU that would take contexts which the rows want: audio
+/// DMA, Ethernet, SATA, PCIe, video.
+const OTHERS: [(&str, &str); 15] = [
+    ("dma-controller@ec700000", "iommus"),
+    ("dma-controller@ec720000", "iommus"),
+    ("ethernet@e6800000", "iommus"),
+    ("sata@ee300000", "iommus"),
+    ("pcie@fe000000", "iommu-map"),
+    ("pcie@ee800000", "iommu-map"),
+    ("fcp@fe950000", "iommus"),
+    ("fcp@fe951000", "iommus"),
+    ("fcp@fe96f000", "iommus"),
+    ("fcp@fe92f000", "iommus"),
+    ("fcp@fe9af000", "iommus"),
+    ("fcp@fe9bf000", "iommus"),
+    ("fcp@fea27000", "iommus"),
+    ("fcp@fea2f000", "iommus"),
+    ("fcp@fea37000", "iommus"),
+];
+
+/// IOVAs that the first DMA controller must not be given: those that it would
+/// be given first.
+const RESERVED: &str = "
+/ {
+    reserved-memory {
+        not_for_dmac0: not-for-dmac0 {
+            iommu-addresses = <&dmac0 0x0 0xf0000000 0x0 0x10000000>;
+        };
+    };
+};
+
+dmac0: &{/soc/dma-controller@e6700000} {
+    memory-region = <&not_for_dmac0>;
+};
+";
+const RESERVED_FROM: u64 = 0xf000_0000;
+const RESERVED_LINE: &str = "0x00000000f0000000 0x00000000ffffffff";
+
+/// More often than a root has contexts.
+const ROUNDS: u32 = 16;
+
+/// A board with room for more domains, translated by either driver in the
+/// same way: its SoC is none that a policy is for.
+pub fn roomy(bench: &Arc<Bench>, name: &str) -> Result<Setup> {
+    let original = bench.provision.kernel.dtb();
+    let mut dtb = Dtb::copy(&bench.paths, &original, name)?;
+    for (node, property) in OTHERS {
+        dtb = dtb.delete(&format!("/soc/{node}"), property)?;
+    }
+    let dtb = dtb.add(RESERVED)?;
+    Ok(Setup::new(name, Driver::Rust)
+        .prr(UNKNOWN_SOC)
+        .dtb(dtb.into_path()))
+}
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let strict = Pair::new(bench, roomy(bench, "groups")?, |b| b.load_driver(&[]))
+        .feature(GROUPS_OF_THEIR_OWN, groups_of_their_own)
+        .feature(IDENTITY_AND_BACK, identity_and_back)
+        .feature(LAZY_AND_BACK, lazy_and_back)
+        .feature(CONTEXTS_COME_BACK, contexts_come_back)
+        .feature(RESERVED_REGIONS, reserved_regions);
+    let lazy = roomy(bench, "lazy")?.append("iommu.strict=0");
+    let lazy = Pair::new(bench, lazy, |b| b.load_driver(&[]))
+        .feature(LAZY_FROM_THE_START, lazy_from_the_start);
+    Ok(strict.rows().chain(lazy.rows()).collect())
+}
+
+const GROUPS_OF_THEIR_OWN: Feature = Feature {
+    id: "groups_of_their_own",
+    part: Part::Translation,
+    says: "Devices that share no micro-TLB are in different groups, also behind the same cache.",
+    c: C::Fails("are in one group"),
+};
+
+const IDENTITY_AND_BACK: Feature = Feature {
+    id: "group_type_identity_and_back",
+    part: Part::Translation,
+    says: "A group's type changes from DMA to identity and back through sysfs, and DMA works.",
+    c: C::Works,
+};
+
+const LAZY_AND_BACK: Feature = Feature {
+    id: "group_type_lazy_and_back",
+    part: Part::Translation,
+    says: "A group's type changes to DMA-FQ and back through sysfs, and DMA works.",
+    c: C::Fails("is DMA instead of DMA-FQ"),
+};
+
+const LAZY_FROM_THE_START: Feature = Feature {
+    id: "group_is_lazy_from_the_start",
+    part: Part::Translation,
+    says: "With iommu.strict=0 groups are of type DMA-FQ.",
+    c: C::Fails("DMA instead of DMA-FQ"),
+};
+
+const CONTEXTS_COME_BACK: Feature = Feature {
+    id: "contexts_come_back",
+    part: Part::Defects,
+    says: "A group that leaves its domain for identity, again and again, gives the context back.",
+    c: C::Works,
+};
+
+const RESERVED_REGIONS: Feature = Feature {
+    id: "reserved_regions",
+    part: Part::Translation,
+    says: "Reserved regions of the device tree are reported, and no IOVA is taken from them.",
+    c: C::Fails("is not reported"),
+};
+
+/// The group of `device` in sysfs.
+pub fn path(device: &str) -> String {
+    format!("/sys/bus/platform/devices/{device}/iommu_group")
+}
+
+/// The number of the group of `device`.
+pub fn number(board: &mut Board, device: &str) -> Result<String> {
+    let number = board.sh(&format!("basename $(readlink {})", path(device)))?;
+    Ok(number.trim().to_owned())
+}
+
+/// The type of the group of `device`.
+fn type_of(board: &mut Board, device: &str) -> Result<String> {
+    let text = board.sh(&format!("cat {}/type", path(device)))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Gives the group of a DMA controller another type, for which its driver has
+/// to leave it.
+pub fn change_type(board: &mut Board, device: &str, to: &str) -> Result<()> {
+    board.client("unbind", device)?;
+    let changed = board.sh(&format!("echo {to} > {}/type", path(device)));
+    board.client("bind", device)?;
+    changed.with_context(|| format!("making {device} {to}"))?;
+    let now = type_of(board, device)?;
+    ensure!(now == to, "{device} is {now} instead of {to}");
+    Ok(())
+}
+
+fn is_translated(board: &mut Board) -> Result<bool> {
+    Ok(board.registers()?.context_of("ipmmu_ds0", 1).is_some())
+}
+
+/// Contexts that are on.
+fn contexts(board: &mut Board) -> Result<usize> {
+    let registers = board.registers()?;
+    let on = |n: &usize| registers.get("ipmmu_mm", &format!("IMCTR({n})")) & 1 != 0;
+    Ok((0..8).filter(on).count())
+}
+
+fn groups_of_their_own(board: &mut Board) -> Result<()> {
+    board.dma(&DMACS)?;
+    let (second, third) = (number(board, DMACS[1])?, number(board, DMACS[2])?);
+    ensure!(
+        second != third,
+        "{} and {} are in one group",
+        DMACS[1],
+        DMACS[2]
+    );
+    let registers = board.registers()?;
+    let context = |utlb| registers.context_of("ipmmu_ds1", utlb);
+    ensure!(context(1) != context(17), "and use one context");
+    Ok(())
+}
+
+fn identity_and_back(board: &mut Board) -> Result<()> {
+    let device = DMACS[0];
+    let before = contexts(board)?;
+    change_type(board, device, "identity")?;
+    ensure!(!is_translated(board)?, "identity is translated");
+    ensure!(contexts(board)? == before - 1, "identity has a context");
+    board.dma(&[device])?;
+    change_type(board, device, "DMA")?;
+    ensure!(is_translated(board)?, "DMA is not translated");
+    ensure!(contexts(board)? == before, "contexts were lost or found");
+    board.dma(&DMACS).map(drop)
+}
+
+fn lazy_and_back(board: &mut Board) -> Result<()> {
+    let device = DMACS[0];
+    let before = contexts(board)?;
+    for to in ["DMA-FQ", "identity", "DMA-FQ", "DMA"] {
+        change_type(board, device, to)?;
+        let translated = to != "identity";
+        ensure!(is_translated(board)? == translated, "{to} is not {to}");
+        board.dma(&[device])?;
+    }
+    ensure!(contexts(board)? == before, "contexts were lost or found");
+    Ok(())
+}
+
+fn lazy_from_the_start(board: &mut Board) -> Result<()> {
+    for device in DMACS {
+        let now = type_of(board, device)?;
+        ensure!(now == "DMA-FQ", "{device} is {now} instead of DMA-FQ");
+    }
+    board.dma(&DMACS)?;
+    let before = board.registers()?;
+    board.suspend(|_| Ok(()))?;
+    board.expect_registers(&before)?;
+    board.dma(&DMACS).map(drop)
+}
+
+fn contexts_come_back(board: &mut Board) -> Result<()> {
+    let device = DMACS[0];
+    let before = contexts(board)?;
+    board.client("unbind", device)?;
+    let file = format!("{}/type", path(device));
+    let rounds = format!(
+        "for round in $(seq {ROUNDS}); do echo identity > {file} && echo DMA > {file} || exit 1; done"
+    );
+    board.sh(&rounds)?;
+    board.client("bind", device)?;
+    ensure!(contexts(board)? == before, "contexts were lost or found");
+    ensure!(is_translated(board)?, "DMA is not translated");
+    board.dma(&[device]).map(drop)
+}
+
+fn reserved_regions(board: &mut Board) -> Result<()> {
+    let device = DMACS[0];
+    let regions = board.sh(&format!("cat {}/reserved_regions", path(device)))?;
+    ensure!(
+        regions.lines().any(|l| l.starts_with(RESERVED_LINE)),
+        "{RESERVED_LINE} is not reported: {regions:?}"
+    );
+    let other = board.sh(&format!("cat {}/reserved_regions", path(DMACS[1])))?;
+    ensure!(!other.contains(RESERVED_LINE), "reported of {}", DMACS[1]);
+
+    board.sh("echo 1 > /sys/kernel/tracing/events/iommu/map/enable")?;
+    board.dma(&[device])?;
+    board.sh("echo 0 > /sys/kernel/tracing/events/iommu/map/enable")?;
+    let trace = board.sh("cat /sys/kernel/tracing/trace; echo > /sys/kernel/tracing/trace")?;
+    let mapped: Vec<u64> = trace
+        .lines()
+        .filter_map(|l| l.split_once("iova=0x")?.1.get(..16))
+        .filter_map(|digits| u64::from_str_radix(digits, 16).ok())
+        .collect();
+    ensure!(!mapped.is_empty(), "nothing was mapped");
+    let wrong = mapped.iter().find(|&&iova| iova >= RESERVED_FROM);
+    ensure!(wrong.is_none(), "{wrong:#x?} was mapped");
+    Ok(())
+}
