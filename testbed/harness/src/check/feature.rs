@@ -23,6 +23,9 @@ use super::{Bench, Fixture};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 
+/// The page that says in words what the report shows.
+pub const PAGE: &str = "Documentation/differences.rst";
+
 /// What a feature has to do with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Part {
@@ -139,6 +142,24 @@ impl Ledger {
         Ok(())
     }
 
+    /// Fails unless the page on what differs from the C driver names each feature
+    /// that it lacks, and none that there is not.
+    pub fn check_page(&self, page: &str) -> Result<()> {
+        let named = features_named(page);
+        let pages = self.pages();
+        for Feature { id, c, .. } in pages.features.iter().map(|e| e.feature) {
+            ensure!(
+                !matches!(c, C::Fails(_)) || named.contains(&id),
+                "{PAGE} does not name the feature {id}, which the C driver lacks"
+            );
+        }
+        for name in named {
+            let known = pages.features.iter().any(|e| e.feature.id == name);
+            ensure!(known, "{PAGE} names {name}, which is no feature");
+        }
+        Ok(())
+    }
+
     /// Writes the report on the features whose rows have run; returns it in a line.
     pub fn report(&self, paths: &Paths) -> Result<String> {
         let pages = self.pages();
@@ -158,6 +179,17 @@ impl Ledger {
     fn pages(&self) -> std::sync::MutexGuard<'_, Pages> {
         self.0.lock().expect("rows do not share a panic")
     }
+}
+
+/// The names that a page has in brackets: ``[``one``, ``two``]``.
+fn features_named(page: &str) -> Vec<&str> {
+    let bracketed = page
+        .split('[')
+        .skip(1)
+        .filter_map(|rest| rest.split_once(']'));
+    bracketed
+        .flat_map(|(inside, _)| inside.split("``").skip(1).step_by(2))
+        .collect()
 }
 
 /// What these rows amount to; none if one of them did not run.
@@ -379,6 +411,14 @@ mod tests {
         assert!(judge(C::Fails("is DMA"), &failure()).is_ok());
         assert!(judge(C::Fails("is DMA"), &Ok(())).is_err());
         assert!(judge(C::Fails("no bus"), &failure()).is_err());
+    }
+
+    #[test]
+    fn the_page_names_what_differs_and_nothing_else() {
+        let ledger = entered(LAZY);
+        assert!(ledger.check_page("``lazy`` [``strict``]").is_err());
+        assert!(ledger.check_page("Lazy [``lazy``, ``eager``]").is_err());
+        assert!(ledger.check_page("``x``\nLazy [``lazy``]").is_ok());
     }
 
     #[test]

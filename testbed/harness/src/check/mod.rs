@@ -64,6 +64,8 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(defects::rows(&bench)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
+    let page = fs::read_to_string(bench.paths.repo.join(feature::PAGE))?;
+    bench.ledger.check_page(&page)?;
     let arguments = Arguments {
         filter,
         // The rows of one board share it, and two cores are soon busy.
