@@ -16,6 +16,8 @@
 //!
 //! [`ops_table!`]: crate::iommu_ops_table
 
+#[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+mod arm_mapping;
 mod clients;
 mod domain;
 mod fwspec;

@@ -14,6 +14,8 @@ use kernel::{
     types::Opaque, //
 };
 
+#[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+use super::arm_mapping::SharedMapping;
 use super::Ops;
 
 /// What the core keeps per IOMMU: a field of the driver's [`Ops::Instance`].
@@ -21,6 +23,9 @@ use super::Ops;
 pub(crate) struct Instance {
     #[pin]
     raw: Opaque<bindings::iommu_device>,
+    #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+    #[pin]
+    mapping: SharedMapping,
 }
 
 // SAFETY: The core serialises its own accesses, and the driver makes none.
@@ -33,11 +38,26 @@ impl Instance {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             raw <- Opaque::zeroed(),
+            #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+            mapping <- SharedMapping::new(),
         })
     }
 
     pub(super) fn as_raw(&self) -> *mut bindings::iommu_device {
         self.raw.get()
+    }
+
+    /// The mapping of the devices behind the IOMMU that the core knows as `raw`.
+    ///
+    /// # Safety
+    ///
+    /// `raw` is registered for `'a`, or being registered, by a [`Registration`].
+    #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+    pub(super) unsafe fn mapping<'a>(raw: *mut bindings::iommu_device) -> &'a SharedMapping {
+        let raw = Opaque::cast_from(raw);
+
+        // SAFETY: The registration keeps the instance, whose `raw` this is.
+        unsafe { &(*kernel::container_of!(raw, Self, raw)).mapping }
     }
 }
 
@@ -96,7 +116,15 @@ impl<T: Ops> Registration<T> {
 
 impl<T: Ops> Drop for Registration<T> {
     fn drop(&mut self) {
-        let raw = (*self.instance).as_ref().as_raw();
+        let instance: &Instance = (*self.instance).as_ref();
+        let raw = instance.as_raw();
+
+        // SAFETY: The driver is being unbound. So no device behind the instance is bound, nor will
+        // one be: the device links see to that.
+        #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+        unsafe {
+            instance.mapping.detach_all()
+        };
 
         // SAFETY: By the type invariant it is registered and has an entry in sysfs.
         unsafe {

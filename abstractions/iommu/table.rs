@@ -17,6 +17,8 @@ use kernel::{
 
 #[cfg(CONFIG_PCI)]
 use super::super::bus;
+#[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+use super::Instance;
 use super::{
     clients::{
         hold_module,
@@ -87,6 +89,8 @@ impl<T: Ops> OpsTable<T> {
                 capable: Some(Callbacks::<T>::capable),
                 domain_alloc_paging: Some(Callbacks::<T>::domain_alloc_paging),
                 probe_device: Some(Callbacks::<T>::probe_device),
+                #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+                probe_finalize: Some(Callbacks::<T>::probe_finalize),
                 release_device: Some(Callbacks::<T>::release_device),
                 get_resv_regions: Some(Callbacks::<T>::get_resv_regions),
                 device_group: Some(Callbacks::<T>::device_group),
@@ -276,10 +280,51 @@ impl<T: Ops> Callbacks<T> {
         let dev = unsafe { Self::device(dev) };
 
         client.retake_core_reference();
+        // SAFETY: The device is still behind the IOMMU that the core names, which is registered.
+        // No driver is bound to it: this is called when it is removed, or its IOMMU is unbound.
+        #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+        unsafe {
+            Instance::mapping(Self::iommu_device(dev)).forget(dev)
+        };
         T::attach_identity(dev, &client.master);
     }
 
+    /// The IOMMU that `dev` is behind, as the core knows it.
+    ///
+    /// # Safety
+    ///
+    /// `probe_device()` accepted `dev`, and the core has not released it.
+    #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+    unsafe fn iommu_device(dev: &Device) -> *mut bindings::iommu_device {
+        let raw = core::ptr::from_ref(dev).cast::<bindings::device>();
+
+        // SAFETY: By this function's contract `iommu` is valid.
+        unsafe { (*(*raw).iommu).iommu_dev }
+    }
+
+    /// The device is behind its IOMMU, and not bound yet.
+    #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+    extern "C" fn probe_finalize(dev: *mut bindings::device) {
+        // SAFETY: The core passes a valid device.
+        let dev = unsafe { Self::device(dev) };
+
+        // SAFETY: `probe_device()` just accepted the device, whose IOMMU is registered therefore.
+        // `device_group()` gave it a group of its own. The core calls this before a driver is
+        // bound to it.
+        if let Err(e) = unsafe { Instance::mapping(Self::iommu_device(dev)).attach(dev) } {
+            dev_err!(dev, "cannot be mapped for DMA behind the IOMMU: {:?}\n", e);
+        }
+    }
+
     extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {
+        if cfg!(CONFIG_ARM_DMA_USE_IOMMU) {
+            // The DMA API attaches to devices that are alone in their group only. It has all of an
+            // IOMMU see the same, also those that cannot be told apart.
+            //
+            // SAFETY: The core passes a valid device.
+            return unsafe { bindings::generic_device_group(dev) };
+        }
+
         // SAFETY: The core passes a device that `probe_device()` accepted.
         let (device, master) = unsafe { Self::device_and_master(dev) };
         let shared = T::with_alias(device, master, |alias| {
