@@ -148,6 +148,11 @@ static void rcar_h3_init(MachineState *machine)
         error_report("this board has 4 GiB of RAM, not more, not less");
         exit(1);
     }
+    if (machine->smp.cpus > 4 &&
+        strcmp(machine->cpu_type, MACHINE_GET_CLASS(s)->default_cpu_type)) {
+        error_report("there are four CPUs of this type at most");
+        exit(1);
+    }
     create_ram(s, machine);
     rcar_h3_create_cpus(s);
     create_system_devices(s);
@@ -256,9 +261,17 @@ static void rcar_h3_instance_finalize(Object *obj)
 
 static void rcar_h3_class_init(ObjectClass *klass, void *data)
 {
+    /* No H3 has the second one: it is there to run 32-bit kernels */
+    static const char * const cpu_types[] = {
+        ARM_CPU_TYPE_NAME("cortex-a57"),
+        ARM_CPU_TYPE_NAME("cortex-a15"),
+        NULL
+    };
     MachineClass *mc = MACHINE_CLASS(klass);
 
     mc->desc = "R-Car H3 Starter Kit Premier (Cortex-A57)";
+    mc->default_cpu_type = cpu_types[0];
+    mc->valid_cpu_types = cpu_types;
     mc->init = rcar_h3_init;
     mc->wakeup = rcar_h3_wakeup;
     mc->default_cpus = 4;

@@ -31,13 +31,16 @@
 /* EXTAL (16.67 MHz) / 2 */
 #define COUNTER_HZ      8333333
 
-/* Two clusters; the second one is there with more than four CPUs only */
+/*
+ * Two clusters; the second one is there with more than four CPUs only. The
+ * first one's CPUs are the machine's to choose.
+ */
 static const struct {
     const char *cpu_type;
     uint64_t mpidr;             /* of its first CPU */
     unsigned pmu_spi;
 } clusters[] = {
-    { ARM_CPU_TYPE_NAME("cortex-a57"), 0x000, 72 },
+    { NULL, 0x000, 72 },
     { ARM_CPU_TYPE_NAME("cortex-a53"), 0x100, 84 },
 };
 
@@ -46,13 +49,14 @@ static const struct {
 static void create_cluster(RcarH3State *s, unsigned c, unsigned num_cpus)
 {
     DeviceState *cluster = qdev_new(TYPE_CPU_CLUSTER);
+    const char *cpu_type = clusters[c].cpu_type ?: MACHINE(s)->cpu_type;
     g_autofree char *cluster_name = g_strdup_printf("cluster%u", c);
 
     object_property_add_child(OBJECT(s), cluster_name, OBJECT(cluster));
     qdev_prop_set_uint32(cluster, "cluster-id", c);
 
     for (unsigned i = 0; i < num_cpus; i++) {
-        Object *cpu = object_new(clusters[c].cpu_type);
+        Object *cpu = object_new(cpu_type);
 
         object_property_add_child(OBJECT(cluster), "cpu[*]", cpu);
         object_property_set_bool(cpu, "has_el3", false, &error_abort);

@@ -73,7 +73,7 @@ static const RcarDmac dmacs[] = {
 };
 
 /*
- * Not on any board: an IPMMU of another generation, and a DMA controller
+ * Not on any board: an IPMMU of another generation, and two DMA controllers
  * behind it, in a hole of the address map. Gen2 has no caches.
  */
 #define EXTRA_FAULT_SPI 446
@@ -81,10 +81,13 @@ static const RcarDmac dmacs[] = {
 static const RcarIpmmu extra_root = { "ipmmu_extra", 0xe8000000 };
 static const RcarIpmmu extra_cache = { "ipmmu_extra0", 0xe8100000 };
 
-static const RcarDmac extra_dmac = {
-    "dmac_extra", 0xe8200000, NULL, 0,
-    { 447, 448, 449, 450, 451, 452, 453, 454, 455,
-      456, 457, 458, 459, 460, 461, 462, 463 }
+static const RcarDmac extra_dmacs[] = {
+    { "dmac_extra", 0xe8200000, NULL, 0,
+      { 447, 448, 449, 450, 451, 452, 453, 454, 455,
+        456, 457, 458, 459, 460, 461, 462, 463 } },
+    { "dmac_extra1", 0xe8210000, NULL, 16,
+      { 445, 464, 465, 466, 467, 468, 469, 470, 471,
+        472, 473, 474, 475, 476, 477, 478, 479 } },
 };
 
 /* A device that is reset, and unreachable, while its power area is off */
@@ -177,5 +180,7 @@ void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation)
     if (strcmp(generation, "gen2")) {
         ipmmu = create_ipmmu(s, &extra_cache, generation, ipmmu);
     }
-    create_dmac(s, &extra_dmac, ipmmu);
+    for (int i = 0; i < ARRAY_SIZE(extra_dmacs); i++) {
+        create_dmac(s, &extra_dmacs[i], ipmmu);
+    }
 }
