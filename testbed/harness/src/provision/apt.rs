@@ -202,7 +202,7 @@ impl<'a> Apt<'a> {
             .context("Debian's archive keys are missing: install debian-archive-keyring")?;
         let mirror = system_mirror()?;
         let list = format!(
-            "deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE} main\n\
+            "deb [signed-by={keyring} arch=amd64,arm64,armhf] {mirror} {SUITE} main\n\
              deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE}-backports main\n\
              deb-src [signed-by={keyring}] {mirror} {SUITE} main\n"
         );
@@ -229,7 +229,7 @@ impl<'a> Apt<'a> {
             "-o",
             "APT::Sandbox::User=",
             "-o",
-            "APT::Architectures=amd64,arm64",
+            "APT::Architectures=amd64,arm64,armhf",
             "-o",
             "Acquire::Retries=2",
         ]);

@@ -14,6 +14,7 @@ use flate2::write::GzEncoder;
 use walkdir::WalkDir;
 
 use super::apt::Apt;
+use super::arch::Arch;
 use super::artifact::{Key, keyed};
 use super::source;
 use crate::exec::Log;
@@ -25,39 +26,45 @@ const DIRECTORIES: [&str; 9] = [
     "bin", "dev", "etc", "lib", "proc", "root", "run", "sys", "tmp",
 ];
 
-/// Builds the initramfs, with `module` installed for the kernel `release`
+/// Builds the initramfs for `arch`, with `module` installed for the kernel `release`
 /// where there is one; returns the image.
 pub fn image(
     paths: &Paths,
     apt: &mut Apt,
+    arch: Arch,
     release: &str,
     module: Option<&Path>,
 ) -> Result<PathBuf> {
     let scripts = paths.testbed().join("guest");
     let mut key = Key::new("guest 1")
-        .text("busybox", &source::version(&apt.choose(source::BUSYBOX)?))
+        .text("busybox", &source::version(&apt.choose(arch.busybox())?))
         .text("release", release)
         .tree(&scripts)?;
     if let Some(module) = module {
         key = key.file(module)?;
     }
-    let dir = keyed(&paths.cache, "guest", key, |dir| {
-        let deb = apt.fetch(source::BUSYBOX)?;
-        let step = Step::new("Packing the guest image");
-        let mut log = Log::create(paths, "guest")?;
-        let stage = tempfile::tempdir_in(&paths.cache)?;
-        let root = stage.path().join("root");
-        let unpacked = stage.path().join("deb");
-        let deb = deb.first().context("busybox has no file")?;
-        let busybox = source::busybox(deb, &unpacked, &mut log, &step)?;
-        lay_out(&root, &busybox, &scripts)?;
-        if let Some(module) = module {
-            install_module(&root, release, module, &mut log, &step)?;
-        }
-        pack(&root, &dir.join("initramfs.cpio.gz"))?;
-        step.done();
-        Ok(())
-    })?;
+    let dir = keyed(
+        &paths.cache,
+        &format!("guest{}", arch.suffix()),
+        key,
+        |dir| {
+            let deb = apt.fetch(arch.busybox())?;
+            let step = Step::new("Packing the guest image");
+            let mut log = Log::create(paths, "guest")?;
+            let stage = tempfile::tempdir_in(&paths.cache)?;
+            let root = stage.path().join("root");
+            let unpacked = stage.path().join("deb");
+            let deb = deb.first().context("busybox has no file")?;
+            let busybox = source::busybox(deb, &unpacked, &mut log, &step)?;
+            lay_out(&root, &busybox, &scripts)?;
+            if let Some(module) = module {
+                install_module(&root, release, module, &mut log, &step)?;
+            }
+            pack(&root, &dir.join("initramfs.cpio.gz"))?;
+            step.done();
+            Ok(())
+        },
+    )?;
     Ok(dir.join("initramfs.cpio.gz"))
 }
 

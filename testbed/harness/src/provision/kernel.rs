@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
 use super::apt::Apt;
+use super::arch::Arch;
 use super::artifact::{Key, keyed};
 use super::source;
 use super::toolchain::Toolchain;
@@ -20,12 +21,13 @@ use crate::ui::Step;
 
 /// What the emulated board is in the kernel's tree.
 const DTB: &str = "arch/arm64/boot/dts/renesas/r8a77951-ulcb.dtb";
-const IMAGE: &str = "arch/arm64/boot/Image";
 
 /// A built kernel, ours or the user's.
 pub struct Kernel {
     /// Its build directory, which modules are built against.
     pub kdir: PathBuf,
+    /// What it runs on.
+    pub arch: Arch,
     /// Its release, as `uname -r` says it.
     pub release: String,
     /// Our tools, unless the user's kernel asks for the user's tools.
@@ -40,7 +42,7 @@ impl Kernel {
         for (file, what) in [
             (".config", "is not a kernel build directory"),
             ("Module.symvers", "is not completely built"),
-            (IMAGE, "has no arm64 Image to boot"),
+            (Arch::Arm64.image(), "has no arm64 Image to boot"),
             (DTB, "has no dtb of the board (make dtbs)"),
         ] {
             if !kdir.join(file).exists() {
@@ -50,33 +52,41 @@ impl Kernel {
         if !fs::read_to_string(kdir.join(".config"))?.contains("CONFIG_RUST=y") {
             bail!("KDIR={} was built without CONFIG_RUST", kdir.display());
         }
-        Self::at(kdir, None)
+        Self::at(kdir, Arch::Arm64, None)
     }
 
     /// Our own build, made unless the cache has it.
-    pub fn provided(paths: &Paths, apt: &mut Apt) -> Result<Self> {
+    pub fn provided(paths: &Paths, apt: &mut Apt, arch: Arch) -> Result<Self> {
         let toolchain = Toolchain::prepare(paths)?;
-        let config = paths.testbed().join("guest/kernel.config");
+        let config = paths.testbed().join(arch.config());
         let key = Key::new("kernel 1")
             .text("source", &source::version(&apt.choose(source::LINUX)?))
             .text("tools", &toolchain.versions()?)
             .file(&config)?;
-        let dir = keyed(&paths.cache, "kernel", key, |dir| {
+        let dir = keyed(&paths.cache, &named("kernel", arch), key, |dir| {
             let tree = source::linux(paths, apt)?;
-            build(paths, &toolchain, &tree, &config, &dir.join("build"))
+            let build = Build {
+                paths,
+                toolchain: &toolchain,
+                arch,
+                tree: &tree,
+                config: &config,
+            };
+            build.run(&dir.join("build"))
         })?;
-        let kernel = Self::at(dir.join("build"), Some(toolchain))?;
+        let kernel = Self::at(dir.join("build"), arch, Some(toolchain))?;
         kernel.write_note(paths)?;
         Ok(kernel)
     }
 
-    fn at(kdir: PathBuf, toolchain: Option<Toolchain>) -> Result<Self> {
+    fn at(kdir: PathBuf, arch: Arch, toolchain: Option<Toolchain>) -> Result<Self> {
         let release = fs::read_to_string(kdir.join("include/config/kernel.release"))
             .with_context(|| format!("{} is not a kernel build directory", kdir.display()))?
             .trim()
             .to_owned();
         Ok(Self {
             kdir,
+            arch,
             release,
             toolchain,
         })
@@ -84,7 +94,7 @@ impl Kernel {
 
     /// What boots.
     pub fn image(&self) -> PathBuf {
-        self.kdir.join(IMAGE)
+        self.kdir.join(self.arch.image())
     }
 
     /// What describes the board.
@@ -98,7 +108,7 @@ impl Kernel {
         make.arg("-C").arg(&self.kdir).arg(jobs());
         match &self.toolchain {
             Some(toolchain) => {
-                make.args(Toolchain::make_variables());
+                make.args(Toolchain::make_variables(self.arch));
                 toolchain.apply(&mut make);
             }
             None => {
@@ -116,15 +126,16 @@ impl Kernel {
         let Some(toolchain) = &self.toolchain else {
             return Ok(());
         };
+        let name = named("kernel", self.arch);
         let note = format!(
             "# The kernel that the testbed built, for `make` without KDIR=.\n\
              KDIR ?= {}\nKBUILD_VARIABLES := {}\nexport PATH := {}\n",
             self.kdir.display(),
-            Toolchain::make_variables().join(" "),
+            Toolchain::make_variables(self.arch).join(" "),
             toolchain.path(),
         );
-        fs::write(paths.build().join("kernel.mk"), note)?;
-        let link = paths.build().join("kernel");
+        fs::write(paths.build().join(format!("{name}.mk")), note)?;
+        let link = paths.build().join(name);
         if link.is_symlink() {
             fs::remove_file(&link)?;
         }
@@ -135,9 +146,10 @@ impl Kernel {
     /// Builds the module from the checkout; returns the `.ko`.
     pub fn module(&self, paths: &Paths) -> Result<PathBuf> {
         let key = self.module_key(paths)?;
-        let dir = keyed(&paths.cache, "module", key, |dir| {
-            let step = Step::new("Building ipmmu_vmsa.ko");
-            let mut log = Log::create(paths, "module")?;
+        let name = named("module", self.arch);
+        let dir = keyed(&paths.cache, &name, key, |dir| {
+            let step = Step::new(format!("Building ipmmu_vmsa.ko for {}", self.arch.name()));
+            let mut log = Log::create(paths, &name)?;
             let mut make = self.make();
             make.arg(format!("M={}", paths.repo.display()))
                 .arg(format!("MO={}", dir.display()))
@@ -148,7 +160,7 @@ impl Kernel {
         })?;
         let module = dir.join("ipmmu_vmsa.ko");
         if !module.exists() {
-            bail!("the build gave no ipmmu_vmsa.ko; see build/log/module.log");
+            bail!("the build gave no ipmmu_vmsa.ko; see build/log/{name}.log");
         }
         Ok(module)
     }
@@ -195,40 +207,52 @@ fn jobs() -> String {
     format!("-j{}", available_parallelism().map_or(2, usize::from))
 }
 
-/// Builds the kernel; picks up where an interrupted build stopped.
-fn build(
-    paths: &Paths,
-    toolchain: &Toolchain,
-    tree: &Path,
-    config: &Path,
-    out: &Path,
-) -> Result<()> {
-    let step = Step::new("Building the kernel (about 11 minutes on two cores)");
-    let mut log = Log::create(paths, "kernel")?;
-    fs::create_dir_all(out)?;
-    let make = |target: &[&str]| {
+/// The name of a result for `arch`.
+fn named(what: &str, arch: Arch) -> String {
+    format!("{what}{}", arch.suffix())
+}
+
+/// One build of a kernel.
+struct Build<'a> {
+    paths: &'a Paths,
+    toolchain: &'a Toolchain,
+    arch: Arch,
+    tree: &'a Path,
+    config: &'a Path,
+}
+
+impl Build<'_> {
+    /// Builds into `out`; picks up where an interrupted build stopped.
+    fn run(&self, out: &Path) -> Result<()> {
+        let step = Step::new(match self.arch {
+            Arch::Arm64 => "Building the kernel (about 11 minutes on two cores)",
+            Arch::Arm => "Building the 32-bit kernel (about 6 minutes on two cores)",
+        });
+        let mut log = Log::create(self.paths, &named("kernel", self.arch))?;
+        fs::create_dir_all(out)?;
+        let mut configure = self.make(out, &["allnoconfig"]);
+        configure.env("KCONFIG_ALLCONFIG", self.config);
+        log.run(&step, "configuring the kernel", &mut configure)?;
+        check_config(self.config, &out.join(".config"))?;
+        let mut make = self.make(out, self.arch.targets());
+        log.run(&step, "building the kernel", &mut make)?;
+        step.done();
+        Ok(())
+    }
+
+    fn make(&self, out: &Path, targets: &[&str]) -> Command {
         let mut make = Command::new("make");
-        make.arg("-C").arg(tree).arg(format!("O={}", out.display()));
-        make.arg(jobs()).args(Toolchain::make_variables());
+        make.arg("-C").arg(self.tree);
+        make.arg(format!("O={}", out.display()));
+        make.arg(jobs()).args(Toolchain::make_variables(self.arch));
         if Path::new("/usr/bin/ccache").exists() {
             make.arg("CC=ccache clang");
         }
-        make.args(target);
-        toolchain.apply(&mut make);
-        make.env("CCACHE_BASEDIR", &paths.cache);
+        make.args(targets);
+        self.toolchain.apply(&mut make);
+        make.env("CCACHE_BASEDIR", &self.paths.cache);
         make
-    };
-    let mut configure = make(&["allnoconfig"]);
-    configure.env("KCONFIG_ALLCONFIG", config);
-    log.run(&step, "configuring the kernel", &mut configure)?;
-    check_config(config, &out.join(".config"))?;
-    log.run(
-        &step,
-        "building the kernel",
-        &mut make(&["Image", "modules", "dtbs"]),
-    )?;
-    step.done();
-    Ok(())
+    }
 }
 
 /// Kconfig drops what it cannot satisfy without a word: this is the word.

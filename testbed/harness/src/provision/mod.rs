@@ -2,6 +2,7 @@
 //! Everything that must be there before the board can boot.
 
 mod apt;
+mod arch;
 mod artifact;
 mod guest;
 mod kernel;
@@ -17,6 +18,7 @@ use anyhow::Result;
 use crate::lock::Lock;
 use crate::paths::Paths;
 
+pub use arch::Arch;
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
 
@@ -54,11 +56,25 @@ impl Provision {
             Some(binary) => Qemu::given(binary)?,
             None => Qemu::provided(paths, &mut apt)?,
         };
+        Self::complete(paths, &mut apt, qemu, kernel)
+    }
+
+    /// Makes or finds what boots on the same QEMU with 32 bits.
+    pub fn prepare_arm(&self, paths: &Paths) -> Result<Self> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let mut apt = apt::Apt::open(paths)?;
+        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
+        Self::complete(paths, &mut apt, self.qemu.clone(), kernel)
+    }
+
+    /// Adds the module and the guest to a kernel.
+    fn complete(paths: &Paths, apt: &mut apt::Apt, qemu: Qemu, kernel: Kernel) -> Result<Self> {
         let (module, no_module) = match kernel.module(paths) {
             Ok(module) => (Some(module), None),
             Err(e) => (None, Some(format!("{e:#}"))),
         };
-        let initramfs = guest::image(paths, &mut apt, &kernel.release, module.as_deref())?;
+        let (arch, release) = (kernel.arch, &kernel.release);
+        let initramfs = guest::image(paths, apt, arch, release, module.as_deref())?;
         Ok(Self {
             qemu,
             kernel,
@@ -77,6 +93,6 @@ impl Provision {
 fn kernel_of(paths: &Paths, given: &Given, apt: &mut apt::Apt) -> Result<Kernel> {
     match &given.kdir {
         Some(kdir) => Kernel::given(kdir),
-        None => Kernel::provided(paths, apt),
+        None => Kernel::provided(paths, apt, Arch::Arm64),
     }
 }

@@ -41,6 +41,7 @@ const CONFIGURE: [&str; 13] = [
 ];
 
 /// A QEMU to run.
+#[derive(Clone)]
 pub struct Qemu {
     /// The emulator.
     pub binary: PathBuf,

@@ -16,8 +16,6 @@ use crate::ui::Step;
 pub const LINUX: Wanted = Wanted::Package("linux-source-7.3");
 /// QEMU, as Debian packages its source.
 pub const QEMU: Wanted = Wanted::Source("qemu");
-/// The guest's user space.
-pub const BUSYBOX: Wanted = Wanted::Package("busybox-static:arm64");
 
 /// A name for exactly these files, which changes when any of them does.
 pub fn version(files: &[Download]) -> String {

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::arch::Arch;
 use crate::exec::{Log, capture};
 use crate::paths::Paths;
 use crate::ui::Step;
@@ -56,9 +57,9 @@ impl Toolchain {
     }
 
     /// What make needs to be told besides PATH.
-    pub fn make_variables() -> Vec<String> {
+    pub fn make_variables(arch: Arch) -> Vec<String> {
         [
-            "ARCH=arm64",
+            &format!("ARCH={}", arch.name()),
             "LLVM=1",
             "RUSTC=/usr/bin/rustc",
             "HOSTRUSTC=/usr/bin/rustc",
