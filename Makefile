@@ -8,19 +8,22 @@
 # make lint                formatting, warnings, style
 # make clean               remove what was built here (not the cache)
 #
-# KDIR=  a Rust-enabled arm64 kernel build directory
+# KDIR=  a Rust-enabled kernel build directory
+# ARCH=  arm64 unless it says arm
 # QEMU=  a qemu-system-aarch64 that has the rcar-h3 machine
 
 # What the user gives is handed on; what the note below says is not.
 USER_KDIR := $(KDIR)
 
-# The testbed leaves word here of the kernel that it built, and with what.
+ARCH ?= arm64
+
+# The testbed leaves word here of the kernels that it built, and with what.
 ifeq ($(USER_KDIR),)
--include build/kernel.mk
+-include build/kernel$(if $(filter-out arm64,$(ARCH)),-$(ARCH)).mk
 endif
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-KBUILD_VARIABLES ?= ARCH=arm64 LLVM=1
+KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Device trees that are not the board's own: one thing is wrong, or more is there.
+//! Device trees of ours, and those in which one thing is wrong, or more is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::exec::capture;
 use crate::paths::Paths;
 
-/// A copy of a device tree blob, to be changed.
+/// A device tree blob of our own, to be changed.
 pub struct Dtb {
     path: PathBuf,
 }
@@ -28,6 +28,17 @@ impl Dtb {
     /// Goes on with one that was finished before.
     pub fn open(path: PathBuf) -> Self {
         Self { path }
+    }
+
+    /// Compiles `source` to `build/dtb/<name>.dtb`.
+    pub fn compile(paths: &Paths, source: &Path, name: &str) -> Result<Self> {
+        let dir = paths.build().join("dtb");
+        fs::create_dir_all(&dir)?;
+        let path = dir.join(format!("{name}.dtb"));
+        let mut dtc = Command::new("dtc");
+        dtc.args(["-I", "dts", "-O", "dtb", "-o"]);
+        capture(dtc.arg(&path).arg(source))?;
+        Ok(Self { path })
     }
 
     /// Removes a property.

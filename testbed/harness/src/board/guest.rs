@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::cards::MMC_HOSTS;
 use super::console::Output;
+use super::hardware::DMAC_DRIVER;
 use super::ktap::Ktap;
-use super::registers::{IPMMUS, Registers};
+use super::registers::Registers;
 use super::{Board, Driver};
 
 /// The DMA controllers of the board whose channels go through an IPMMU.
@@ -42,20 +42,6 @@ const SPLATS: [&str; 12] = [
 pub struct Slept {
     /// The registers while everything was off.
     pub asleep: Registers,
-}
-
-/// The driver of the DMA controllers.
-const CLIENTS: &str = "/sys/bus/platform/drivers/rcar-dmac";
-
-/// All devices whose DMA our driver translates, with their drivers.
-fn clients() -> Vec<(&'static str, &'static str)> {
-    let sdhi = "/sys/bus/platform/drivers/renesas_sdhi_internal_dmac";
-    let hosts = MMC_HOSTS.iter().map(|host| (sdhi, host.device));
-    DMACS
-        .map(|d| (CLIENTS, d))
-        .into_iter()
-        .chain(hosts)
-        .collect()
 }
 
 impl Board {
@@ -118,7 +104,7 @@ impl Board {
 
     /// Unbinds the clients, and unloads our driver.
     pub fn unload_driver(&mut self) -> Result<()> {
-        for (driver, device) in clients() {
+        for (driver, device) in self.hardware.clients() {
             self.sh(&format!(
                 "[ ! -e {driver}/{device} ] || echo {device} > {driver}/unbind"
             ))?;
@@ -128,9 +114,9 @@ impl Board {
 
     /// Loads our driver again, after [`Self::unload_driver`], and binds the clients.
     pub fn reload_driver(&mut self) -> Result<()> {
-        self.load_driver(&DMACS)?;
+        self.load_driver(self.hardware.dmacs)?;
         self.expect_bound_except(&[])?;
-        for (driver, device) in clients() {
+        for (driver, device) in self.hardware.clients() {
             // The driver core may have bound it already, once its IOMMU was there.
             let bound = format!("[ -e {driver}/{device} ]");
             self.sh(&format!(
@@ -142,7 +128,7 @@ impl Board {
 
     /// Has the DMA controllers' driver `bind` to a device, or `unbind` from it.
     pub fn client(&mut self, verb: &str, device: &str) -> Result<()> {
-        self.sh(&format!("echo {device} > {CLIENTS}/{verb}"))
+        self.sh(&format!("echo {device} > {DMAC_DRIVER}/{verb}"))
             .map(drop)
     }
 
@@ -160,7 +146,9 @@ impl Board {
         let deadline = Instant::now() + BIND_LIMIT;
         loop {
             let bound = self.bound_ipmmus()?;
-            let wrong: Vec<&str> = IPMMUS
+            let wrong: Vec<&str> = self
+                .hardware
+                .ipmmus
                 .iter()
                 .map(|(_, device)| *device)
                 .filter(|device| bound.iter().any(|b| b == device) == except.contains(device))

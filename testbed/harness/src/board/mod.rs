@@ -5,6 +5,7 @@ pub mod cards;
 pub mod console;
 pub mod dtb;
 pub mod guest;
+pub mod hardware;
 pub mod ktap;
 pub mod qmp;
 pub mod registers;
@@ -21,8 +22,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 
 use crate::paths::Paths;
-use crate::provision::Provision;
+use crate::provision::{Arch, Provision};
 use console::Console;
+use hardware::{GEN2, H3, Hardware};
 use qmp::Qmp;
 
 /// Long enough for a loaded machine without acceleration.
@@ -53,6 +55,10 @@ pub struct Setup {
     pub prr: Option<u32>,
     /// The device tree, unless the board's own.
     pub dtb: Option<PathBuf>,
+    /// What the kernel runs on.
+    pub arch: Arch,
+    /// What of the board the tests know.
+    pub hardware: &'static Hardware,
     /// More of the command line.
     pub append: String,
     /// Whether a new card is in every MMC host.
@@ -69,9 +75,22 @@ impl Setup {
             driver,
             prr: None,
             dtb: None,
+            arch: Arch::Arm64,
+            hardware: &H3,
             append: String::new(),
             cards: false,
             extra: None,
+        }
+    }
+
+    /// A board with 32-bit CPUs and an IPMMU of R-Car Gen2, described by `dtb`.
+    pub fn gen2(name: &str, driver: Driver, dtb: PathBuf) -> Self {
+        Self {
+            dtb: Some(dtb),
+            arch: Arch::Arm,
+            hardware: &GEN2,
+            extra: Some("gen2"),
+            ..Self::new(name, driver)
         }
     }
 
@@ -120,13 +139,14 @@ impl Setup {
     }
 
     fn machine(&self) -> String {
-        let prr = self.prr.map(|prr| format!(",prr={prr:#x}"));
-        let extra = self.extra.map(|g| format!(",extra-ipmmu={g}"));
-        format!(
-            "rcar-h3{}{}",
-            prr.unwrap_or_default(),
-            extra.unwrap_or_default()
-        )
+        let mut machine = String::from("rcar-h3");
+        if let Some(prr) = self.prr {
+            machine += &format!(",prr={prr:#x}");
+        }
+        if let Some(generation) = self.extra {
+            machine += &format!(",extra-ipmmu={generation}");
+        }
+        machine
     }
 }
 
@@ -143,6 +163,8 @@ pub struct Board {
     pub driver: Driver,
     /// The labels of its IPMMUs.
     ipmmus: Vec<&'static str>,
+    /// What of it the tests know.
+    pub hardware: &'static Hardware,
     _sockets: TempDir,
 }
 
@@ -195,6 +217,7 @@ impl Board {
             klog: String::new(),
             driver: setup.driver,
             ipmmus: registers::labels(setup.extra),
+            hardware: setup.hardware,
             _sockets: sockets,
         })
     }
@@ -231,6 +254,7 @@ fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command
             "-monitor",
             "none",
         ])
+        .args(["-cpu", setup.hardware.cpu])
         .args(["-chardev", &chardev("serial")])
         .args(["-serial", "chardev:serial"])
         .args(["-chardev", &chardev("qmp")])

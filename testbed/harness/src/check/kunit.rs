@@ -16,7 +16,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     vec![board.row("suites", suites)]
 }
 
-fn suites(board: &mut Board) -> Result<()> {
+pub fn suites(board: &mut Board) -> Result<()> {
     let output = board.try_sh("/tests/kunit.sh")?;
     let ktap = Ktap::parse(&output.text).judge()?;
     // One that silently stopped being built would look like success.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `make check`: every scenario is one named row.
 
+mod arm;
 mod c_driver;
 mod common;
 mod defects;
@@ -21,15 +22,15 @@ mod storage;
 
 use std::fs;
 use std::io::{IsTerminal, stdout};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use libtest_mimic::{Arguments, ColorSetting, Failed, Trial};
 
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
-use crate::provision::Provision;
+use crate::provision::{Arch, Provision};
 use feature::{C, Ledger};
 
 /// What the scenarios share.
@@ -37,6 +38,24 @@ pub struct Bench {
     paths: Paths,
     provision: Provision,
     ledger: Ledger,
+    /// What the 32-bit board boots, or why there is nothing, once a row wants it.
+    arm: OnceLock<Result<Provision, String>>,
+}
+
+impl Bench {
+    /// What boots on a board; made now if it is not there yet.
+    fn provision(&self, arch: Arch) -> Result<&Provision> {
+        match arch {
+            Arch::Arm64 => Ok(&self.provision),
+            Arch::Arm => {
+                let prepare = || self.provision.prepare_arm(&self.paths);
+                self.arm
+                    .get_or_init(|| prepare().map_err(|e| format!("{e:#}")))
+                    .as_ref()
+                    .map_err(|e| anyhow!("{e}"))
+            }
+        }
+    }
 }
 
 /// Runs all rows whose name contains `filter`; true if none failed.
@@ -47,6 +66,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
         paths,
         provision,
         ledger: Ledger::default(),
+        arm: OnceLock::new(),
     });
     let mut rows = model::rows(&bench)?;
     rows.extend(c_driver::rows(&bench));
@@ -62,6 +82,13 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(looking::rows(&bench));
     rows.extend(generations::rows(&bench)?);
     rows.extend(defects::rows(&bench)?);
+    let arm = arm::rows(&bench)?;
+    let is_wanted = |row: &Trial| filter.as_ref().is_none_or(|f| row.name().contains(f));
+    if arm.iter().any(is_wanted) {
+        // Now, not amid the rows. They tell if it fails.
+        let _ = bench.provision(Arch::Arm);
+    }
+    rows.extend(arm);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
     let page = fs::read_to_string(bench.paths.repo.join(feature::PAGE))?;
@@ -208,10 +235,11 @@ impl Fixture {
     }
 
     fn boot(&self) -> Result<Board> {
-        if let (Driver::Rust, Some(why)) = (self.setup.driver, &self.bench.provision.no_module) {
+        let provision = self.bench.provision(self.setup.arch)?;
+        if let (Driver::Rust, Some(why)) = (self.setup.driver, &provision.no_module) {
             bail!("there is no module to load: {why}");
         }
-        let mut board = Board::boot(&self.bench.paths, &self.bench.provision, &self.setup)?;
+        let mut board = Board::boot(&self.bench.paths, provision, &self.setup)?;
         (self.prepare)(&mut board)?;
         Ok(board)
     }

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the tests know of a board.
+
+use super::cards::MMC_HOSTS;
+use super::guest::DMACS;
+use super::registers::IPMMUS;
+
+/// The DMA controllers' driver.
+pub const DMAC_DRIVER: &str = "/sys/bus/platform/drivers/rcar-dmac";
+
+/// A board.
+#[derive(Debug)]
+pub struct Hardware {
+    /// Its CPUs, as QEMU knows them.
+    pub cpu: &'static str,
+    /// Its IPMMUs, by the machine's name and by their device name in Linux.
+    pub ipmmus: &'static [(&'static str, &'static str)],
+    /// Its DMA controllers.
+    pub dmacs: &'static [&'static str],
+    /// Whether MMC hosts are behind an IPMMU, too.
+    mmc: bool,
+}
+
+/// The Starter Kit.
+pub const H3: Hardware = Hardware {
+    cpu: "cortex-a57",
+    ipmmus: &IPMMUS,
+    dmacs: &DMACS,
+    mmc: true,
+};
+
+/// 32 bits, and an IPMMU of R-Car Gen2: see `testbed/guest/gen2.dts`.
+pub const GEN2: Hardware = Hardware {
+    cpu: "cortex-a15",
+    ipmmus: &[("ipmmu_extra", "e8000000.iommu")],
+    dmacs: &["e8200000.dma-controller", "e8210000.dma-controller"],
+    mmc: false,
+};
+
+impl Hardware {
+    /// All devices whose DMA our driver translates, with their drivers.
+    pub fn clients(&self) -> Vec<(&'static str, &'static str)> {
+        let sdhi = "/sys/bus/platform/drivers/renesas_sdhi_internal_dmac";
+        let hosts = MMC_HOSTS.iter().filter(|_| self.mmc);
+
+        let dmacs = self.dmacs.iter().map(|device| (DMAC_DRIVER, *device));
+        dmacs.chain(hosts.map(|h| (sdhi, h.device))).collect()
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+//! 32 bits: both drivers on a kernel for Arm, with an IPMMU of R-Car Gen2.
+//!
+//! There the kernel's DMA API is another one, which takes what the driver gives
+//! it; and the IPMMU's one context is shared by all that is behind it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::common::{UNMAPPED, complaints, faults};
+use super::{Bench, Fixture, kunit};
+use crate::board::dtb::Dtb;
+use crate::board::hardware::GEN2;
+use crate::board::{Board, Driver, Setup};
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let source = bench.paths.testbed().join("guest/gen2.dts");
+    let dtb = Dtb::compile(&bench.paths, &source, "gen2")?.into_path();
+    let setup = |name, driver| Setup::gen2(name, driver, dtb.clone());
+
+    let c = Fixture::new(bench, setup("arm-c", Driver::C), |_| Ok(()));
+    let kunit_setup = setup("arm-kunit", Driver::Rust).append("kunit.enable=1 kunit.autorun=1");
+    let kunit = Fixture::new(bench, kunit_setup, |b| b.load_driver(&[]));
+    let rust = Fixture::new(bench, setup("arm", Driver::Rust), |b| b.load_driver(&[]));
+    Ok(vec![
+        c.row("boot_and_bind", |b| b.expect_bound_except(&[])),
+        c.row("dma_is_translated", dma_is_translated),
+        c.row("unmapped_access_faults", unmapped_access_faults),
+        c.row("dma_before_and_after_suspend", sleep_and_compare),
+        c.row("a_client_bound_anew_is_lost", c_loses_a_client),
+        kunit.row("suites", kunit::suites),
+        rust.row("boot_and_bind", boot_and_bind),
+        rust.row("dma_is_translated", dma_is_translated),
+        rust.row("unmapped_access_faults", unmapped_access_faults),
+        rust.row("dma_before_and_after_suspend", sleep_and_compare),
+        rust.row("rmmod_with_a_client_is_refused", rmmod_is_refused),
+        rust.row("rmmod_and_modprobe_again", rmmod_and_modprobe),
+        rust.row("clients_come_and_go", clients_come_and_go),
+    ])
+}
+
+fn ipmmu() -> &'static str {
+    GEN2.ipmmus[0].0
+}
+
+fn boot_and_bind(board: &mut Board) -> Result<()> {
+    board.expect_bound_except(&[])?;
+    let machine = board.sh("uname -m")?;
+    ensure!(machine.trim().starts_with("armv7"), "this is a {machine}");
+    board.new_messages()?;
+    let complaints = complaints(&board.klog);
+    ensure!(complaints.is_empty(), "{complaints:?}");
+    Ok(())
+}
+
+/// Both controllers copy at once, and the IPMMU saw every address.
+fn dma_is_translated(board: &mut Board) -> Result<()> {
+    let before = board.count(ipmmu(), "translations")?;
+    board.dma(GEN2.dmacs)?;
+    let translated = board.count(ipmmu(), "translations")? - before;
+    ensure!(translated > 0, "nothing went through the IPMMU");
+
+    let registers = board.registers()?;
+    // Channel 0 is left alone by Linux, and its micro-TLB enabled nevertheless.
+    for utlb in [1, 17] {
+        ensure!(
+            registers.context_of(ipmmu(), utlb) == Some(0),
+            "micro-TLB {utlb} is not enabled"
+        );
+    }
+    Ok(())
+}
+
+fn unmapped_access_faults(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    for dmac in GEN2.dmacs {
+        board.test(&format!("fault.sh {dmac} 0 {UNMAPPED:#x}"))?;
+        let messages = board.new_messages()?;
+        let faults = faults(&messages);
+        ensure!(faults.len() == 1, "reported {faults:?}, not one fault");
+        ensure!(
+            faults[0].iova == u64::from(UNMAPPED),
+            "reported {:#x} instead of {UNMAPPED:#x}",
+            faults[0].iova
+        );
+    }
+    Ok(())
+}
+
+fn sleep_and_compare(board: &mut Board) -> Result<()> {
+    board.dma(GEN2.dmacs)?;
+    let before = board.registers()?;
+    let slept = board.suspend(|_| Ok(()))?;
+    ensure!(
+        slept.asleep.len() == 0,
+        "{} registers survived the sleep: the machine is at fault",
+        slept.asleep.len()
+    );
+    board.expect_registers(&before)?;
+    board.dma(GEN2.dmacs)?;
+    board.expect_registers(&before)
+}
+
+fn rmmod_is_refused(board: &mut Board) -> Result<()> {
+    let output = board.try_sh("rmmod ipmmu_vmsa")?;
+    ensure!(output.code != 0, "rmmod was not refused");
+    dma_is_translated(board)
+}
+
+fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
+    for round in 1..=3 {
+        board.unload_driver()?;
+        let left = board.registers()?;
+        ensure!(
+            (0..32).all(|utlb| left.context_of(ipmmu(), utlb).is_none()),
+            "a micro-TLB is left enabled"
+        );
+        board
+            .reload_driver()
+            .with_context(|| format!("round {round}"))?;
+    }
+    dma_is_translated(board)
+}
+
+/// The architecture's code takes the C driver's mapping for its own when a
+/// client is unbound. Afterwards the client has a domain to itself, for which
+/// there is no context.
+fn c_loses_a_client(board: &mut Board) -> Result<()> {
+    let (driver, device) = GEN2.clients()[0];
+    board.sh(&format!("echo {device} > {driver}/unbind"))?;
+    board.sh(&format!("echo {device} > {driver}/bind"))?;
+    board.dma(&[device])?;
+    ensure!(
+        board.registers()?.context_of(ipmmu(), 1).is_none(),
+        "the C driver has learnt it: let it do what ours does"
+    );
+    Ok(())
+}
+
+/// One client is bound anew while the other one copies on.
+fn clients_come_and_go(board: &mut Board) -> Result<()> {
+    let clients = GEN2.clients();
+    for (driver, device) in clients.iter().chain(&clients) {
+        board.sh(&format!("echo {device} > {driver}/unbind"))?;
+        let rest: Vec<&str> = GEN2.dmacs.iter().copied().filter(|d| d != device).collect();
+        board.dma(&rest)?;
+        board.sh(&format!("echo {device} > {driver}/bind"))?;
+    }
+    dma_is_translated(board)
+}
