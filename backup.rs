@@ -120,11 +120,22 @@ impl Slots {
         Saved(self)
     }
 
+    /// Whether the contexts of the instance have a register of that name.
+    fn has(&self, name: &str) -> bool {
+        match name {
+            "IMCTR" => true,
+            "IMBUSCR" => self.features.has_imbuscr,
+            _ => self.is_root,
+        }
+    }
+
     /// Calls `f` with each register that was saved the last time.
     pub(crate) fn for_each(&self, mut f: impl FnMut(Part, &'static str, u32)) {
         for id in self.used.contexts(self.features) {
             for (name, value) in self.contexts[id.index()].named() {
-                f(Part::Context(id), name, value);
+                if self.has(name) {
+                    f(Part::Context(id), name, value);
+                }
             }
         }
         for id in self.used.utlbs(self.features) {

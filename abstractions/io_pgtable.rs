@@ -264,7 +264,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
 
     extern "C" fn alloc(_cookie: *mut c_void, size: usize, gfp: bindings::gfp_t) -> *mut c_void {
         // Only a root table can be smaller than a page.
-        let gfp = if size < bindings::PAGE_SIZE as usize {
+        let gfp = if size < bindings::PAGE_SIZE {
             gfp | 1 << bindings::___GFP_DMA32_BIT
         } else {
             gfp

@@ -110,7 +110,7 @@ impl<T: PowerOps> PowerWatch<T> {
         })
     }
 
-    unsafe extern "C" fn notify(
+    extern "C" fn notify(
         block: *mut bindings::notifier_block,
         event: usize,
         _data: *mut c_void,

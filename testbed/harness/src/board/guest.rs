@@ -102,6 +102,16 @@ impl Board {
         self.sh(&format!("modprobe ipmmu_vmsa{allow}")).map(drop)
     }
 
+    /// Waits until these DMA controllers have channels: their driver waits for the IOMMU, and is
+    /// called again some time after that is there.
+    pub fn wait_for_channels(&mut self, controllers: &[&str]) -> Result<()> {
+        for controller in controllers {
+            self.sh(&format!(". /tests/lib.sh; channels_of {controller}"))
+                .with_context(|| format!("{controller} has no channels"))?;
+        }
+        Ok(())
+    }
+
     /// Unbinds the clients, and unloads our driver.
     pub fn unload_driver(&mut self) -> Result<()> {
         for (driver, device) in self.hardware.clients() {

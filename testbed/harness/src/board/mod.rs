@@ -65,6 +65,8 @@ pub struct Setup {
     pub cards: bool,
     /// The generation of an IPMMU that no H3 has.
     pub extra: Option<&'static str>,
+    /// Whether IPMMUs lose their registers with the power of their area.
+    pub power_areas: bool,
 }
 
 impl Setup {
@@ -80,6 +82,7 @@ impl Setup {
             append: String::new(),
             cards: false,
             extra: None,
+            power_areas: false,
         }
     }
 
@@ -103,6 +106,12 @@ impl Setup {
     /// With one more IPMMU, of this generation, which the device tree must name.
     pub fn extra_ipmmu(mut self, generation: &'static str) -> Self {
         self.extra = Some(generation);
+        self
+    }
+
+    /// With power areas that are really cut.
+    pub fn power_areas(mut self) -> Self {
+        self.power_areas = true;
         self
     }
 
@@ -145,6 +154,9 @@ impl Setup {
         }
         if let Some(generation) = self.extra {
             machine += &format!(",extra-ipmmu={generation}");
+        }
+        if self.power_areas {
+            machine += ",power-areas=on";
         }
         machine
     }

@@ -81,6 +81,11 @@ impl Registers {
         self.0.len()
     }
 
+    /// How many registers of one IPMMU are not zero.
+    pub fn of(&self, ipmmu: &str) -> usize {
+        self.0.keys().filter(|(of, _)| of == ipmmu).count()
+    }
+
     /// A register's value; those not listed are zero.
     pub fn get(&self, ipmmu: &str, name: &str) -> u32 {
         let key = (ipmmu.to_owned(), name.to_owned());

@@ -15,6 +15,7 @@ mod kunit;
 mod looking;
 mod malformed;
 mod model;
+mod power;
 mod rust_driver;
 mod shared;
 mod sleep;
@@ -82,6 +83,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(looking::rows(&bench));
     rows.extend(generations::rows(&bench)?);
     rows.extend(defects::rows(&bench)?);
+    rows.extend(power::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted = |row: &Trial| filter.as_ref().is_none_or(|f| row.name().contains(f));
     if arm.iter().any(is_wanted) {

@@ -21,7 +21,8 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         b.load_driver(&[])
     });
     let board = Fixture::new(bench, Setup::new("sleep", Driver::Rust), |b| {
-        b.load_driver(&DMACS)
+        b.load_driver(&DMACS)?;
+        b.wait_for_channels(&DMACS)
     });
     vec![
         idle.row("suspend_without_channels", sleep_and_compare),

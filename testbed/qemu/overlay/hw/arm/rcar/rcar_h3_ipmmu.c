@@ -79,7 +79,9 @@ static const RcarDmac dmacs[] = {
 #define EXTRA_FAULT_SPI 446
 
 static const RcarIpmmu extra_root = { "ipmmu_extra", 0xe8000000 };
-static const RcarIpmmu extra_cache = { "ipmmu_extra0", 0xe8100000 };
+static const RcarIpmmu extra_cache = {
+    "ipmmu_extra0", 0xe8100000, H3_PD_A3VC
+};
 
 static const RcarDmac extra_dmacs[] = {
     { "dmac_extra", 0xe8200000, NULL, 0,
