@@ -2,3 +2,6 @@
 # The R-Car machine and nothing else: with --without-default-devices a build
 # of QEMU takes half the time.
 CONFIG_RCAR_H3=y
+# What can be put into its PCIe slot
+CONFIG_EDU=y
+CONFIG_NVME_PCI=y

@@ -161,6 +161,7 @@ static void rcar_h3_init(MachineState *machine)
     rcar_h3_create_dmacs(s);
     rcar_h3_create_gpios(s);
     rcar_h3_create_storage(s);
+    rcar_h3_create_pcie(s);
     if (s->extra_ipmmu) {
         rcar_h3_create_extra_ipmmu(s, s->extra_ipmmu);
     }

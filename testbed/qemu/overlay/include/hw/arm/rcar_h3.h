@@ -63,6 +63,9 @@ void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation);
 void rcar_h3_create_gpios(RcarH3State *s);
 void rcar_h3_create_storage(RcarH3State *s);
 
+/* PCI Express, each host with a slot: rcar_h3_pcie.c */
+void rcar_h3_create_pcie(RcarH3State *s);
+
 /* What firmware does until the kernel's entry point: rcar_h3_boot.c */
 void rcar_h3_boot(RcarH3State *s);
 
