@@ -7,6 +7,7 @@ pub mod dtb;
 pub mod guest;
 pub mod hardware;
 pub mod ktap;
+pub mod pcie;
 pub mod qmp;
 pub mod registers;
 
@@ -67,6 +68,8 @@ pub struct Setup {
     pub extra: Option<&'static str>,
     /// Whether IPMMUs lose their registers with the power of their area.
     pub power_areas: bool,
+    /// The functions of the card in the PCIe slot, as for QEMU's `-device`.
+    pub pcie: Vec<String>,
 }
 
 impl Setup {
@@ -83,6 +86,7 @@ impl Setup {
             cards: false,
             extra: None,
             power_areas: false,
+            pcie: Vec::new(),
         }
     }
 
@@ -136,6 +140,13 @@ impl Setup {
     /// With a new card in every MMC host.
     pub fn cards(mut self) -> Self {
         self.cards = true;
+        self
+    }
+
+    /// With a card of these functions in the PCIe slot. The device tree must
+    /// say that there is one: [`pcie::device_tree`].
+    pub fn pcie(mut self, functions: &[&str]) -> Self {
+        self.pcie = functions.iter().map(|&f| f.into()).collect();
         self
     }
 
@@ -202,6 +213,10 @@ impl Board {
         if setup.cards {
             insert_cards(paths, setup, &mut command)?;
         }
+        if setup.pcie.iter().any(|f| f == pcie::NVME) {
+            command.args(pcie::new_disk(paths, &setup.name)?);
+        }
+        command.args(pcie::options(&setup.pcie));
         let mut qemu = command
             .stdin(Stdio::null())
             // Never written to; its end tells that QEMU has ended.
