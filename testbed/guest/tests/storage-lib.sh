@@ -1,23 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# What the storage tests share. HOST is an MMC host's device, as ee140000.mmc;
-# its card has an ext4 file system.
+# What the storage tests share. HOST is an MMC host's device, as ee140000.mmc,
+# or a PCI function that is an NVMe controller, as 0000:01:00.0; its card or
+# disk has an ext4 file system.
 
 work=/tmp/storage
 original=$work/original
 
-# block_device HOST: its card's name in /dev, once it is there.
+# block_device HOST: its name in /dev, once it is there.
 block_device() {
 	tries=100
-	until name=$(ls -d "/sys/bus/platform/devices/$1"/mmc_host/*/*:*/block/* 2>/dev/null) ||
-		[ "$tries" -eq 0 ]; do
+	while [ "$tries" -gt 0 ]; do
+		for name in "/sys/bus/platform/devices/$1"/mmc_host/*/*:*/block/* \
+			"/sys/bus/pci/devices/$1"/nvme/*/nvme*n*; do
+			[ -d "$name" ] && echo "${name##*/}" && return
+		done
 		usleep 100000
 		tries=$((tries - 1))
 	done
-	echo "${name##*/}"
 }
 
-# mounted HOST: mounts its card unless it is, and prints where.
+# mounted HOST: mounts it unless it is, and prints where.
 mounted() {
 	dir=$work/$1
 	if ! grep -q " $dir " /proc/mounts; then
@@ -33,8 +36,8 @@ new_original() {
 	head -c "$(($1 << 20))" /dev/urandom >"$original"
 }
 
-# on_card FILE: whether the file, as it is on the card and not in memory, is
-# the original.
+# on_card FILE: whether the file, as it is on the card or disk and not in
+# memory, is the original.
 on_card() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches

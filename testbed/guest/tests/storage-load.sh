@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# storage-load.sh start HOST...: writes to the cards of these MMC hosts, over
-# and over, in the background.
+# storage-load.sh start HOST...: writes to the cards or disks of these hosts,
+# over and over, in the background.
 # storage-load.sh stop HOST...: ends that, and reads back what was written last.
 # storage-load.sh umount HOST...: leaves the file systems.
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# storage.sh HOST...: writes a file to the card of each of these MMC hosts, and
-# reads it back from the card.
+# storage.sh HOST...: writes a file to the card or disk of each of these hosts,
+# and reads it back from there.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

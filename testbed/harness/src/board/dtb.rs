@@ -65,16 +65,6 @@ impl Dtb {
         Ok(self)
     }
 
-    /// Sets a property that is text.
-    pub fn set_text(self, node: &str, property: &str, value: &str) -> Result<Self> {
-        let mut put = Command::new("fdtput");
-        put.args(["-t", "s"])
-            .arg(&self.path)
-            .args([node, property, value]);
-        capture(&mut put)?;
-        Ok(self)
-    }
-
     fn cells(&self, node: &str, property: &str) -> Result<Vec<String>> {
         let mut get = Command::new("fdtget");
         get.args(["-t", "x"]).arg(&self.path).args([node, property]);

@@ -68,8 +68,8 @@ pub struct Setup {
     pub extra: Option<&'static str>,
     /// Whether IPMMUs lose their registers with the power of their area.
     pub power_areas: bool,
-    /// The functions of the card in the PCIe slot, as for QEMU's `-device`.
-    pub pcie: Vec<String>,
+    /// The functions of the card in each PCIe slot, as for QEMU's `-device`.
+    pub pcie: [Vec<String>; pcie::SLOTS],
 }
 
 impl Setup {
@@ -86,7 +86,7 @@ impl Setup {
             cards: false,
             extra: None,
             power_areas: false,
-            pcie: Vec::new(),
+            pcie: Default::default(),
         }
     }
 
@@ -143,10 +143,15 @@ impl Setup {
         self
     }
 
-    /// With a card of these functions in the PCIe slot. The device tree must
-    /// say that there is one: [`pcie::device_tree`].
-    pub fn pcie(mut self, functions: &[&str]) -> Self {
-        self.pcie = functions.iter().map(|&f| f.into()).collect();
+    /// With a card of these functions in the first PCIe slot. The device tree
+    /// must say that there is one: [`pcie::device_tree`].
+    pub fn pcie(self, functions: &[&str]) -> Self {
+        self.pcie_slot(0, functions)
+    }
+
+    /// With a card of these functions in this PCIe slot.
+    pub fn pcie_slot(mut self, slot: usize, functions: &[&str]) -> Self {
+        self.pcie[slot] = functions.iter().map(|&f| f.into()).collect();
         self
     }
 
@@ -213,10 +218,12 @@ impl Board {
         if setup.cards {
             insert_cards(paths, setup, &mut command)?;
         }
-        if setup.pcie.iter().any(|f| f == pcie::NVME) {
+        if setup.pcie.iter().flatten().any(|f| f == pcie::NVME) {
             command.args(pcie::new_disk(paths, &setup.name)?);
         }
-        command.args(pcie::options(&setup.pcie));
+        for (slot, functions) in setup.pcie.iter().enumerate() {
+            command.args(pcie::options(slot, functions));
+        }
         let mut qemu = command
             .stdin(Stdio::null())
             // Never written to; its end tells that QEMU has ended.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! PCI Express: the board's first host, and what can be put into its slot.
+//! PCI Express: the hosts of the SoC, and what can be put into their slots.
 
 use std::path::{Path, PathBuf};
 
@@ -9,36 +9,42 @@ use super::cards;
 use super::dtb::Dtb;
 use crate::paths::Paths;
 
-/// The IPMMU that the host's DMA goes through, and the micro-TLB of it.
+/// How many hosts there are, each with a slot for one card.
+pub const SLOTS: usize = 2;
+
+/// The IPMMU that all DMA of the hosts goes through. The number of a slot is
+/// that of the micro-TLB.
 pub const IPMMU: &str = "ipmmu_hc";
-/// See [`IPMMU`].
-pub const UTLB: u32 = 0;
 
-/// What Linux calls the root port, and the first two functions in the slot.
+/// What Linux calls the root port of the first slot.
 pub const ROOT_PORT: &str = "0000:00:00.0";
-/// See [`ROOT_PORT`].
+/// The first two functions of the card in the first slot.
 pub const FUNCTIONS: [&str; 2] = ["0000:01:00.0", "0000:01:00.1"];
+/// The first function of the card in the second slot.
+pub const OTHER_CARD: &str = "0001:01:00.0";
 
-const HOST: &str = "/soc/pcie@fe000000";
+const HOSTS: [&str; SLOTS] = ["/soc/pcie@fe000000", "/soc/pcie@ee800000"];
 
-/// Writes the board's device tree with the host enabled: the board alone has
+/// Writes the board's device tree with the hosts enabled: the board alone has
 /// no slot, only its extension board does.
 pub fn device_tree(paths: &Paths, original: &Path) -> Result<PathBuf> {
-    let dtb = Dtb::copy(paths, original, "pcie")?
-        .set_text(HOST, "status", "okay")?
-        .set_cell("/pcie_bus", "clock-frequency", 0, 100_000_000)?;
+    let mut dtb = Dtb::copy(paths, original, "pcie")?;
+    for host in HOSTS {
+        dtb = dtb.set_text(host, "status", "okay")?;
+    }
+    let dtb = dtb.set_cell("/pcie_bus", "clock-frequency", 0, 100_000_000)?;
     Ok(dtb.into_path())
 }
 
-/// QEMU's options for devices that are the functions of one card in the slot,
+/// QEMU's options for devices that are the functions of the card in a slot,
 /// each as QEMU's `-device` describes it.
-pub fn options(functions: &[String]) -> Vec<String> {
+pub fn options(slot: usize, functions: &[String]) -> Vec<String> {
     let multi = if functions.len() > 1 { "on" } else { "off" };
     functions
         .iter()
         .enumerate()
         .flat_map(|(n, device)| {
-            let place = format!("bus=pciec0,addr=0.{n},multifunction={multi}");
+            let place = format!("bus=pciec{slot},addr=0.{n},multifunction={multi}");
             ["-device".to_owned(), format!("{device},{place}")]
         })
         .collect()

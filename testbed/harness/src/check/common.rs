@@ -70,18 +70,30 @@ pub fn dma_through_two_ipmmus(board: &mut Board) -> Result<()> {
 
 /// An access to an unmapped address is reported, once and correctly.
 pub fn unmapped_access_faults(board: &mut Board) -> Result<()> {
+    let script = format!("fault.sh {} 0 {UNMAPPED:#x}", DMACS[0]);
+    one_fault(board, ("ipmmu_ds0", 0), UNMAPPED, &script)
+}
+
+/// A test that makes a master behind this micro-TLB access an unmapped address
+/// leads to one report, of that address and of the right context.
+pub fn one_fault(
+    board: &mut Board,
+    (ipmmu, utlb): (&str, u32),
+    address: u32,
+    script: &str,
+) -> Result<()> {
     board.new_messages()?;
     let context = board
         .registers()?
-        .context_of("ipmmu_ds0", 0)
-        .context("uTLB 0 of IPMMU-DS0 is not enabled")?;
-    board.test(&format!("fault.sh {} 0 {UNMAPPED:#x}", DMACS[0]))?;
+        .context_of(ipmmu, utlb)
+        .with_context(|| format!("uTLB {utlb} of {ipmmu} is not enabled"))?;
+    board.test(script)?;
     let messages = board.new_messages()?;
     let faults = faults(&messages);
     ensure!(faults.len() == 1, "reported {faults:?}, not one fault");
     ensure!(
-        faults[0].iova == u64::from(UNMAPPED),
-        "reported {:#x} instead of {UNMAPPED:#x}",
+        faults[0].iova == u64::from(address),
+        "reported {:#x} instead of {address:#x}",
         faults[0].iova
     );
     if let Some(reported) = faults[0].context {

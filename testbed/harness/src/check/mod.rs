@@ -15,6 +15,7 @@ mod kunit;
 mod looking;
 mod malformed;
 mod model;
+mod pcie;
 mod power;
 mod rust_driver;
 mod shared;
@@ -75,6 +76,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(rust_driver::rows(&bench));
     rows.extend(sleep::rows(&bench));
     rows.extend(storage::rows(&bench));
+    rows.extend(pcie::rows(&bench)?);
     rows.extend(faulty::rows(&bench));
     rows.extend(malformed::rows(&bench)?);
     rows.extend(shared::rows(&bench)?);

@@ -77,7 +77,10 @@ fn wait_until_off(board: &mut Board) -> Result<()> {
         "{kept} registers survived: the machine is at fault"
     );
     let saved = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{CACHE}/saved"))?;
-    ensure!(saved.trim_start().starts_with("asleep"), "debugfs says: {saved}");
+    ensure!(
+        saved.trim_start().starts_with("asleep"),
+        "debugfs says: {saved}"
+    );
     Ok(())
 }
 

@@ -91,13 +91,18 @@ fn files(board: &mut Board) -> Result<()> {
 }
 
 fn suspend_while_writing(board: &mut Board) -> Result<()> {
-    board.test(&format!("storage-load.sh start {}", hosts()))?;
+    write_through_suspends(board, &hosts())
+}
+
+/// Writing to these hosts goes on across suspends, with nothing lost.
+pub fn write_through_suspends(board: &mut Board, hosts: &str) -> Result<()> {
+    board.test(&format!("storage-load.sh start {hosts}"))?;
     for _ in 0..3 {
         let before = board.registers()?;
         board.suspend(|_| Ok(()))?;
         board.expect_registers(&before)?;
     }
-    let ktap = board.test(&format!("storage-load.sh stop {}", hosts()))?;
+    let ktap = board.test(&format!("storage-load.sh stop {hosts}"))?;
     ensure!(ktap.sum("rounds") > 0, "nothing was written");
     Ok(())
 }

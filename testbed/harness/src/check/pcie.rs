@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+//! PCIe cards behind an IPMMU: an NVMe disk with a file system on it, a second
+//! function that shares its micro-TLB, and a card that has one of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::common::one_fault;
+use super::{Bench, Fixture, storage};
+use crate::board::pcie::{self, FUNCTIONS, IPMMU, NVME, OTHER_CARD, ROOT_PORT};
+use crate::board::{Board, Driver, Setup, cards};
+
+/// A device that copies when it is told to, from anywhere.
+const EDU: &str = "edu";
+/// One that no DMA mapping uses, within the 28 bits that `edu` knows.
+const UNMAPPED: u32 = 0x0123_4560;
+/// The least that the IPMMU is asked about at once is a page.
+const PAGE: u64 = 4096;
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
+    Ok([
+        ("pcie", Driver::Rust, ""),
+        ("pcie-lazy", Driver::Rust, "iommu.strict=0"),
+        ("pcie-c-driver", Driver::C, ""),
+    ]
+    .into_iter()
+    .flat_map(|(name, driver, append)| board_rows(bench, &dtb, name, driver, append))
+    .collect())
+}
+
+fn board_rows(
+    bench: &Arc<Bench>,
+    dtb: &Path,
+    name: &'static str,
+    driver: Driver,
+    append: &'static str,
+) -> Vec<Trial> {
+    let setup = Setup::new(name, driver)
+        .append(append)
+        .dtb(dtb.to_owned())
+        .pcie(&[NVME, EDU])
+        .pcie_slot(1, &[EDU]);
+    // Nothing is allowed by name: PCI devices need no mention.
+    let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
+    let group = if append.is_empty() { "DMA" } else { "DMA-FQ" };
+    let image = pcie::disk_image(&bench.paths, name);
+    let mut rows = vec![
+        board.row("one_group_for_the_whole_card", move |b| one_group(b, group)),
+        board.row("files_are_what_was_written", files),
+        board.row("unmapped_access_faults", unmapped_access_faults),
+        board.row("suspend_while_writing", suspend_while_writing),
+        board.row("unmapped_access_faults_after_it", unmapped_access_faults),
+        board.row("file_system_is_clean", move |b| leave_disk(b, &image)),
+    ];
+    // Upstream has one group for all that is behind an IPMMU; and once is enough.
+    if driver == Driver::Rust && append.is_empty() {
+        let image = pcie::disk_image(&bench.paths, name);
+        rows.push(board.row("the_other_card_is_apart", the_other_card_is_apart));
+        rows.push(board.row("rmmod_and_modprobe_again", move |b| {
+            rmmod_and_modprobe(b)?;
+            leave_disk(b, &image)
+        }));
+    }
+    rows
+}
+
+/// A function's group, and then its type.
+fn group_of(board: &mut Board, function: &str) -> Result<String> {
+    let link = format!("/sys/bus/pci/devices/{function}/iommu_group");
+    board.sh(&format!("readlink -f {link} && cat {link}/type"))
+}
+
+/// The context that the card in a slot goes through.
+fn context(board: &mut Board, slot: u32) -> Result<u32> {
+    board
+        .registers()?
+        .context_of(IPMMU, slot)
+        .with_context(|| format!("uTLB {slot} of {IPMMU} is not enabled"))
+}
+
+/// All functions go through the one micro-TLB, so they are in one group of
+/// this type, and so is the root port that they are behind.
+fn one_group(board: &mut Board, group: &str) -> Result<()> {
+    // Returns once the disk was found.
+    board.sh(&format!(
+        ". /tests/storage-lib.sh && block_device {}",
+        FUNCTIONS[0]
+    ))?;
+    let mut groups = Vec::new();
+    for device in [ROOT_PORT, FUNCTIONS[0], FUNCTIONS[1]] {
+        groups.push(group_of(board, device)?);
+    }
+    ensure!(
+        groups.iter().all(|g| *g == groups[0]),
+        "more than one group: {groups:?}"
+    );
+    let found = groups[0].lines().last().unwrap_or_default();
+    ensure!(found == group, "the group is of type {found}");
+    context(board, 0).map(drop)
+}
+
+/// Files come back from the disk as they were written, all through the IPMMU.
+fn files(board: &mut Board) -> Result<()> {
+    let before = board.count(IPMMU, "translations")?;
+    let faults = board.count("ipmmu_mm", "faults")?;
+    let ktap = board.test(&format!("storage.sh {}", FUNCTIONS[0]))?;
+    let translations = board.count(IPMMU, "translations")? - before;
+    let pages = 2 * ktap.sum("bytes") / PAGE;
+    ensure!(pages > 0, "nothing was written");
+    ensure!(translations >= pages, "{translations} for {pages} pages");
+    ensure!(
+        board.count("ipmmu_mm", "faults")? == faults,
+        "there were faults"
+    );
+    Ok(())
+}
+
+/// The second function is stopped where the first one's mappings end.
+fn unmapped_access_faults(board: &mut Board) -> Result<()> {
+    let script = format!("pcie-fault.sh {} {UNMAPPED:#x}", FUNCTIONS[1]);
+    one_fault(board, (IPMMU, 0), UNMAPPED, &script)
+}
+
+fn suspend_while_writing(board: &mut Board) -> Result<()> {
+    let messages = board.count("pciec0", "msis")?;
+    storage::write_through_suspends(board, FUNCTIONS[0])?;
+    ensure!(
+        board.count("pciec0", "msis")? > messages,
+        "the disk sent no interrupt"
+    );
+    Ok(())
+}
+
+fn leave_disk(board: &mut Board, image: &Path) -> Result<()> {
+    board.test(&format!("storage-load.sh umount {}", FUNCTIONS[0]))?;
+    cards::check(image)
+}
+
+/// The card in the other slot has a micro-TLB, a context and a group of its own.
+fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
+    let groups = [group_of(board, FUNCTIONS[0])?, group_of(board, OTHER_CARD)?];
+    ensure!(groups[0] != groups[1], "both are in {}", groups[0]);
+    let contexts = [context(board, 0)?, context(board, 1)?];
+    ensure!(
+        contexts[0] != contexts[1],
+        "both are in context {}",
+        contexts[0]
+    );
+    let script = format!("pcie-fault.sh {OTHER_CARD} {UNMAPPED:#x}");
+    one_fault(board, (IPMMU, 1), UNMAPPED, &script)
+}
+
+/// The driver leaves when the disk is unbound, and finds the cards again.
+fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
+    let (driver, disk) = ("/sys/bus/pci/drivers/nvme", FUNCTIONS[0]);
+    board.sh(&format!("echo {disk} > {driver}/unbind"))?;
+    board.unload_driver()?;
+    let left = board.registers()?;
+    ensure!(
+        (0..2).all(|utlb| left.context_of(IPMMU, utlb).is_none()),
+        "a uTLB is left enabled"
+    );
+    board.load_driver(&[])?;
+    board.expect_bound_except(&[])?;
+    // The driver core may have bound it already, once its IOMMU was there.
+    let bound = format!("[ -e {driver}/{disk} ]");
+    board.sh(&format!(
+        "{bound} || echo {disk} > {driver}/bind || {bound}"
+    ))?;
+    files(board)
+}
