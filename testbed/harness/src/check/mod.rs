@@ -16,6 +16,7 @@ mod looking;
 mod malformed;
 mod model;
 mod pcie;
+mod pcie_shared;
 mod power;
 mod rust_driver;
 mod shared;
@@ -93,6 +94,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
         let _ = bench.provision(Arch::Arm);
     }
     rows.extend(arm);
+    rows.extend(pcie_shared::rows(&bench)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
     let page = fs::read_to_string(bench.paths.repo.join(feature::PAGE))?;
