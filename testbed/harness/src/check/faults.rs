@@ -146,9 +146,10 @@ fn storm_is_survived(board: &mut Board) -> Result<()> {
 /// The number of faults that debugfs has of the first DMA controller's context.
 fn counted(board: &mut Board) -> Result<u64> {
     let contexts = board.sh(&format!("cat {CONTEXTS}"))?;
-    let line = contexts
-        .lines()
-        .find(|l| l.contains(DMACS[0]))
+    // The devices of a context are on the lines below its own.
+    let of_device = contexts.split("context ").find(|c| c.contains(DMACS[0]));
+    let line = of_device
+        .and_then(|context| context.lines().next())
         .with_context(|| format!("{} is not in {contexts}", DMACS[0]))?;
     let words: Vec<&str> = line.split([' ', ',']).collect();
     let at = words.iter().position(|w| *w == "faults");
