@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's initramfs: busybox, our scripts, and the module.
+//! The guest's initramfs: busybox, our scripts, and modules.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -26,22 +26,23 @@ const DIRECTORIES: [&str; 9] = [
     "bin", "dev", "etc", "lib", "proc", "root", "run", "sys", "tmp",
 ];
 
-/// Builds the initramfs for `arch`, with `module` installed for the kernel `release`
-/// where there is one; returns the image.
+/// Builds the initramfs for `arch`, with `modules` installed for the kernel
+/// `release`, and `programs`; returns the image.
 pub fn image(
     paths: &Paths,
     apt: &mut Apt,
     arch: Arch,
     release: &str,
-    module: Option<&Path>,
+    modules: &[PathBuf],
+    programs: &[PathBuf],
 ) -> Result<PathBuf> {
     let scripts = paths.testbed().join("guest");
     let mut key = Key::new("guest 1")
         .text("busybox", &source::version(&apt.choose(arch.busybox())?))
         .text("release", release)
         .tree(&scripts)?;
-    if let Some(module) = module {
-        key = key.file(module)?;
+    for file in modules.iter().chain(programs) {
+        key = key.file(file)?;
     }
     let dir = keyed(
         &paths.cache,
@@ -57,9 +58,11 @@ pub fn image(
             let deb = deb.first().context("busybox has no file")?;
             let busybox = source::busybox(deb, &unpacked, &mut log, &step)?;
             lay_out(&root, &busybox, &scripts)?;
-            if let Some(module) = module {
-                install_module(&root, release, module, &mut log, &step)?;
+            for program in programs {
+                let name = program.file_name().context("a program is a file")?;
+                executable(program, &root.join("bin").join(name))?;
             }
+            install_modules(&root, release, modules, &mut log, &step)?;
             pack(&root, &dir.join("initramfs.cpio.gz"))?;
             step.done();
             Ok(())
@@ -76,39 +79,55 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
     // The shell by name, for `#!`; init lets busybox install its other names.
     symlink("busybox", root.join("bin/sh"))?;
     for name in ["init", "agent"] {
-        script(&scripts.join(name), &root.join(name))?;
+        executable(&scripts.join(name), &root.join(name))?;
     }
     fs::create_dir_all(root.join("tests"))?;
     for entry in fs::read_dir(scripts.join("tests"))? {
         let entry = entry?;
-        script(&entry.path(), &root.join("tests").join(entry.file_name()))?;
+        executable(&entry.path(), &root.join("tests").join(entry.file_name()))?;
     }
     Ok(())
 }
 
-fn script(from: &Path, to: &Path) -> Result<()> {
+fn executable(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).with_context(|| format!("cannot read {}", from.display()))?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
     Ok(())
 }
 
-/// Puts the module where `modprobe` looks.
-fn install_module(
+/// Puts the modules where `modprobe` looks.
+fn install_modules(
     root: &Path,
     release: &str,
-    module: &Path,
+    modules: &[PathBuf],
     log: &mut Log,
     step: &Step,
 ) -> Result<()> {
     let dir = root.join("lib/modules").join(release);
     fs::create_dir_all(dir.join("extra"))?;
-    fs::copy(module, dir.join("extra/ipmmu_vmsa.ko"))?;
+    for module in modules {
+        let name = module.file_name().context("a module is a file")?;
+        fs::copy(module, dir.join("extra").join(name))?;
+    }
     for name in ["modules.order", "modules.builtin"] {
         File::create(dir.join(name))?;
     }
     let mut depmod = Command::new("/sbin/depmod");
     depmod.arg("-b").arg(root).arg(release);
-    log.run(step, "indexing the module", &mut depmod)
+    log.run(step, "indexing the modules", &mut depmod)
+}
+
+/// Writes `image`: `base` with `module` in the place of the driver.
+pub fn overlay(base: &Path, release: &str, module: &Path, image: &Path) -> Result<()> {
+    let stage = tempfile::tempdir()?;
+    let dir = stage.path().join("lib/modules").join(release).join("extra");
+    fs::create_dir_all(&dir)?;
+    fs::copy(module, dir.join("ipmmu_vmsa.ko"))?;
+    pack(stage.path(), image)?;
+    // The kernel unpacks one archive after the other.
+    let over = fs::read(image)?;
+    fs::write(image, [fs::read(base)?, over].concat())?;
+    Ok(())
 }
 
 /// Packs `root` the way the kernel unpacks it; needs no privileges, as all

@@ -22,6 +22,9 @@ use crate::ui::Step;
 /// What the emulated board is in the kernel's tree.
 const DTB: &str = "arch/arm64/boot/dts/renesas/r8a77951-ulcb.dtb";
 
+/// What the checkout is built into.
+const MODULE: &str = "ipmmu_vmsa.ko";
+
 /// A built kernel, ours or the user's.
 pub struct Kernel {
     /// Its build directory, which modules are built against.
@@ -121,6 +124,13 @@ impl Kernel {
         make
     }
 
+    /// Has `command` find the tools that this kernel was built with.
+    pub fn with_tools(&self, command: &mut Command) {
+        if let Some(toolchain) = &self.toolchain {
+            toolchain.apply(command);
+        }
+    }
+
     /// Leaves a note from which `make` alone knows this kernel and its tools.
     fn write_note(&self, paths: &Paths) -> Result<()> {
         let Some(toolchain) = &self.toolchain else {
@@ -148,21 +158,60 @@ impl Kernel {
         let key = self.module_key(paths)?;
         let name = named("module", self.arch);
         let dir = keyed(&paths.cache, &name, key, |dir| {
-            let step = Step::new(format!("Building ipmmu_vmsa.ko for {}", self.arch.name()));
+            self.build_module(paths, &paths.repo, dir, &name).map(drop)
+        })?;
+        Ok(dir.join(MODULE))
+    }
+
+    /// Builds the module from `source` into `out`; returns the `.ko`.
+    pub fn build_module(
+        &self,
+        paths: &Paths,
+        source: &Path,
+        out: &Path,
+        log: &str,
+    ) -> Result<PathBuf> {
+        let step = Step::new(format!("Building {MODULE} for {}", self.arch.name()));
+        let mut log = Log::create(paths, log)?;
+        let mut make = self.make();
+        make.arg(format!("M={}", source.display()))
+            .arg(format!("MO={}", out.display()))
+            .arg("modules");
+        log.run(&step, "building the module", &mut make)?;
+        step.done();
+        let module = out.join(MODULE);
+        if !module.exists() {
+            bail!("the build gave no {MODULE}; see {}", log.shown().display());
+        }
+        Ok(module)
+    }
+
+    /// Builds what the tests load beside the driver; returns the `.ko` files.
+    pub fn test_modules(&self, paths: &Paths) -> Result<Vec<PathBuf>> {
+        let sources = paths.testbed().join("guest/modules");
+        let key = Key::new("test modules 1")
+            .text("kdir", &self.kdir.to_string_lossy())
+            .file(&self.kdir.join(".config"))?
+            .file(&self.kdir.join("Module.symvers"))?
+            .tree(&sources)?;
+        let name = named("test-modules", self.arch);
+        let dir = keyed(&paths.cache, &name, key, |dir| {
+            let step = Step::new("Building the tests' modules");
             let mut log = Log::create(paths, &name)?;
             let mut make = self.make();
-            make.arg(format!("M={}", paths.repo.display()))
+            make.arg(format!("M={}", sources.display()))
                 .arg(format!("MO={}", dir.display()))
                 .arg("modules");
-            log.run(&step, "building the module", &mut make)?;
+            log.run(&step, "building the tests' modules", &mut make)?;
             step.done();
             Ok(())
         })?;
-        let module = dir.join("ipmmu_vmsa.ko");
-        if !module.exists() {
-            bail!("the build gave no ipmmu_vmsa.ko; see build/log/{name}.log");
-        }
-        Ok(module)
+        let mut modules: Vec<PathBuf> = fs::read_dir(&dir)?
+            .filter_map(|entry| entry.ok().map(|e| e.path()))
+            .filter(|path| path.extension().is_some_and(|e| e == "ko"))
+            .collect();
+        modules.sort();
+        Ok(modules)
     }
 
     fn module_key(&self, paths: &Paths) -> Result<Key> {

@@ -6,6 +6,8 @@ mod arch;
 mod artifact;
 mod guest;
 mod kernel;
+mod plugin;
+mod programs;
 mod qemu;
 mod qemu_tree;
 mod source;
@@ -18,7 +20,40 @@ use anyhow::Result;
 use crate::lock::Lock;
 use crate::paths::Paths;
 
-pub use arch::Arch;
+        Self::complete(paths, &mut apt, qemu, plugin, kernel)
+    }
+
+    /// Makes or finds what boots on the same QEMU with 32 bits.
+    pub fn prepare_arm(&self, paths: &Paths) -> Result<Self> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let mut apt = apt::Apt::open(paths)?;
+        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
+        let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
+        Self::complete(paths, &mut apt, qemu, plugin, kernel)
+    }
+
+    /// Adds modules and the guest to a kernel.
+    fn complete(
+        paths: &Paths,
+        apt: &mut apt::Apt,
+        qemu: Qemu,
+        plugin: Option<PathBuf>,
+        kernel: Kernel,
+    ) -> Result<Self> {
+        let mut modules = kernel.test_modules(paths)?;
+        let no_module = match kernel.module(paths) {
+            Ok(module) => {
+                modules.push(module);
+                None
+            }
+            Err(e) => Some(format!("{e:#}")),
+        };
+        let programs = match kernel.arch {
+            Arch::Arm64 => programs::build(paths, &kernel)?,
+            Arch::Arm => Vec::new(),
+        };
+        let (arch, release) = (kernel.arch, &kernel.release);
+        let initramfs = guest::image(paths, apt, arch, release, &modules, &programs)?;
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
 
@@ -35,6 +70,8 @@ pub struct Given {
 pub struct Provision {
     /// The emulator.
     pub qemu: Qemu,
+    /// What counts instructions in it, unless the emulator is the user's.
+    pub plugin: Option<PathBuf>,
     /// The guest's kernel.
     pub kernel: Kernel,
     /// The guest's initramfs.
@@ -52,10 +89,14 @@ impl Provision {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         let mut apt = apt::Apt::open(paths)?;
         let kernel = kernel_of(paths, given, &mut apt)?;
-        let qemu = match &given.qemu {
-            Some(binary) => Qemu::given(binary)?,
-            None => Qemu::provided(paths, &mut apt)?,
+        let (qemu, plugin) = match &given.qemu {
+            Some(binary) => (Qemu::given(binary)?, None),
+            None => {
+                let plugin = plugin::calls(paths, &mut apt)?;
+                (Qemu::provided(paths, &mut apt)?, Some(plugin))
+            }
         };
+<<<<<<< HEAD
         Self::complete(paths, &mut apt, qemu, kernel)
     }
 
@@ -75,8 +116,21 @@ impl Provision {
         };
         let (arch, release) = (kernel.arch, &kernel.release);
         let initramfs = guest::image(paths, apt, arch, release, module.as_deref())?;
+=======
+        let mut modules = kernel.test_modules(paths)?;
+        let no_module = match kernel.module(paths) {
+            Ok(module) => {
+                modules.push(module);
+                None
+            }
+            Err(e) => Some(format!("{e:#}")),
+        };
+        let programs = programs::build(paths, &kernel)?;
+        let initramfs = guest::image(paths, &mut apt, &kernel.release, &modules, &programs)?;
+>>>>>>> 3f0a182 (testbed: modules and programs of ours in the guest, and a plugin for QEMU)
         Ok(Self {
             qemu,
+            plugin,
             kernel,
             initramfs,
             no_module,

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * QEMU TCG plugin: what calls of some of the guest's functions cost.
+ *
+ * functions=PATH names a file with one "NAME ADDRESS" line for each function. It may
+ * be written while the guest runs, as long as the functions have not been
+ * called yet: where a module is loaded is known only then.
+ *
+ * log=PATH receives one line for each call, when it returns: NAME, the physical
+ * address of the first device register that it touched (0: none), instructions,
+ * reads and writes of device registers. Functions that it calls are included,
+ * and so is an interrupt that comes in between.
+ */
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <qemu-plugin.h>
+
+QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
+
+#define MAX_FUNCTIONS 16
+
+static struct {
+    char name[32];
+    uint64_t address;
+} functions[MAX_FUNCTIONS];
+
+static int function_count;
+static char *file;
+static FILE *calls;
+
+/* One of each CPU. A call is over when its return address is reached. */
+typedef struct {
+    uint64_t instructions;
+    uint64_t active;
+    uint64_t function;
+    uint64_t begin;
+    uint64_t return_address;
+    uint64_t device;
+    uint64_t reads;
+    uint64_t writes;
+    struct qemu_plugin_register *lr;
+} Cpu;
+
+static struct qemu_plugin_scoreboard *cpus;
+static qemu_plugin_u64 instructions, active;
+
+static void vcpu_init(qemu_plugin_id_t id, unsigned int index)
+{
+    Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
+    g_autoptr(GArray) registers = qemu_plugin_get_registers();
+
+    for (guint i = 0; i < registers->len; i++) {
+        qemu_plugin_reg_descriptor *reg =
+            &g_array_index(registers, qemu_plugin_reg_descriptor, i);
+
+        if (!strcmp(reg->name, "x30")) {
+            cpu->lr = reg->handle;
+        }
+    }
+}
+
+/* The functions, as soon as the file has them. */
+static void read_file(void)
+{
+    FILE *in = fopen(file, "r");
+
+    if (!in) {
+        return;
+    }
+    while (function_count < MAX_FUNCTIONS &&
+           fscanf(in, "%31s %" SCNx64, functions[function_count].name,
+                  &functions[function_count].address) == 2) {
+        function_count++;
+    }
+    fclose(in);
+}
+
+static void entered(unsigned int index, void *function)
+{
+    Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
+    g_autoptr(GByteArray) lr = g_byte_array_new();
+
+    if (cpu->active || !cpu->lr ||
+        qemu_plugin_read_register(cpu->lr, lr) != 8) {
+        return;
+    }
+    memcpy(&cpu->return_address, lr->data, 8);
+    cpu->function = GPOINTER_TO_UINT(function);
+    cpu->begin = cpu->instructions;
+    cpu->device = cpu->reads = cpu->writes = 0;
+    cpu->active = 1;
+}
+
+static void block_starts(unsigned int index, void *address)
+{
+    Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
+
+    if ((uintptr_t)address != cpu->return_address) {
+        return;
+    }
+    cpu->active = 0;
+    fprintf(calls, "%s %" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+            functions[cpu->function].name, cpu->device,
+            cpu->instructions - cpu->begin, cpu->reads, cpu->writes);
+    fflush(calls);
+}
+
+static void accessed(unsigned int index, qemu_plugin_meminfo_t info,
+                     uint64_t vaddr, void *unused)
+{
+    Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
+    struct qemu_plugin_hwaddr *hwaddr;
+
+    if (!cpu->active) {
+        return;
+    }
+    hwaddr = qemu_plugin_get_hwaddr(info, vaddr);
+    if (!hwaddr || !qemu_plugin_hwaddr_is_io(hwaddr)) {
+        return;
+    }
+    if (!cpu->device) {
+        cpu->device = qemu_plugin_hwaddr_phys_addr(hwaddr);
+    }
+    if (qemu_plugin_mem_is_store(info)) {
+        cpu->writes++;
+    } else {
+        cpu->reads++;
+    }
+}
+
+static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
+{
+    size_t count = qemu_plugin_tb_n_insns(tb);
+    uintptr_t start = qemu_plugin_tb_vaddr(tb);
+
+    if (!function_count) {
+        read_file();
+    }
+    qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, block_starts,
+                                              QEMU_PLUGIN_CB_NO_REGS,
+                                              QEMU_PLUGIN_COND_NE, active, 0,
+                                              (void *)start);
+    for (size_t i = 0; i < count; i++) {
+        struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+        uint64_t address = qemu_plugin_insn_vaddr(insn);
+
+        for (int f = 0; f < function_count; f++) {
+            if (functions[f].address == address) {
+                qemu_plugin_register_vcpu_insn_exec_cb(insn, entered,
+                                                       QEMU_PLUGIN_CB_R_REGS,
+                                                       GUINT_TO_POINTER(f));
+            }
+        }
+        qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
+            insn, QEMU_PLUGIN_INLINE_ADD_U64, instructions, 1);
+        qemu_plugin_register_vcpu_mem_cb(insn, accessed,
+                                         QEMU_PLUGIN_CB_NO_REGS,
+                                         QEMU_PLUGIN_MEM_RW, NULL);
+    }
+}
+
+QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
+                                           const qemu_info_t *info,
+                                           int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (g_str_has_prefix(argv[i], "functions=")) {
+            file = g_strdup(argv[i] + strlen("functions="));
+        } else if (g_str_has_prefix(argv[i], "log=")) {
+            calls = fopen(argv[i] + strlen("log="), "w");
+        } else {
+            fprintf(stderr, "calls: there is no option %s\n", argv[i]);
+            return -1;
+        }
+    }
+    if (!file || !calls) {
+        fprintf(stderr, "calls: functions= and a writable log= are needed\n");
+        return -1;
+    }
+    cpus = qemu_plugin_scoreboard_new(sizeof(Cpu));
+    instructions = qemu_plugin_scoreboard_u64_in_struct(cpus, Cpu, instructions);
+    active = qemu_plugin_scoreboard_u64_in_struct(cpus, Cpu, active);
+    qemu_plugin_register_vcpu_init_cb(id, vcpu_init);
+    qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+    return 0;
+}
