@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! An SD card for the board's slot, and its eMMC.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,7 +28,7 @@ pub const MMC_HOSTS: [MmcHost; 2] = [
 ];
 
 /// A power of two, or no card has that size; a file of zeroes takes no space.
-const SIZE: u64 = 64 << 20;
+const SIZE: u64 = 256 << 20;
 
 /// One of the board's MMC hosts.
 pub struct MmcHost {
@@ -55,12 +55,18 @@ impl MmcHost {
     }
 }
 
-/// Makes a new card with an empty ext4 file system.
-pub fn create(image: &Path) -> Result<()> {
+/// Makes a new card with an ext4 file system that has `files`.
+pub fn create(image: &Path, files: &[PathBuf]) -> Result<()> {
     let dir = image.parent().context("an image is in a directory")?;
-    std::fs::create_dir_all(dir)?;
+    fs::create_dir_all(dir)?;
     File::create(image)?.set_len(SIZE)?;
-    capture(e2fsprogs("mkfs.ext4").arg("-q").arg(image)).map(drop)
+    let root = tempfile::tempdir_in(dir)?;
+    for file in files {
+        let name = file.file_name().context("a directory cannot be copied")?;
+        fs::copy(file, root.path().join(name))?;
+    }
+    let mut format = e2fsprogs("mkfs.ext4");
+    capture(format.args(["-q", "-d"]).arg(root.path()).arg(image)).map(drop)
 }
 
 /// Fails unless the file system is clean and without a flaw.

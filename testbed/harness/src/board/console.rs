@@ -56,6 +56,11 @@ impl Console {
         })
     }
 
+    /// Numbers the next command as the one after those on `earlier`.
+    pub fn continue_from(&mut self, earlier: &Self) {
+        self.next = earlier.next;
+    }
+
     /// Waits until the agent listens.
     pub fn wait_ready(&mut self, limit: Duration) -> Result<()> {
         self.wait_for(READY, limit).map(drop)

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::exec::capture;
 use crate::paths::Paths;
@@ -65,6 +65,37 @@ impl Dtb {
         Ok(self)
     }
 
+    /// Gives a property these cells.
+    pub fn set_cells(self, node: &str, property: &str, cells: &[u32]) -> Result<Self> {
+        let mut put = Command::new("fdtput");
+        put.args(["-t", "x"]).arg(&self.path).args([node, property]);
+        capture(put.args(cells.iter().map(|cell| format!("{cell:x}"))))?;
+        Ok(self)
+    }
+
+    /// One cell of a property.
+    pub fn cell(&self, node: &str, property: &str, index: usize) -> Result<u32> {
+        let cells = self.cells(node, property)?;
+        let cell = cells
+            .get(index)
+            .with_context(|| format!("{property} of {node} has no cell {index}"))?;
+        Ok(u32::from_str_radix(cell, 16)?)
+    }
+
+    /// Puts the children of a node below the root in the reverse order.
+    pub fn reverse_children(self, node: &str) -> Result<Self> {
+        let mut dtc = Command::new("dtc");
+        dtc.args(["-q", "-I", "dtb", "-O", "dts"]).arg(&self.path);
+        let source = self.path.with_extension("dts");
+        fs::write(&source, reversed(&capture(&mut dtc)?, node)?)?;
+        let mut dtc = Command::new("dtc");
+        dtc.args(["-q", "-I", "dts", "-O", "dtb", "-o"])
+            .arg(&self.path)
+            .arg(&source);
+        capture(&mut dtc)?;
+        Ok(self)
+    }
+
     fn cells(&self, node: &str, property: &str) -> Result<Vec<String>> {
         let mut get = Command::new("fdtget");
         get.args(["-t", "x"]).arg(&self.path).args([node, property]);
@@ -102,5 +133,55 @@ impl Dtb {
     /// The finished blob.
     pub fn into_path(self) -> PathBuf {
         self.path
+    }
+}
+
+/// `source`, as dtc writes it, with the children of `node` in reverse order.
+fn reversed(source: &str, node: &str) -> Result<String> {
+    let opening = format!("{node} {{");
+    let mut before = Vec::new();
+    let mut children: Vec<Vec<&str>> = Vec::new();
+    let mut lines = source.lines();
+    for line in lines.by_ref() {
+        before.push(line);
+        if line.trim() == opening {
+            break;
+        }
+    }
+    let mut depth = 0;
+    for line in lines.by_ref() {
+        let text = line.trim();
+        if depth == 0 && text == "};" {
+            let after = [line].into_iter().chain(lines);
+            let children = children.into_iter().rev().flatten();
+            let all: Vec<&str> = before.into_iter().chain(children).chain(after).collect();
+            return Ok(all.join("\n") + "\n");
+        }
+        if text.ends_with('{') {
+            if depth == 0 {
+                children.push(Vec::new());
+            }
+            depth += 1;
+        } else if text == "};" {
+            depth -= 1;
+        }
+        match children.last_mut() {
+            Some(child) => child.push(line),
+            None => before.push(line),
+        }
+    }
+    bail!("the device tree has no node {node}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn children_are_reversed_and_properties_stay_first() {
+        let source = "/ {\n\tsoc {\n\t\tp;\n\t\ta {\n\t\t\tx {\n\t\t\t};\n\t\t};\n\t\tb {\n\t\t};\n\t};\n};\n";
+        let expected = "/ {\n\tsoc {\n\t\tp;\n\t\tb {\n\t\t};\n\t\ta {\n\t\t\tx {\n\t\t\t};\n\t\t};\n\t};\n};\n";
+        assert_eq!(reversed(source, "soc").unwrap(), expected);
+        assert!(reversed(source, "bus").is_err());
     }
 }

@@ -124,7 +124,12 @@ impl Board {
 
     /// Loads our driver again, after [`Self::unload_driver`], and binds the clients.
     pub fn reload_driver(&mut self) -> Result<()> {
-        self.load_driver(self.hardware.dmacs)?;
+        self.reload_driver_for(self.hardware.dmacs)
+    }
+
+    /// The same, with other devices to be translated.
+    pub fn reload_driver_for(&mut self, allow: &[&str]) -> Result<()> {
+        self.load_driver(allow)?;
         self.expect_bound_except(&[])?;
         for (driver, device) in self.hardware.clients() {
             // The driver core may have bound it already, once its IOMMU was there.
@@ -183,6 +188,17 @@ impl Board {
         Ok(bytes)
     }
 
+    /// Like [`Self::dma`] with little data, for what is done many times.
+    pub fn dma_briefly(&mut self, controllers: &[&str]) -> Result<()> {
+        let script = format!("dma.sh {}", controllers.join(" "));
+        let output = self.try_sh(&format!("SIZE=4096 ITERATIONS=2 /tests/{script}"))?;
+        let ktap = Ktap::parse(&output.text)
+            .judge()
+            .with_context(|| format!("{script} said:\n{}", output.text))?;
+        ensure!(ktap.sum("bytes") > 0, "no byte was copied");
+        Ok(())
+    }
+
     /// Tries some transfers on hardware that is known to be broken.
     pub fn try_dma(&mut self, controller: &str, transfers: u32) -> Result<Ktap> {
         let script = format!("ITERATIONS={transfers} TIMEOUT=1000 /tests/dma.sh {controller}");
@@ -207,6 +223,13 @@ impl Board {
         let output = self.console.finish(number, COMMAND_LIMIT)?;
         ensure!(output.code == 0, "the suspend failed: {}", output.text);
         Ok(Slept { asleep })
+    }
+
+    /// Hibernates, in one of the modes that return to this board, until it is
+    /// awake again.
+    pub fn hibernate(&mut self, mode: &str) -> Result<()> {
+        self.sh(&format!("echo {mode} > /sys/power/disk"))?;
+        self.sh("echo disk > /sys/power/state").map(drop)
     }
 
     /// Reads all IPMMU registers.

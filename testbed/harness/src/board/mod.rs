@@ -11,7 +11,8 @@ pub mod pcie;
 pub mod qmp;
 pub mod registers;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -70,6 +71,12 @@ pub struct Setup {
     pub power_areas: bool,
     /// The functions of the card in each PCIe slot, as for QEMU's `-device`.
     pub pcie: [Vec<String>; pcie::SLOTS],
+    /// What is on the cards.
+    pub files: Vec<PathBuf>,
+    /// The initramfs, unless the one with the driver as it is.
+    pub initramfs: Option<PathBuf>,
+    /// A plugin of QEMU, with its arguments.
+    pub plugin: Option<String>,
 }
 
 impl Setup {
@@ -87,6 +94,9 @@ impl Setup {
             extra: None,
             power_areas: false,
             pcie: Default::default(),
+            files: Vec::new(),
+            initramfs: None,
+            plugin: None,
         }
     }
 
@@ -155,6 +165,18 @@ impl Setup {
         self
     }
 
+    /// With these files on each card.
+    pub fn files(mut self, files: &[PathBuf]) -> Self {
+        self.files = files.to_vec();
+        self
+    }
+
+    /// With a plugin of QEMU.
+    pub fn plugin(mut self, argument: &str) -> Self {
+        self.plugin = Some(argument.into());
+        self
+    }
+
     fn command_line(&self) -> String {
         let driver = match self.driver {
             Driver::C => "",
@@ -176,6 +198,15 @@ impl Setup {
         }
         machine
     }
+}
+
+/// What is in the MMC hosts when the board is switched on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CardsAre {
+    /// Empty file systems; the logs begin anew, too.
+    New,
+    /// What the board left there when it was last switched off.
+    Kept,
 }
 
 /// A running board.
@@ -207,16 +238,54 @@ impl Board {
         Ok(board)
     }
 
+    /// Takes the power away and boots again, with the cards as they are. Numbers
+    /// of commands go on: who is brought back from a card may still answer one.
+    pub fn power_cycle(
+        &mut self,
+        paths: &Paths,
+        provision: &Provision,
+        setup: &Setup,
+    ) -> Result<()> {
+        self.qemu.kill()?;
+        self.qemu.wait()?;
+        let mut fresh = Self::start(paths, provision, setup, CardsAre::Kept)?;
+        fresh.console.continue_from(&self.console);
+        fresh.klog = mem::take(&mut self.klog);
+        *self = fresh;
+        self.console
+            .wait_ready(BOOT_LIMIT)
+            .with_context(|| format!("booting again ({})", setup.name))
+    }
+
     /// Starts QEMU and takes hold of its sockets.
     pub fn power_on(paths: &Paths, provision: &Provision, setup: &Setup) -> Result<Self> {
+        Self::start(paths, provision, setup, CardsAre::New)
+    }
+
+    fn start(
+        paths: &Paths,
+        provision: &Provision,
+        setup: &Setup,
+        cards_are: CardsAre,
+    ) -> Result<Self> {
         let sockets = tempfile::tempdir()?;
         let serial = UnixListener::bind(sockets.path().join("serial"))?;
         let control = UnixListener::bind(sockets.path().join("qmp"))?;
-        let transcript = paths.log().join(format!("{}.console.log", setup.name));
-        let errors = paths.log().join(format!("{}.qemu.log", setup.name));
+        let log = |kind: &str| -> Result<(PathBuf, File)> {
+            let path = paths.log().join(format!("{}.{kind}.log", setup.name));
+            let mut open = OpenOptions::new();
+            match cards_are {
+                CardsAre::New => open.write(true).create(true).truncate(true),
+                CardsAre::Kept => open.append(true).create(true),
+            };
+            let file = open.open(&path)?;
+            Ok((path, file))
+        };
+        let (_, transcript) = log("console")?;
+        let (errors, errors_file) = log("qemu")?;
         let mut command = qemu_command(provision, setup, sockets.path());
         if setup.cards {
-            insert_cards(paths, setup, &mut command)?;
+            insert_cards(paths, setup, cards_are, &mut command)?;
         }
         if setup.pcie.iter().flatten().any(|f| f == pcie::NVME) {
             command.args(pcie::new_disk(paths, &setup.name)?);
@@ -228,7 +297,7 @@ impl Board {
             .stdin(Stdio::null())
             // Never written to; its end tells that QEMU has ended.
             .stdout(Stdio::piped())
-            .stderr(File::create(&errors)?)
+            .stderr(errors_file)
             .spawn()
             .with_context(|| format!("cannot run {}", provision.qemu.binary.display()))?;
         let alive: OwnedFd = qemu.stdout.take().context("no pipe")?.into();
@@ -247,7 +316,7 @@ impl Board {
         Ok(Self {
             qemu,
             qmp: Qmp::new(control)?,
-            console: Console::new(serial, File::create(transcript)?)?,
+            console: Console::new(serial, transcript)?,
             klog: String::new(),
             driver: setup.driver,
             ipmmus: registers::labels(setup.extra),
@@ -298,15 +367,25 @@ fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command
         .arg("-dtb")
         .arg(dtb)
         .arg("-initrd")
-        .arg(&provision.initramfs)
+        .arg(setup.initramfs.as_ref().unwrap_or(&provision.initramfs))
         .args(["-append", &setup.command_line()]);
+    if let Some(plugin) = &setup.plugin {
+        command.args(["-plugin", plugin]);
+    }
     command
 }
 
-fn insert_cards(paths: &Paths, setup: &Setup, command: &mut Command) -> Result<()> {
+fn insert_cards(
+    paths: &Paths,
+    setup: &Setup,
+    cards_are: CardsAre,
+    command: &mut Command,
+) -> Result<()> {
     for host in &cards::MMC_HOSTS {
         let image = host.image(paths, &setup.name);
-        cards::create(&image)?;
+        if cards_are == CardsAre::New {
+            cards::create(&image, &setup.files)?;
+        }
         command.args(["-drive", &host.option(&image)]);
     }
     Ok(())

@@ -90,6 +90,27 @@ impl Qmp {
         })
     }
 
+    /// Has QEMU stay when the board switches itself off or resets itself, so that it can still be
+    /// asked; see [`Self::wait_shutdown`].
+    pub fn stay_after_shutdown(&mut self) -> Result<()> {
+        self.inner
+            .execute(&qmp::set_action {
+                shutdown: Some(qmp::ShutdownAction::pause),
+                reboot: Some(qmp::RebootAction::shutdown),
+                panic: None,
+                watchdog: None,
+            })
+            .context("keeping QEMU")?;
+        Ok(())
+    }
+
+    /// Waits until the board has switched itself off.
+    pub fn wait_shutdown(&mut self, limit: Duration) -> Result<()> {
+        self.wait("SHUTDOWN", limit, |e| {
+            matches!(e, qmp::Event::SHUTDOWN { .. })
+        })
+    }
+
     /// Ends QEMU.
     pub fn quit(&mut self) -> Result<()> {
         self.inner.execute(&qmp::quit {})?;
