@@ -5,6 +5,8 @@
 # make demo                see it work on an emulated board
 # make check               all tests; `make check ONLY=sleep` for some
 # make shell               the emulated board's console
+# make soak CYCLES=10000   sleep that often, with files and DMA going on
+# make mutants             see whether tests notice a driver that is broken
 # make lint                formatting, warnings, style
 # make clean               remove what was built here (not the cache)
 #
@@ -27,7 +29,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-.PHONY: modules modules_install demo check shell lint provision clean
+.PHONY: modules modules_install demo check soak mutants shell lint provision clean
 
 modules modules_install:
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -37,6 +39,12 @@ demo shell lint provision:
 
 check:
 	@$(TESTBED) check $(ONLY)
+
+soak:
+	@$(TESTBED) soak $(CYCLES)
+
+mutants:
+	@$(TESTBED) mutants $(ONLY)
 
 clean:
 	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) clean)

@@ -8,9 +8,11 @@ mod demo;
 mod exec;
 mod lint;
 mod lock;
+mod mutants;
 mod paths;
 mod provision;
 mod shell;
+mod soak;
 mod ui;
 
 use std::path::PathBuf;
@@ -50,6 +52,17 @@ enum Action {
     },
     /// Boots the board and hands over its console
     Shell,
+    /// Sleeps very often, with files and DMA going on
+    Soak {
+        /// How often
+        #[arg(default_value_t = 10_000)]
+        cycles: u32,
+    },
+    /// Breaks the driver, and sees whether the tests notice
+    Mutants {
+        /// Only changes to code that contains this
+        filter: Option<String>,
+    },
     /// Checks the code without running it
     Lint,
     /// Builds everything and runs nothing
@@ -68,6 +81,13 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given)?)?,
         Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given)?)?,
         Action::Provision => drop(Provision::prepare(&paths, &given)?),
+        Action::Soak { cycles } => {
+            soak::run(&paths, &Provision::prepare(&paths, &given)?, cycles)?;
+        }
+        Action::Mutants { filter } => {
+            let provision = Provision::prepare(&paths, &given)?;
+            return mutants::run(&paths, &provision, filter.as_deref());
+        }
         Action::Check { filter } => {
             let provision = Provision::prepare(&paths, &given)?;
             return check::run(paths, provision, filter);

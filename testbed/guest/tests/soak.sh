@@ -1,0 +1,120 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# soak.sh start HOST... -- CHANNEL...: keeps the cards of these MMC hosts and
+# these DMA channels (CONTROLLER or CONTROLLER:INDEX) busy in the background:
+# a file is written, read back from the card and its checksum compared, over
+# and over; the kernel's dmatest copies and compares without end.
+# soak.sh stop HOST...: ends that, and says how it went.
+
+# shellcheck source=lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=storage-lib.sh
+. "${0%/*}/storage-lib.sh"
+dmatest=/sys/module/dmatest/parameters
+kilobytes=${SIZE:-256}
+
+# contents ROUND: what is written then; no two rounds have the same.
+contents() {
+	echo "$1"
+	cat "$original"
+}
+
+# write_on HOST DIR
+write_on() {
+	round=0
+	corrupt=0
+	until [ -e "$work/stop" ]; do
+		file=$2/soak$((round % 2))
+		contents $round >"$file" || corrupt=$((corrupt + 1))
+		sync
+		echo 1 >/proc/sys/vm/drop_caches
+		[ "$(md5sum <"$file")" = "$(contents $round | md5sum)" ] ||
+			corrupt=$((corrupt + 1))
+		round=$((round + 1))
+	done
+	echo "$round $corrupt" >"$work/$1.soaked"
+}
+
+start_cards() {
+	mkdir -p "$work"
+	head -c "$((kilobytes << 10))" /dev/urandom >"$original"
+	rm -f "$work/stop" "$work"/*.soaked
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		dir=$(mounted "$1") || return 1
+		write_on "$1" "$dir" </dev/null >/dev/null 2>&1 &
+		shift
+	done
+}
+
+# start_dma CHANNEL...: 0 iterations are endless.
+start_dma() {
+	echo 4096 >$dmatest/test_buf_size
+	echo 0 >$dmatest/iterations
+	echo "${TIMEOUT:-3000}" >$dmatest/timeout
+	echo Y >$dmatest/norandom
+	for wanted in "$@"; do
+		index=${wanted#*:}
+		[ "$index" != "$wanted" ] || index=0
+		channels_of "${wanted%%:*}" | sed -n "$((index + 1))p" >$dmatest/channel
+	done
+	echo 1 >$dmatest/run
+}
+
+stop_card() {
+	tries=600
+	until [ -s "$work/$1.soaked" ]; do
+		[ "$tries" -gt 0 ] || return 1
+		usleep 100000
+		tries=$((tries - 1))
+	done
+	read -r rounds corrupt <"$work/$1.soaked"
+	fact rounds "$rounds"
+	fact bytes "$((rounds * kilobytes * 2048))"
+	fact corrupt "$corrupt"
+	[ "$corrupt" -eq 0 ]
+}
+
+# stop_dma: dmatest sums up when it is told to end. That interrupts its wait for
+# a copy, which it then takes for one that timed out: no failure.
+stop_dma() {
+	log_mark
+	echo 0 >$dmatest/run
+	log=$(log_since)
+	# shellcheck disable=SC2046 # words are what is wanted
+	set -- $(echo "$log" | sed -n 's/.*: \(.*\): summary \([0-9]*\) tests, \([0-9]*\) failures.*/\1 \2 \3/p')
+	[ $# -gt 0 ] || return 1
+	failed=0
+	while [ $# -gt 2 ]; do
+		interrupted=$(echo "$log" | grep -c "$1: result #$2: 'test timed out'")
+		fact copies "$2"
+		fact failures "$(($3 - interrupted))"
+		failed=$((failed + $3 - interrupted))
+		shift 3
+	done
+	[ "$failed" -eq 0 ]
+}
+
+verb=$1
+shift
+case $verb in
+start)
+	ktap_plan 2
+	start_cards "$@"
+	ktap_result $? "cards"
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done
+	shift
+	start_dma "$@"
+	ktap_result $? "channels"
+	;;
+stop)
+	touch "$work/stop"
+	ktap_plan $(($# + 1))
+	stop_dma
+	ktap_result $? "channels"
+	for host in "$@"; do
+		stop_card "$host"
+		ktap_result $? "$host"
+	done
+	;;
+esac
+ktap_exit

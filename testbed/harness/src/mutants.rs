@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make mutants`: is there a test for every register access of pm.rs?
+//!
+//! Each read of a register is replaced by a zero, each write removed, one at a
+//! time; the module is built anew, and the KUnit suites and a suspend tell
+//! whether they notice. What to change is found by its form, not by a list.
+
+mod places;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+
+use crate::board::guest::DMACS;
+use crate::board::ktap::Ktap;
+use crate::board::{Board, Driver, Setup};
+use crate::paths::Paths;
+use crate::provision::{Provision, driver_sources, overlay};
+use places::Place;
+
+const FILE: &str = "pm.rs";
+
+/// IMUASID of a micro-TLB in use, where the driver writes 0, as a reset does.
+const IMUASID: &str = "0xe6740318";
+
+const CHANNELS: [&str; 2] = [DMACS[0], DMACS[1]];
+
+/// What became of one mutant.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    line: usize,
+    code: String,
+    caught_by: Vec<String>,
+}
+
+/// `build/report/mutants.json`
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    mutants: usize,
+    caught: usize,
+    verdicts: Vec<Verdict>,
+}
+
+/// Tries all mutants whose line contains `filter`; true if each was caught.
+pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result<bool> {
+    if let Some(why) = &provision.no_module {
+        bail!("{why}");
+    }
+    let source = fs::read_to_string(paths.repo.join(FILE))?;
+    let places = places::find(&source);
+    ensure!(!places.is_empty(), "{FILE} accesses no register");
+    let noticed = notice(paths, provision, None);
+    ensure!(
+        noticed.is_empty(),
+        "without a change this fails: {}",
+        noticed.join(", ")
+    );
+    let work = Work::new(paths)?;
+    let mut report = Report::default();
+    for place in &places {
+        if filter.is_some_and(|filter| !place.code.contains(filter)) {
+            continue;
+        }
+        work.write(&place.mutated(&source))?;
+        let caught_by = match work.initramfs(paths, provision) {
+            Ok(initramfs) => notice(paths, provision, Some(initramfs)),
+            Err(e) => vec![format!("the compiler ({e:#})")],
+        };
+        report.note(place, caught_by);
+    }
+    println!("{} of {} caught", report.caught, report.mutants);
+    let path = paths.report().join("mutants.json");
+    fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
+    Ok(report.caught == report.mutants)
+}
+
+impl Report {
+    fn note(&mut self, place: &Place, caught_by: Vec<String>) {
+        let found = match caught_by.is_empty() {
+            true => "NOT CAUGHT".to_owned(),
+            false => caught_by.join(", "),
+        };
+        println!("{FILE}:{:<4} {:<60} {found}", place.line, place.code);
+        self.mutants += 1;
+        self.caught += usize::from(!caught_by.is_empty());
+        self.verdicts.push(Verdict {
+            line: place.line,
+            code: place.code.clone(),
+            caught_by,
+        });
+    }
+}
+
+/// Where mutants are built.
+struct Work {
+    dir: PathBuf,
+}
+
+impl Work {
+    fn new(paths: &Paths) -> Result<Self> {
+        let dir = paths.build().join("mutants");
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        for file in driver_sources(&paths.repo)? {
+            let to = dir.join("source").join(file.strip_prefix(&paths.repo)?);
+            fs::create_dir_all(to.parent().context("a file is in a directory")?)?;
+            fs::copy(&file, &to)?;
+        }
+        Ok(Self { dir })
+    }
+
+    fn write(&self, source: &str) -> Result<()> {
+        Ok(fs::write(self.dir.join("source").join(FILE), source)?)
+    }
+
+    /// Builds the module and puts it over the one in the initramfs.
+    fn initramfs(&self, paths: &Paths, provision: &Provision) -> Result<PathBuf> {
+        let out = self.dir.join("out");
+        let module =
+            provision
+                .kernel
+                .build_module(paths, &self.dir.join("source"), &out, "mutant")?;
+        let image = self.dir.join("initramfs.cpio.gz");
+        let release = &provision.kernel.release;
+        overlay(&provision.initramfs, release, &module, &image)?;
+        Ok(image)
+    }
+}
+
+/// What notices that something is wrong, with the module in `initramfs`.
+fn notice(paths: &Paths, provision: &Provision, initramfs: Option<PathBuf>) -> Vec<String> {
+    let mut noticed = Vec::new();
+    if let Err(e) = try_out(paths, provision, initramfs.as_deref(), &mut noticed) {
+        noticed.push(format!("the board ({e:#})"));
+    }
+    noticed
+}
+
+fn try_out(
+    paths: &Paths,
+    provision: &Provision,
+    initramfs: Option<&Path>,
+    noticed: &mut Vec<String>,
+) -> Result<()> {
+    let mut setup = Setup::new("mutant", Driver::Rust).append("kunit.enable=1 kunit.autorun=1");
+    setup.initramfs = initramfs.map(Path::to_owned);
+    let mut board = Board::boot(paths, provision, &setup)?;
+    board.load_driver(&DMACS)?;
+    let suites = board.try_sh("/tests/kunit.sh")?;
+    if Ktap::parse(&suites.text).judge().is_err() {
+        noticed.push("KUnit".into());
+    }
+    board.dma_briefly(&CHANNELS)?;
+    board.sh(&format!("devmem {IMUASID} 32 5"))?;
+    let before = board.registers()?;
+    board.suspend(|_| Ok(()))?;
+    if !before.differences(&board.registers()?).is_empty() {
+        noticed.push("registers".into());
+    }
+    if board.new_messages()?.contains("after resume") {
+        noticed.push("the driver".into());
+    }
+    if board.dma_briefly(&CHANNELS).is_err() {
+        noticed.push("DMA".into());
+    }
+    board.expect_clean()
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where a source file accesses registers, and what to put there instead.
+
+use std::ops::Range;
+
+/// From here on a file of the driver tests itself.
+const TESTS: &str = "#[kunit_tests";
+
+/// One access.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The line that it begins in, counted from 1.
+    pub line: usize,
+    /// Its text, on one line.
+    pub code: String,
+    range: Range<usize>,
+    instead: String,
+}
+
+impl Place {
+    /// `source` without this access.
+    pub fn mutated(&self, source: &str) -> String {
+        let (before, after) = (&source[..self.range.start], &source[self.range.end..]);
+        format!("{before}{}{after}", self.instead)
+    }
+}
+
+/// All accesses of `source` outside of its tests: calls of methods that are
+/// named `read`, `write`, `read_…` or `write_…`.
+pub fn find(source: &str) -> Vec<Place> {
+    let code = &source[..source.find(TESTS).unwrap_or(source.len())];
+    let mut places = Vec::new();
+    for verb in [".read", ".write"] {
+        for (dot, _) in code.match_indices(verb) {
+            if !in_comment(code, dot) {
+                places.extend(place(code, dot, verb));
+            }
+        }
+    }
+    places.sort_by_key(|place| place.range.start);
+    places
+}
+
+fn in_comment(code: &str, at: usize) -> bool {
+    let line = code[..at].rfind('\n').map_or(0, |n| n + 1);
+    code[line..at].contains("//")
+}
+
+/// The access whose method's name begins after the dot at `dot`.
+fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
+    let receiver = code[..dot].trim_end();
+    let start = receiver
+        .rfind(|c: char| !(c.is_alphanumeric() || "_.".contains(c)))
+        .map_or(0, |n| n + 1);
+    let method = &code[dot + 1..];
+    let name_end = method.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
+    if !["", "_"].contains(&&method[verb.len() - 1..name_end.min(verb.len())]) {
+        return None;
+    }
+    let (register, open) = match method[name_end..].strip_prefix("::<") {
+        Some(generic) => {
+            let (register, _) = generic.split_once('>')?;
+            (Some(register), name_end + "::<>".len() + register.len())
+        }
+        None => (None, name_end),
+    };
+    if !method[open..].starts_with('(') {
+        return None;
+    }
+    let mut end = dot + 1 + open + closing(&method[open..])?;
+    let instead = match (verb, register) {
+        (".read", Some(register)) => format!("{register}::from(0)"),
+        (".read", None) => "From::from(0u32)".into(),
+        _ => {
+            end += usize::from(code[end..].starts_with(';'));
+            String::new()
+        }
+    };
+    Some(Place {
+        line: code[..start].matches('\n').count() + 1,
+        code: code[start..end]
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(" .", "."),
+        range: start..end,
+        instead,
+    })
+}
+
+/// The length of what is between the parenthesis that `text` begins with and
+/// its counterpart, both included.
+fn closing(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => (),
+        }
+        if depth == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: &str = "fn f() {\n    \
+        // regs.read(nothing)\n    \
+        a.b = regs.read::<IMCTR>(f.at(1)).into();\n    \
+        regs\n        .write(f.at(2), IMCTR::from(a.b));\n    \
+        self.ready();\n\
+        }\n#[kunit_tests(x)]\nfn t() { regs.read::<IMCTR>(at) }\n";
+
+    #[test]
+    fn reads_and_writes_are_found_where_they_count() {
+        let codes: Vec<(usize, String)> =
+            find(SOURCE).into_iter().map(|p| (p.line, p.code)).collect();
+        assert_eq!(
+            codes,
+            [
+                (3, "regs.read::<IMCTR>(f.at(1))".to_owned()),
+                (4, "regs.write(f.at(2), IMCTR::from(a.b));".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_read_becomes_zero_and_a_write_nothing() {
+        let places = find(SOURCE);
+        assert!(
+            places[0]
+                .mutated(SOURCE)
+                .contains("a.b = IMCTR::from(0).into();")
+        );
+        let written = places[1].mutated(SOURCE);
+        assert!(!written.contains("write"), "{written}");
+    }
+}
