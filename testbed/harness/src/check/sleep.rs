@@ -12,6 +12,7 @@ use super::{Bench, Fixture};
 use crate::board::console::Output;
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
+use crate::soak;
 
 const CYCLES: u32 = 100;
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,7 +25,11 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         b.load_driver(&DMACS)?;
         b.wait_for_channels(&DMACS)
     });
+    let busy = Fixture::new(bench, soak::setup(), |b| b.load_driver(&DMACS));
     vec![
+        busy.row("a_hundred_cycles_under_load", |b| {
+            soak::soak(b, CYCLES, &mut soak::Report::default(), |_| Ok(()))
+        }),
         idle.row("suspend_without_channels", sleep_and_compare),
         board.row("suspend_before_any_dma", sleep_and_compare),
         board.row("suspend_with_channels", |b| {
@@ -32,6 +37,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             sleep_and_compare(b)
         }),
         board.row("suspend_to_idle", suspend_to_idle),
+        board.row("every_other_state_on_offer", every_other_state),
         board.row("abort_at_each_stage", abort_at_each_stage),
         board.row("abort_by_pending_wakeup", abort_by_pending_wakeup),
         board.row("a_hundred_cycles", a_hundred_cycles),
@@ -55,21 +61,42 @@ fn sleep_and_compare(board: &mut Board) -> Result<()> {
 /// Sleep that keeps the power on: the registers are still there on resume.
 fn suspend_to_idle(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
-    let output = sleep_until_typing(board, "s2idle", Duration::from_secs(1))?;
+    board.sh("echo s2idle > /sys/power/mem_sleep")?;
+    let output = sleep_until_typing(board, "mem", Duration::from_secs(1))?;
+    board.sh("echo deep > /sys/power/mem_sleep")?;
     ensure!(output.code == 0, "the suspend failed: {}", output.text);
     board.expect_registers(&before)?;
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
+/// What the kernel offers beside `mem` and hibernation, which have rows of their
+/// own: `freeze`, and `standby` where the firmware knows it.
+fn every_other_state(board: &mut Board) -> Result<()> {
+    let offered = board.sh("cat /sys/power/state")?;
+    let others: Vec<&str> = offered
+        .split_whitespace()
+        .filter(|state| !["mem", "disk"].contains(state))
+        .collect();
+    ensure!(others.contains(&"freeze"), "the kernel offers {offered}");
+    for state in others {
+        let before = board.registers()?;
+        let output = sleep_until_typing(board, state, Duration::from_secs(1))?;
+        ensure!(output.code == 0, "{state} failed: {}", output.text);
+        board.expect_registers(&before).context(state.to_owned())?;
+        board.dma(&TWO_IPMMUS)?;
+    }
+    Ok(())
+}
+
 /// Sleeps with the console armed as a wakeup source, and types after a while.
-fn sleep_until_typing(board: &mut Board, mode: &str, patience: Duration) -> Result<Output> {
+fn sleep_until_typing(board: &mut Board, state: &str, patience: Duration) -> Result<Output> {
     let wakeup = "/sys/class/tty/ttySC0/power/wakeup";
-    board.sh(&format!("echo {mode} > /sys/power/mem_sleep"))?;
     board.sh(&format!("echo enabled > {wakeup}"))?;
-    let number = board.console.start("echo mem > /sys/power/state")?;
+    let number = board
+        .console
+        .start(&format!("echo {state} > /sys/power/state"))?;
     let output = board.console.finish_while_typing(number, patience, LIMIT)?;
     board.sh(&format!("echo disabled > {wakeup}"))?;
-    board.sh("echo deep > /sys/power/mem_sleep")?;
     Ok(output)
 }
 
@@ -100,7 +127,8 @@ fn abort_at_each_stage(board: &mut Board) -> Result<()> {
 /// the IPMMUs have already been told to save.
 fn abort_by_pending_wakeup(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
-    let output = sleep_until_typing(board, "deep", Duration::from_millis(1))?;
+    board.sh("echo deep > /sys/power/mem_sleep")?;
+    let output = sleep_until_typing(board, "mem", Duration::from_millis(1))?;
     ensure!(output.code != 0, "the board was not kept from sleeping");
     board.expect_registers(&before)?;
     board.dma(&TWO_IPMMUS)?;

@@ -20,40 +20,8 @@ use anyhow::Result;
 use crate::lock::Lock;
 use crate::paths::Paths;
 
-        Self::complete(paths, &mut apt, qemu, plugin, kernel)
-    }
-
-    /// Makes or finds what boots on the same QEMU with 32 bits.
-    pub fn prepare_arm(&self, paths: &Paths) -> Result<Self> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        let mut apt = apt::Apt::open(paths)?;
-        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
-        let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
-        Self::complete(paths, &mut apt, qemu, plugin, kernel)
-    }
-
-    /// Adds modules and the guest to a kernel.
-    fn complete(
-        paths: &Paths,
-        apt: &mut apt::Apt,
-        qemu: Qemu,
-        plugin: Option<PathBuf>,
-        kernel: Kernel,
-    ) -> Result<Self> {
-        let mut modules = kernel.test_modules(paths)?;
-        let no_module = match kernel.module(paths) {
-            Ok(module) => {
-                modules.push(module);
-                None
-            }
-            Err(e) => Some(format!("{e:#}")),
-        };
-        let programs = match kernel.arch {
-            Arch::Arm64 => programs::build(paths, &kernel)?,
-            Arch::Arm => Vec::new(),
-        };
-        let (arch, release) = (kernel.arch, &kernel.release);
-        let initramfs = guest::image(paths, apt, arch, release, &modules, &programs)?;
+pub use arch::Arch;
+pub use guest::overlay;
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
 
@@ -96,8 +64,7 @@ impl Provision {
                 (Qemu::provided(paths, &mut apt)?, Some(plugin))
             }
         };
-<<<<<<< HEAD
-        Self::complete(paths, &mut apt, qemu, kernel)
+        Self::complete(paths, &mut apt, qemu, plugin, kernel)
     }
 
     /// Makes or finds what boots on the same QEMU with 32 bits.
@@ -105,18 +72,18 @@ impl Provision {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         let mut apt = apt::Apt::open(paths)?;
         let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
-        Self::complete(paths, &mut apt, self.qemu.clone(), kernel)
+        let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
+        Self::complete(paths, &mut apt, qemu, plugin, kernel)
     }
 
-    /// Adds the module and the guest to a kernel.
-    fn complete(paths: &Paths, apt: &mut apt::Apt, qemu: Qemu, kernel: Kernel) -> Result<Self> {
-        let (module, no_module) = match kernel.module(paths) {
-            Ok(module) => (Some(module), None),
-            Err(e) => (None, Some(format!("{e:#}"))),
-        };
-        let (arch, release) = (kernel.arch, &kernel.release);
-        let initramfs = guest::image(paths, apt, arch, release, module.as_deref())?;
-=======
+    /// Adds modules and the guest to a kernel.
+    fn complete(
+        paths: &Paths,
+        apt: &mut apt::Apt,
+        qemu: Qemu,
+        plugin: Option<PathBuf>,
+        kernel: Kernel,
+    ) -> Result<Self> {
         let mut modules = kernel.test_modules(paths)?;
         let no_module = match kernel.module(paths) {
             Ok(module) => {
@@ -125,9 +92,12 @@ impl Provision {
             }
             Err(e) => Some(format!("{e:#}")),
         };
-        let programs = programs::build(paths, &kernel)?;
-        let initramfs = guest::image(paths, &mut apt, &kernel.release, &modules, &programs)?;
->>>>>>> 3f0a182 (testbed: modules and programs of ours in the guest, and a plugin for QEMU)
+        let programs = match kernel.arch {
+            Arch::Arm64 => programs::build(paths, &kernel)?,
+            Arch::Arm => Vec::new(),
+        };
+        let (arch, release) = (kernel.arch, &kernel.release);
+        let initramfs = guest::image(paths, apt, arch, release, &modules, &programs)?;
         Ok(Self {
             qemu,
             plugin,

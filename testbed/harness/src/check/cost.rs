@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What saving and restoring cost, by what is in use: guest instructions and
+//! register accesses, counted by a plugin of QEMU. Writes `pm.json`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+use serde::Serialize;
+
+use super::{Bench, Fixture};
+use crate::board::cards::MMC_HOSTS;
+use crate::board::dtb::Dtb;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+use crate::paths::Paths;
+
+/// Seven devices, each alone behind a cache, with this many micro-TLBs there:
+/// with the first n of them translated n contexts are in use. No driver is
+/// bound to them, so that they can be translated at one time and not at another.
+const MASTERS: [(&str, &str, u32); 7] = [
+    ("fea27000.fcp", "ipmmu_ds0", 1),
+    ("fea2f000.fcp", "ipmmu_ds1", 2),
+    ("fea37000.fcp", "ipmmu_hc", 4),
+    ("fe950000.fcp", "ipmmu_mp0", 8),
+    ("fe96f000.fcp", "ipmmu_vi0", 16),
+    ("fe9af000.fcp", "ipmmu_vi1", 32),
+    ("fe951000.fcp", "ipmmu_vp0", 48),
+];
+
+/// How many measurements must agree, by how many percent they may differ, and
+/// how often is tried: an interrupt in between adds to some.
+const AGREE: usize = 3;
+const ATTEMPTS: usize = 8;
+const TOLERANCE: f64 = 1.0;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The driver's functions, by a part of their symbols.
+const FUNCTIONS: [(&str, &str); 2] = [("save", "13suspend_noirq"), ("restore", "12resume_noirq")];
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let Some(plugin) = &bench.provision.plugin else {
+        return Ok(Vec::new());
+    };
+    let files = Files::new(&bench.paths);
+    let argument = format!(
+        "{},functions={},log={}",
+        plugin.display(),
+        files.functions.display(),
+        files.calls.display()
+    );
+    let setup = Setup::new("cost", Driver::Rust)
+        .dtb(one_master_each(bench)?)
+        .plugin(&argument);
+    let _ = fs::remove_file(&files.functions);
+    let board = Fixture::new(bench, setup, |_| Ok(()));
+    let report = bench.paths.report().join("pm.json");
+    Ok(vec![board.row("save_and_restore", move |b| {
+        let report_text = serde_json::to_string_pretty(&measure(b, &files)?)?;
+        fs::write(&report, report_text + "\n")?;
+        Ok(())
+    })])
+}
+
+/// The board's device tree, with the wires of [`MASTERS`].
+fn one_master_each(bench: &Bench) -> Result<PathBuf> {
+    let mut dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "cost")?;
+    for host in &MMC_HOSTS {
+        dtb = dtb.delete(&node_of(host.device), "iommus")?;
+    }
+    for (master, ipmmu, utlbs) in MASTERS {
+        let (_, device) = IPMMUS
+            .iter()
+            .find(|(label, _)| *label == ipmmu)
+            .context("no such IPMMU")?;
+        let phandle = dtb.cell(&node_of(device), "phandle", 0)?;
+        let cells: Vec<u32> = (0..utlbs).flat_map(|utlb| [phandle, utlb]).collect();
+        dtb = dtb.set_cells(&node_of(master), "iommus", &cells)?;
+    }
+    Ok(dtb.into_path())
+}
+
+/// The node of a device that Linux calls `ADDRESS.NAME`.
+fn node_of(device: &str) -> String {
+    let (address, name) = device.split_once('.').expect("a platform device's name");
+    format!("/soc/{name}@{address}")
+}
+
+/// What the plugin and we tell each other through.
+struct Files {
+    functions: PathBuf,
+    calls: PathBuf,
+}
+
+impl Files {
+    fn new(paths: &Paths) -> Self {
+        Self {
+            functions: paths.build().join("cost-functions"),
+            calls: paths.log().join("cost-calls.log"),
+        }
+    }
+
+    fn read_calls(&self) -> Result<Vec<Call>> {
+        fs::read_to_string(&self.calls)?
+            .lines()
+            .map(Call::parse)
+            .collect()
+    }
+}
+
+/// One call, as the plugin reports it.
+#[derive(Clone, Debug)]
+struct Call {
+    function: String,
+    device: u64,
+    cost: Cost,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Cost {
+    instructions: u64,
+    mmio_reads: u64,
+    mmio_writes: u64,
+}
+
+impl Call {
+    fn parse(line: &str) -> Result<Self> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [function, device, instructions, reads, writes] = fields[..] else {
+            bail!("the plugin says {line:?}");
+        };
+        Ok(Self {
+            function: function.into(),
+            device: u64::from_str_radix(device, 16)? & !0xffff,
+            cost: Cost {
+                instructions: instructions.parse()?,
+                mmio_reads: reads.parse()?,
+                mmio_writes: writes.parse()?,
+            },
+        })
+    }
+}
+
+/// The costs for one number of what is in use.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Point {
+    in_use: u32,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+/// How costs grow with what is in use.
+#[derive(Debug, Serialize)]
+struct Growth {
+    points: Vec<Point>,
+    instructions_each: f64,
+    mmio_reads_each: f64,
+    mmio_writes_each: f64,
+}
+
+/// `pm.json`: by function, the root's cost by contexts, a cache's by micro-TLBs.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    spread_percent: f64,
+    #[serde(flatten)]
+    functions: BTreeMap<String, BTreeMap<&'static str, Growth>>,
+}
+
+fn measure(board: &mut Board, files: &Files) -> Result<Report> {
+    let mut points: BTreeMap<Key, Vec<Point>> = BTreeMap::new();
+    let mut spread: f64 = 0.0;
+    for contexts in 1..=MASTERS.len() {
+        prepare(board, files, contexts)?;
+        let mut runs = Vec::new();
+        let noted = loop {
+            runs.push(suspend_once(board, files)?);
+            if runs.len() < AGREE {
+                continue;
+            }
+            match agreed_points(&runs, contexts) {
+                Err(_) if runs.len() < ATTEMPTS => (),
+                noted => break noted.with_context(|| format!("{contexts} contexts"))?,
+            }
+        };
+        for (key, point, differ) in noted {
+            spread = spread.max(differ);
+            points.entry(key).or_default().push(point);
+        }
+    }
+    let mut report = Report {
+        spread_percent: spread,
+        ..Report::default()
+    };
+    for ((function, what), points) in points {
+        let growth = Growth::of(points);
+        growth
+            .expect_linear()
+            .with_context(|| format!("{function}, {what}"))?;
+        let function = report.functions.entry(function.to_owned()).or_default();
+        function.insert(what, growth);
+    }
+    Ok(report)
+}
+
+/// A function, and what its cost depends on.
+type Key = (&'static str, &'static str);
+
+/// What `runs` with this many contexts agree about: the root's cost; with all
+/// contexts that of the caches, too.
+fn agreed_points(runs: &[Vec<Call>], contexts: usize) -> Result<Vec<(Key, Point, f64)>> {
+    let mut wanted = vec![("ipmmu_mm", "contexts_of_a_root", contexts as u32)];
+    if contexts == MASTERS.len() {
+        let caches = MASTERS.map(|(_, ipmmu, utlbs)| (ipmmu, "utlbs_of_a_cache", utlbs));
+        wanted.extend(caches);
+    }
+    let mut noted = Vec::new();
+    for (ipmmu, what, in_use) in wanted {
+        for (function, _) in FUNCTIONS {
+            let (cost, differ) = agreed(runs, function, base_of(ipmmu)?)
+                .with_context(|| format!("{function} of {ipmmu}"))?;
+            noted.push(((function, what), Point { in_use, cost }, differ));
+        }
+    }
+    Ok(noted)
+}
+
+/// Loads the driver for the first `contexts` masters, and sleeps once.
+fn prepare(board: &mut Board, files: &Files, contexts: usize) -> Result<()> {
+    if contexts > 1 {
+        board.unload_driver()?;
+    }
+    let allowed: Vec<&str> = MASTERS[..contexts].iter().map(|(m, ..)| *m).collect();
+    board.load_driver(&allowed)?;
+    board.expect_bound_except(&[])?;
+    tell_functions(board, files)?;
+    for (master, ipmmu, utlbs) in &MASTERS[..contexts] {
+        wait_translated(board, ipmmu, *utlbs)
+            .with_context(|| format!("{master} is not translated by {ipmmu}"))?;
+    }
+    // The first one is not like the others: lockdep learns, caches fill.
+    board.suspend(|_| Ok(())).map(drop)
+}
+
+/// Sleeps once; returns the calls that this took.
+fn suspend_once(board: &mut Board, files: &Files) -> Result<Vec<Call>> {
+    let before = files.read_calls()?.len();
+    board.suspend(|_| Ok(()))?;
+    Ok(files.read_calls()?.split_off(before))
+}
+
+/// Waits until this many micro-TLBs are in use: an IPMMU is listed as bound when
+/// its probing has begun.
+fn wait_translated(board: &mut Board, ipmmu: &str, utlbs: u32) -> Result<()> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let registers = board.registers()?;
+        if (0..utlbs).all(|u| registers.context_of(ipmmu, u).is_some()) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "there are no {utlbs} uTLBs in use"
+        );
+    }
+}
+
+/// Tells the plugin where the functions are; they must stay there.
+fn tell_functions(board: &mut Board, files: &Files) -> Result<()> {
+    let mut text = String::new();
+    for (name, part) in FUNCTIONS {
+        let found = board.sh(&format!(
+            "grep -F '[ipmmu_vmsa]' /proc/kallsyms | grep -i ' t ' | grep -F {part} | grep -F 7Adapter"
+        ))?;
+        let address = found
+            .split_whitespace()
+            .next()
+            .with_context(|| format!("the driver has no function {part}"))?;
+        ensure!(
+            found.trim().lines().count() == 1,
+            "which is {part}?\n{found}"
+        );
+        text += &format!("{name} {address}\n");
+    }
+    match fs::read_to_string(&files.functions) {
+        Ok(told) => ensure!(told == text, "the module is elsewhere now"),
+        Err(_) => fs::write(&files.functions, text)?,
+    }
+    Ok(())
+}
+
+fn base_of(ipmmu: &str) -> Result<u64> {
+    let (_, device) = IPMMUS
+        .iter()
+        .find(|(label, _)| *label == ipmmu)
+        .context("no such IPMMU")?;
+    let address = device.split('.').next().unwrap_or_default();
+    Ok(u64::from_str_radix(address, 16)? & !0xffff)
+}
+
+/// What a function cost for one device: the least of all runs, and by how many
+/// percent the most expensive one of the others that count was above it.
+fn agreed(runs: &[Vec<Call>], function: &str, device: u64) -> Result<(Cost, f64)> {
+    let mut costs = Vec::new();
+    for run in runs {
+        let mut calls = run
+            .iter()
+            .filter(|c| c.function == function && c.device == device);
+        // Where an interrupt came first, the call is not known for this device's.
+        let Some(call) = calls.next() else { continue };
+        ensure!(calls.next().is_none(), "it was called twice");
+        costs.push(call.cost);
+    }
+    ensure!(costs.len() >= AGREE, "it was called {} times", costs.len());
+    costs.sort_by_key(|c| c.instructions);
+    costs.truncate(AGREE);
+    let (least, most) = (costs[0], costs[costs.len() - 1]);
+    let differ = (most.instructions - least.instructions) as f64 * 100.0;
+    let differ = differ / least.instructions as f64;
+    let same = |c: &Cost| (c.mmio_reads, c.mmio_writes) == (least.mmio_reads, least.mmio_writes);
+    ensure!(
+        differ <= TOLERANCE && costs.iter().all(same),
+        "it does not repeat: {costs:?}"
+    );
+    Ok((least, differ))
+}
+
+impl Growth {
+    fn of(points: Vec<Point>) -> Self {
+        let slope = |of: fn(&Cost) -> u64| {
+            let rounded = least_squares(&points, of) * 100.0;
+            rounded.round() / 100.0
+        };
+        Self {
+            instructions_each: slope(|c| c.instructions),
+            mmio_reads_each: slope(|c| c.mmio_reads),
+            mmio_writes_each: slope(|c| c.mmio_writes),
+            points,
+        }
+    }
+
+    /// Each one more in use costs the same number of register accesses.
+    fn expect_linear(&self) -> Result<()> {
+        let first = self.points.first().context("no point")?;
+        for point in &self.points {
+            let more = f64::from(point.in_use) - f64::from(first.in_use);
+            for (each, of) in [
+                (self.mmio_reads_each, (|c| c.mmio_reads) as fn(&Cost) -> u64),
+                (self.mmio_writes_each, |c| c.mmio_writes),
+            ] {
+                let expected = of(&first.cost) as f64 + each * more;
+                ensure!(
+                    (of(&point.cost) as f64 - expected).abs() < 0.5,
+                    "not a straight line: {:?}",
+                    self.points
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The slope of the line through `points`.
+fn least_squares(points: &[Point], of: fn(&Cost) -> u64) -> f64 {
+    let count = points.len() as f64;
+    let mean = |value: &dyn Fn(&Point) -> f64| points.iter().map(value).sum::<f64>() / count;
+    let x = |p: &Point| f64::from(p.in_use);
+    let y = |p: &Point| of(&p.cost) as f64;
+    let (mean_x, mean_y) = (mean(&x), mean(&y));
+    let covariance = mean(&|p| (x(p) - mean_x) * (y(p) - mean_y));
+    covariance / mean(&|p| (x(p) - mean_x).powi(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn points(reads: [u64; 3]) -> Vec<Point> {
+        let cost = |mmio_reads| Cost {
+            instructions: 10 * mmio_reads,
+            mmio_reads,
+            mmio_writes: 1,
+        };
+        let in_use = [1, 2, 4];
+        let both = in_use.into_iter().zip(reads);
+        both.map(|(in_use, reads)| Point {
+            in_use,
+            cost: cost(reads),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn a_line_has_its_slope() {
+        let growth = Growth::of(points([5, 8, 14]));
+        assert_eq!(growth.mmio_reads_each, 3.0);
+        assert_eq!(growth.instructions_each, 30.0);
+        assert_eq!(growth.mmio_writes_each, 0.0);
+        assert!(growth.expect_linear().is_ok());
+    }
+
+    #[test]
+    fn what_grows_otherwise_is_refused() {
+        assert!(Growth::of(points([5, 8, 20])).expect_linear().is_err());
+    }
+
+    #[test]
+    fn runs_that_disagree_are_refused() {
+        let call =
+            |instructions| vec![Call::parse(&format!("save e67b0014 {instructions} 5 0")).unwrap()];
+        let agree = |a, b| agreed(&[call(a), call(b), call(a)], "save", 0xe67b_0000);
+        assert!(agree(1000, 1009).is_ok());
+        assert!(agree(1000, 1011).is_err());
+        assert!(agreed(&[call(1)], "restore", 0xe67b_0000).is_err());
+    }
+}

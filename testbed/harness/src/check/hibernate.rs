@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Hibernation to a card behind an IPMMU, with every end that it can come to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::Trial;
+
+use super::common::{TWO_IPMMUS, complaints};
+use super::{Bench, Fixture};
+use crate::board::cards::MMC_HOSTS;
+use crate::board::guest::DMACS;
+use crate::board::{Board, Driver, Setup};
+
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// The image has all memory that is in use, much of which describes memory.
+const LITTLE_MEMORY: &str = "mem=256M";
+
+/// Too small for any image, and large enough to be a swap area.
+const SMALL: u32 = 1024;
+
+/// Levels of /sys/power/pm_test, and how far each goes.
+const STAGES: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let setup = Setup::new("hibernate", Driver::Rust)
+        .cards()
+        .append(LITTLE_MEMORY);
+    let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
+    let again = Again {
+        bench: bench.clone(),
+        setup,
+    };
+    let more = again.clone();
+    let both = again.clone();
+    let reboot = again.clone();
+    let less = again.clone();
+    vec![
+        board.row("turns_around_at_each_stage", turns_around),
+        board.row("fails_without_swap", |b| {
+            unchanged(b, |b| expect_refusal(b, "shutdown"))
+        }),
+        board.row("fails_halfway_without_room", without_room),
+        board.row("image_is_read_back_at_once", |b| {
+            with_swap(b, |b| {
+                unchanged(b, |b| b.hibernate("test_resume").map(drop))
+            })
+        }),
+        board.row("power_off_and_resume_on_a_fresh_board", move |b| {
+            with_swap(b, |b| unchanged(b, |b| again.power_off(b, &DMACS)))
+        }),
+        board.row("resumed_by_a_kernel_that_translates_less", move |b| {
+            with_swap(b, |b| unchanged(b, |b| less.power_off(b, &[])))
+        }),
+        board.row("resumed_by_a_kernel_that_translates_more", move |b| {
+            // Until its clients are bound, more of them may come.
+            other_card(b)?;
+            b.sh(&format!("umount /tmp/storage/{}", MMC_HOSTS[0].device))?;
+            with_swap(b, |_| Ok(()))?;
+            b.unload_driver()?;
+            b.reload_driver_for(&[])?;
+            with_swap(b, |b| unchanged(b, |b| more.power_off(b, &DMACS)))?;
+            b.sh(&format!("umount /tmp/storage/{}", MMC_HOSTS[0].device))?;
+            b.unload_driver()?;
+            b.reload_driver_for(&DMACS)
+        }),
+        board.row("reboot_and_resume", move |b| {
+            with_swap(b, |b| unchanged(b, |b| reboot.reboot(b)))
+        }),
+        board.row("suspend_to_both_and_wake", |b| {
+            with_swap(b, |b| unchanged(b, both_and_wake))
+        }),
+        board.row("suspend_to_both_and_lose_power", move |b| {
+            with_swap(b, |b| unchanged(b, |b| both.lose_power(b)))
+        }),
+    ]
+}
+
+/// Where the image goes: the eMMC.
+fn host() -> &'static str {
+    MMC_HOSTS[1].device
+}
+
+/// After `work` all is as before: registers, DMA, files, and nothing to say.
+fn unchanged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    board.dma_briefly(&TWO_IPMMUS)?;
+    other_card(board)?;
+    board.new_messages()?;
+    let before = board.registers()?;
+    work(board)?;
+    board.expect_registers(&before)?;
+    let messages = board.new_messages()?;
+    let complaints = complaints(&messages);
+    ensure!(complaints.is_empty(), "{complaints:#?}");
+    board.dma_briefly(&TWO_IPMMUS)?;
+    other_card(board)?;
+    board.expect_registers(&before)?;
+    ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
+    Ok(())
+}
+
+/// A file on the card that is not swapped to.
+fn other_card(board: &mut Board) -> Result<()> {
+    let host = MMC_HOSTS[0].device;
+    board
+        .sh(&format!("SIZE=1 /tests/storage.sh {host}"))
+        .map(drop)
+}
+
+fn with_swap(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    board.sh(&format!("/tests/swap.sh on {}", host()))?;
+    work(board)?;
+    board
+        .sh(&format!("/tests/swap.sh off {}", host()))
+        .map(drop)
+}
+
+fn turns_around(board: &mut Board) -> Result<()> {
+    board.sh("echo 0 > /sys/module/hibernate/parameters/pm_test_delay")?;
+    for stage in STAGES {
+        board.sh(&format!("echo {stage} > /sys/power/pm_test"))?;
+        let done = unchanged(board, |b| b.hibernate("shutdown").map(drop));
+        board.sh("echo none > /sys/power/pm_test")?;
+        done.with_context(|| format!("turned around at stage {stage}"))?;
+    }
+    Ok(())
+}
+
+fn expect_refusal(board: &mut Board, mode: &str) -> Result<()> {
+    board.sh(&format!("echo {mode} > /sys/power/disk"))?;
+    let output = board.try_sh("echo disk > /sys/power/state")?;
+    ensure!(output.code != 0, "the board hibernated: {}", output.text);
+    Ok(())
+}
+
+/// The image is made, devices thaw to write it, and then there is no room.
+fn without_room(board: &mut Board) -> Result<()> {
+    board.sh(&format!("/tests/swap.sh on {} {SMALL}", host()))?;
+    let done = unchanged(board, |b| expect_refusal(b, "shutdown"));
+    board.sh(&format!("/tests/swap.sh off {}", host()))?;
+    done?;
+    ensure!(
+        board.klog.contains("saving image data"),
+        "it failed before the image was written"
+    );
+    Ok(())
+}
+
+/// The image is written, the SoC sleeps, and the image is not needed.
+fn both_and_wake(board: &mut Board) -> Result<()> {
+    let number = start_both(board)?;
+    board.qmp.wake()?;
+    let output = board.console.finish(number, LIMIT)?;
+    ensure!(output.code == 0, "{}", output.text);
+    Ok(())
+}
+
+fn start_both(board: &mut Board) -> Result<u32> {
+    board.sh("echo suspend > /sys/power/disk")?;
+    board.qmp.forget_events()?;
+    let number = board.console.start("echo disk > /sys/power/state")?;
+    board.qmp.wait_suspend(LIMIT)?;
+    let asleep = board.registers()?;
+    ensure!(asleep.len() == 0, "the board did not lose its registers");
+    Ok(number)
+}
+
+/// How to boot once more, on the same cards.
+#[derive(Clone)]
+struct Again {
+    bench: Arc<Bench>,
+    setup: Setup,
+}
+
+impl Again {
+    /// Writes the image and switches off; a fresh board, whose driver was told
+    /// to translate `allow`, resumes it.
+    fn power_off(&self, board: &mut Board, allow: &[&str]) -> Result<()> {
+        board.sh("echo shutdown > /sys/power/disk")?;
+        board.qmp.stay_after_shutdown()?;
+        board.qmp.forget_events()?;
+        let number = board.console.start("echo disk > /sys/power/state")?;
+        if let Err(e) = board.qmp.wait_shutdown(LIMIT) {
+            let said = board.console.finish(number, Duration::from_secs(5));
+            bail!("{e:#} ({said:?})");
+        }
+        no_guest_errors(board)?;
+        self.resume_on_fresh_board(board, number, allow)
+    }
+
+    /// Writes the image and resets the SoC.
+    fn reboot(&self, board: &mut Board) -> Result<()> {
+        board.sh("echo reboot > /sys/power/disk")?;
+        let number = board.console.start("echo disk > /sys/power/state")?;
+        board.console.wait_ready(LIMIT)?;
+        resume(board, number, &DMACS)
+    }
+
+    /// Writes the image and sleeps, and then the battery is empty.
+    fn lose_power(&self, board: &mut Board) -> Result<()> {
+        let number = start_both(board)?;
+        no_guest_errors(board)?;
+        self.resume_on_fresh_board(board, number, &DMACS)
+    }
+
+    fn resume_on_fresh_board(&self, board: &mut Board, number: u32, allow: &[&str]) -> Result<()> {
+        let (paths, provision) = (&self.bench.paths, &self.bench.provision);
+        board.power_cycle(paths, provision, &self.setup)?;
+        resume(board, number, allow)
+    }
+}
+
+/// What a board's boot scripts do: loads the driver and looks for an image. The
+/// command that hibernated then ends.
+fn resume(board: &mut Board, number: u32, allow: &[&str]) -> Result<()> {
+    board.load_driver(allow)?;
+    board.expect_bound_except(&[])?;
+    board.new_messages()?;
+    board
+        .console
+        .start(&format!("/tests/swap.sh resume {}", host()))?;
+    let output = board.console.finish(number, LIMIT)?;
+    ensure!(output.code == 0, "{}", output.text);
+    Ok(())
+}
+
+fn no_guest_errors(board: &mut Board) -> Result<()> {
+    let errors = board.guest_errors()?;
+    ensure!(errors == 0, "{errors} guest errors before the power went");
+    Ok(())
+}

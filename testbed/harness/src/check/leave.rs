@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a kernel leaves behind when it ends: nothing may go on translating
+//! through page tables that the next one uses as ordinary memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use libtest_mimic::Trial;
+
+use super::common::{TWO_IPMMUS, complaints};
+use super::{Bench, Fixture};
+use crate::board::cards::MMC_HOSTS;
+use crate::board::guest::DMACS;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// All micro-TLBs and contexts of an H3, for what they are enabled with.
+const UTLBS: u32 = 48;
+const CONTEXTS: u32 = 8;
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let provision = &bench.provision;
+    let setup = Setup::new("leave", Driver::Rust)
+        .cards()
+        .files(&[provision.kernel.image(), provision.initramfs.clone()]);
+    let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
+    let again = bench.clone();
+    vec![
+        board.row("kexec_finds_all_off", kexec),
+        board.row("reboot_leaves_all_off", move |b| {
+            end_with(b, "reboot -f")?;
+            b.power_cycle(&again.paths, &again.provision, &setup)?;
+            b.load_driver(&DMACS)
+        }),
+        board.row("poweroff_leaves_all_off", |b| end_with(b, "poweroff -f")),
+    ]
+}
+
+/// DMA on two IPMMUs and on both cards, without end.
+fn keep_busy(board: &mut Board) -> Result<()> {
+    let hosts = MMC_HOSTS.map(|host| host.device).join(" ");
+    let channels = TWO_IPMMUS.join(" ");
+    board
+        .test(&format!("soak.sh start {hosts} -- {channels}"))
+        .map(drop)
+}
+
+/// The same kernel boots from itself, in the middle of DMA.
+fn kexec(board: &mut Board) -> Result<()> {
+    let host = MMC_HOSTS[0].device;
+    board.test(&format!("storage.sh {host}"))?;
+    board.sh(&format!(
+        "cp /tmp/storage/{host}/Image /tmp/storage/{host}/initramfs.cpio.gz /tmp"
+    ))?;
+    keep_busy(board)?;
+    board.new_messages()?;
+    board
+        .console
+        .start("kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
+    board.console.wait_ready(LIMIT)?;
+    // The driver is not loaded yet: what is there, the old kernel left.
+    expect_all_off(board)?;
+    let messages = board.new_messages()?;
+    ensure!(complaints(&messages).is_empty(), "{messages}");
+    board.load_driver(&DMACS)?;
+    board.expect_bound_except(&[])?;
+    board.dma_briefly(&TWO_IPMMUS)?;
+    board.test(&format!("storage.sh {host}"))?;
+    let before = board.registers()?;
+    board.suspend(|_| Ok(()))?;
+    board.expect_registers(&before)?;
+    ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
+    Ok(())
+}
+
+/// Ends the kernel by `command` in the middle of DMA, and looks at the hardware
+/// before it is reset.
+fn end_with(board: &mut Board, command: &str) -> Result<()> {
+    board.dma_briefly(&TWO_IPMMUS)?;
+    keep_busy(board)?;
+    board.qmp.stay_after_shutdown()?;
+    board.qmp.forget_events()?;
+    let number = board.console.start(command)?;
+    if let Err(e) = board.qmp.wait_shutdown(LIMIT) {
+        let said = board.console.finish(number, Duration::from_secs(5));
+        bail!("{e:#} ({said:?})");
+    }
+    ensure!(board.guest_errors()? == 0, "there were guest errors");
+    ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
+    expect_all_off(board)
+}
+
+/// Fails if a micro-TLB or a context is enabled.
+fn expect_all_off(board: &mut Board) -> Result<()> {
+    let registers = board.registers()?;
+    let mut enabled = Vec::new();
+    for (ipmmu, _) in IPMMUS {
+        let utlbs = (0..UTLBS).map(|n| format!("IMUCTR({n})"));
+        let contexts = (0..CONTEXTS).map(|n| format!("IMCTR({n})"));
+        for register in utlbs.chain(contexts) {
+            if registers.get(ipmmu, &register) & 1 != 0 {
+                enabled.push(format!("{ipmmu}.{register}"));
+            }
+        }
+    }
+    ensure!(
+        enabled.is_empty(),
+        "{} registers are left enabled, {} first",
+        enabled.len(),
+        enabled[0]
+    );
+    Ok(())
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Transitions that another device spoils, in every phase: the system goes on
+//! as before. Needs the module testbed/guest/modules/pm_trouble.c.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::common::{TWO_IPMMUS, complaints};
+use super::{Bench, Fixture};
+use crate::board::guest::DMACS;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+
+const SUSPEND: [&str; 4] = ["prepare", "suspend", "suspend_late", "suspend_noirq"];
+const FREEZE: [&str; 4] = ["prepare", "freeze", "freeze_late", "freeze_noirq"];
+
+/// Suspended before all IPMMUs have saved their registers, and after that.
+const DEVICES: [&str; 2] = ["first", "last"];
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let board = Fixture::new(bench, Setup::new("trouble", Driver::Rust), |b| {
+        b.load_driver(&DMACS)?;
+        let root = IPMMUS[0].1;
+        b.sh(&format!("modprobe pm_trouble supplier_of={root}"))?;
+        b.dma(&TWO_IPMMUS).map(drop)
+    });
+    vec![
+        board.row("suspend_fails_in_each_phase", |b| {
+            each_phase(b, "fail", "mem", &SUSPEND)
+        }),
+        board.row("hibernation_fails_in_each_phase", |b| {
+            each_phase(b, "fail", "disk", &FREEZE)
+        }),
+        board.row("wakeup_arrives_in_each_phase", |b| {
+            each_phase(b, "wake", "mem", &SUSPEND)
+        }),
+        board.row("next_suspend_is_an_ordinary_one", |b| {
+            let before = b.registers()?;
+            b.suspend(|_| Ok(()))?;
+            b.expect_registers(&before)?;
+            b.dma(&TWO_IPMMUS).map(drop)
+        }),
+    ]
+}
+
+/// `what` happens in each of `callbacks`, of each device.
+fn each_phase(board: &mut Board, what: &str, state: &str, callbacks: &[&str]) -> Result<()> {
+    board.sh("echo deep > /sys/power/mem_sleep")?;
+    for device in DEVICES {
+        for callback in callbacks {
+            spoiled(board, what, state, device, callback)
+                .with_context(|| format!("{what} in {callback} of {device}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn spoiled(board: &mut Board, what: &str, state: &str, device: &str, callback: &str) -> Result<()> {
+    let parameter = format!("/sys/module/pm_trouble/parameters/{what}");
+    board.new_messages()?;
+    let before = board.registers()?;
+    board.sh(&format!("echo {device}:{callback} > {parameter}"))?;
+    let output = board.try_sh(&format!("echo {state} > /sys/power/state"))?;
+    board.sh(&format!("echo > {parameter}"))?;
+    ensure!(output.code != 0, "the transition went through");
+    if what == "fail" && callback != "prepare" {
+        let failed = board.sh("cat /sys/power/suspend_stats/last_failed_dev")?;
+        ensure!(failed.trim() == device, "{failed:?} failed");
+    }
+    board.expect_registers(&before)?;
+    let messages = board.new_messages()?;
+    let complaints = complaints(&messages);
+    ensure!(complaints.is_empty(), "{complaints:#?}");
+    board.dma_briefly(&TWO_IPMMUS)?;
+    board.expect_registers(&before)
+}
