@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make mutants`: is there a test for every register access of pm.rs?
+//! `make mutants`: is there a test for every register access of pm.rs and kept.rs?
 //!
 //! Each read of a register is replaced by a zero, each write removed, one at a
 //! time; the module is built anew, and the KUnit suites and a suspend tell
@@ -20,7 +20,8 @@ use crate::paths::Paths;
 use crate::provision::{Provision, driver_sources, overlay};
 use places::Place;
 
-const FILE: &str = "pm.rs";
+/// What keeps registers across a loss of power.
+const FILES: [&str; 2] = ["pm.rs", "kept.rs"];
 
 /// IMUASID of a micro-TLB in use, where the driver writes 0, as a reset does.
 const IMUASID: &str = "0xe6740318";
@@ -30,6 +31,7 @@ const CHANNELS: [&str; 2] = [DMACS[0], DMACS[1]];
 /// What became of one mutant.
 #[derive(Debug, Serialize)]
 struct Verdict {
+    file: &'static str,
     line: usize,
     code: String,
     caught_by: Vec<String>,
@@ -48,9 +50,6 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
     if let Some(why) = &provision.no_module {
         bail!("{why}");
     }
-    let source = fs::read_to_string(paths.repo.join(FILE))?;
-    let places = places::find(&source);
-    ensure!(!places.is_empty(), "{FILE} accesses no register");
     let noticed = notice(paths, provision, None);
     ensure!(
         noticed.is_empty(),
@@ -59,17 +58,22 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
     );
     let work = Work::new(paths)?;
     let mut report = Report::default();
-    for place in &places {
-        if filter.is_some_and(|filter| !place.code.contains(filter)) {
-            continue;
+    for file in FILES {
+        let source = fs::read_to_string(paths.repo.join(file))?;
+        for place in places::find(&source) {
+            if filter.is_some_and(|filter| !place.code.contains(filter)) {
+                continue;
+            }
+            work.write(file, &place.mutated(&source))?;
+            let caught_by = match work.initramfs(paths, provision) {
+                Ok(initramfs) => notice(paths, provision, Some(initramfs)),
+                Err(e) => vec![format!("the compiler ({e:#})")],
+            };
+            report.note(file, &place, caught_by);
         }
-        work.write(&place.mutated(&source))?;
-        let caught_by = match work.initramfs(paths, provision) {
-            Ok(initramfs) => notice(paths, provision, Some(initramfs)),
-            Err(e) => vec![format!("the compiler ({e:#})")],
-        };
-        report.note(place, caught_by);
+        work.write(file, &source)?;
     }
+    ensure!(report.mutants > 0, "no register access was found");
     println!("{} of {} caught", report.caught, report.mutants);
     let path = paths.report().join("mutants.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
@@ -77,15 +81,16 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
 }
 
 impl Report {
-    fn note(&mut self, place: &Place, caught_by: Vec<String>) {
+    fn note(&mut self, file: &'static str, place: &Place, caught_by: Vec<String>) {
         let found = match caught_by.is_empty() {
             true => "NOT CAUGHT".to_owned(),
             false => caught_by.join(", "),
         };
-        println!("{FILE}:{:<4} {:<60} {found}", place.line, place.code);
+        println!("{file}:{:<4} {:<60} {found}", place.line, place.code);
         self.mutants += 1;
         self.caught += usize::from(!caught_by.is_empty());
         self.verdicts.push(Verdict {
+            file,
             line: place.line,
             code: place.code.clone(),
             caught_by,
@@ -112,8 +117,8 @@ impl Work {
         Ok(Self { dir })
     }
 
-    fn write(&self, source: &str) -> Result<()> {
-        Ok(fs::write(self.dir.join("source").join(FILE), source)?)
+    fn write(&self, file: &str, source: &str) -> Result<()> {
+        Ok(fs::write(self.dir.join("source").join(file), source)?)
     }
 
     /// Builds the module and puts it over the one in the initramfs.

@@ -59,7 +59,7 @@ pub fn disk_image(paths: &Paths, board: &str) -> PathBuf {
 /// Makes a new disk with an empty ext4 file system, and says how QEMU gets it.
 pub fn new_disk(paths: &Paths, board: &str) -> Result<[String; 2]> {
     let image = disk_image(paths, board);
-    cards::create(&image)?;
+    cards::create(&image, &[])?;
     let file = format!("if=none,id=disk,format=raw,file={}", image.display());
     Ok(["-drive".to_owned(), file])
 }
