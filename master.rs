@@ -18,6 +18,7 @@ use kernel::{
 use crate::{
     abstractions::{
         device_link,
+        dma, //
         iommu::{
             self,
             Capability,
@@ -164,8 +165,11 @@ impl iommu::Ops for IommuOps {
         &OPS
     }
 
-    fn capable(_master: &Master, capability: Capability) -> bool {
+    fn capable(dev: &Device, _master: &Master, capability: Capability) -> bool {
         match capability {
+            // The IPMMU passes on what the master asks for; what comes of it is the bus's affair,
+            // which the firmware describes.
+            Capability::CacheCoherency => dma::is_coherent(dev),
             // One flush of the context invalidates everything, whenever it comes.
             Capability::DeferredFlush => true,
         }

@@ -7,6 +7,7 @@
 
 pub(crate) mod bus;
 pub(crate) mod device_link;
+pub(crate) mod dma;
 pub(crate) mod fwnode;
 pub(crate) mod io_pgtable;
 pub(crate) mod iommu;

@@ -57,6 +57,9 @@ pub(crate) use self::{
 /// What an IOMMU can do, as asked by the core.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Capability {
+    /// `IOMMU_CAP_CACHE_COHERENCY`: the DMA of the device sees the CPU's caches when it is mapped
+    /// with `IOMMU_CACHE`. Without it nobody hands the device to user space.
+    CacheCoherency,
     /// `IOMMU_CAP_DEFERRED_FLUSH`: unmapped ranges may be flushed later, all at once.
     DeferredFlush,
 }
@@ -73,8 +76,8 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     /// The driver's table; see [`OpsTable`].
     fn table() -> &'static OpsTable<Self>;
 
-    /// Whether the IOMMU of `master` can do `capability`.
-    fn capable(master: &Self::Master, capability: Capability) -> bool;
+    /// Whether the IOMMU of `dev` can do `capability` for it.
+    fn capable(dev: &Device, master: &Self::Master, capability: Capability) -> bool;
 
     /// Looks at one reference of `dev` to an IOMMU and returns the ID of `dev` there.
     ///

@@ -220,14 +220,14 @@ impl<T: Ops> Callbacks<T> {
 
     extern "C" fn capable(dev: *mut bindings::device, cap: bindings::iommu_cap) -> bool {
         // SAFETY: The core asks about devices that `probe_device()` accepted.
-        let (_, master) = unsafe { Self::device_and_master(dev) };
+        let (dev, master) = unsafe { Self::device_and_master(dev) };
+        let capability = match cap {
+            bindings::iommu_cap_IOMMU_CAP_CACHE_COHERENCY => Capability::CacheCoherency,
+            bindings::iommu_cap_IOMMU_CAP_DEFERRED_FLUSH => Capability::DeferredFlush,
+            _ => return false,
+        };
 
-        match cap {
-            bindings::iommu_cap_IOMMU_CAP_DEFERRED_FLUSH => {
-                T::capable(master, Capability::DeferredFlush)
-            }
-            _ => false,
-        }
+        T::capable(dev, master, capability)
     }
 
     extern "C" fn of_xlate(
