@@ -10,7 +10,7 @@ use walkdir::WalkDir;
 
 use crate::exec::Log;
 use crate::paths::Paths;
-use crate::provision::{Given, Kernel, Provision, driver_sources};
+use crate::provision::{Given, Kernel, Provision, UAPI, driver_sources};
 use crate::ui::Step;
 
 struct Lint<'a> {
@@ -24,7 +24,7 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -40,6 +40,9 @@ const CHECKS: [Check; 9] = [
     }),
     ("testbed: cargo fmt", |l, s, o| l.testbed_format(s, o)),
     ("testbed: cargo clippy", |l, s, o| l.testbed_clippy(s, o)),
+    ("guest: cargo fmt, cargo clippy", |l, s, o| {
+        l.guest_program(s, o)
+    }),
     ("testbed: unit tests", |l, s, o| l.testbed_tests(s, o)),
     ("scripts: shellcheck", |l, s, o| l.shellcheck(s, o)),
 ];
@@ -73,16 +76,6 @@ pub fn run(paths: &Paths, given: &Given) -> Result<bool> {
 }
 
 impl Lint<'_> {
-    /// The kernel's source tree, wherever the kernel was built.
-    fn tree(&self) -> PathBuf {
-        let source = self.kernel.kdir.join("source");
-        if source.exists() {
-            source
-        } else {
-            self.kernel.kdir.clone()
-        }
-    }
-
     fn rust_files(&self) -> Result<Vec<PathBuf>> {
         let mut files = driver_sources(&self.paths.repo)?;
         files.retain(|f| f.extension().is_some_and(|e| e == "rs"));
@@ -117,7 +110,7 @@ impl Lint<'_> {
         let mut format = Command::new("/usr/bin/rustfmt");
         format
             .args(["--check", "--edition", "2021", "--config-path"])
-            .arg(self.tree().join(".rustfmt.toml"))
+            .arg(self.kernel.tree().join(".rustfmt.toml"))
             .args(self.rust_files()?);
         log.run(step, "rustfmt", &mut format)
     }
@@ -152,7 +145,7 @@ impl Lint<'_> {
         files.extend(self.files("Documentation", &["rst"])?);
         let mut check = Command::new("perl");
         check
-            .arg(self.tree().join("scripts/checkpatch.pl"))
+            .arg(self.kernel.tree().join("scripts/checkpatch.pl"))
             .args([
                 "--no-tree",
                 "--strict",
@@ -214,6 +207,21 @@ impl Lint<'_> {
 
     fn testbed_tests(&self, step: &Step, log: &mut Log) -> Result<()> {
         log.run(step, "cargo test", self.cargo("cargo").arg("test"))
+    }
+
+    /// Our program for the guest. What it is looked at for here is not what it
+    /// is built for, but the interface of the kernel is the same.
+    fn guest_program(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let programs = Provision::programs(self.paths, self.kernel)?;
+        let source = self.paths.testbed().join("guest/userdma");
+        let mut format = self.cargo("cargo-fmt");
+        format.args(["fmt", "--check"]).current_dir(&source);
+        log.run(step, "cargo fmt", &mut format)?;
+        let mut clippy = self.cargo("cargo-clippy");
+        clippy.args(["clippy", "--", "-D", "warnings"]);
+        clippy.current_dir(&source);
+        clippy.env("USERDMA_UAPI", programs.join(UAPI));
+        log.run(step, "cargo clippy", &mut clippy)
     }
 
     /// The distribution's cargo, whatever else is first in the user's PATH.

@@ -23,7 +23,7 @@ use clap::{Parser, Subcommand};
 
 use lock::Lock;
 use paths::Paths;
-use provision::{Given, Provision};
+use provision::{Extent, Given, Provision};
 
 #[derive(Parser)]
 #[command(name = "ipmmu-testbed", about)]
@@ -78,18 +78,19 @@ fn run(arguments: Arguments) -> Result<bool> {
     let _lock = Lock::take(&paths.build().join("lock"))?;
     match arguments.action {
         Action::Lint => return lint::run(&paths, &given),
-        Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given)?)?,
-        Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given)?)?,
-        Action::Provision => drop(Provision::prepare(&paths, &given)?),
+        Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
+        Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
+        Action::Provision => drop(Provision::prepare(&paths, &given, Extent::Programs)?),
         Action::Soak { cycles } => {
-            soak::run(&paths, &Provision::prepare(&paths, &given)?, cycles)?;
+            let provision = Provision::prepare(&paths, &given, Extent::Board)?;
+            soak::run(&paths, &provision, cycles)?;
         }
         Action::Mutants { filter } => {
-            let provision = Provision::prepare(&paths, &given)?;
+            let provision = Provision::prepare(&paths, &given, Extent::Board)?;
             return mutants::run(&paths, &provision, filter.as_deref());
         }
         Action::Check { filter } => {
-            let provision = Provision::prepare(&paths, &given)?;
+            let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
             return check::run(paths, provision, filter);
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's initramfs: busybox, our scripts, and modules.
+//! The guest's initramfs: busybox, our scripts, programs, and modules.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,6 +17,7 @@ use super::apt::Apt;
 use super::arch::Arch;
 use super::artifact::{Key, keyed};
 use super::source;
+use super::userspace::SELFTESTS;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
@@ -26,48 +27,64 @@ const DIRECTORIES: [&str; 9] = [
     "bin", "dev", "etc", "lib", "proc", "root", "run", "sys", "tmp",
 ];
 
-/// Builds the initramfs for `arch`, with `modules` installed for the kernel
-/// `release`, and `programs`; returns the image.
-pub fn image(
-    paths: &Paths,
-    apt: &mut Apt,
-    arch: Arch,
-    release: &str,
-    modules: &[PathBuf],
-    programs: &[PathBuf],
-) -> Result<PathBuf> {
+/// What goes into the initramfs besides busybox and the scripts.
+pub struct Contents<'a> {
+    /// What it runs on.
+    pub arch: Arch,
+    /// The kernel that the modules are for.
+    pub release: &'a str,
+    /// The modules.
+    pub modules: &'a [PathBuf],
+    /// Programs for `/bin`.
+    pub programs: &'a [PathBuf],
+    /// The directory of the compiled tests, where they are wanted.
+    pub tests: Option<&'a Path>,
+}
+
+/// What runs before anything else.
+const SCRIPTS: [&str; 2] = ["init", "agent"];
+
+/// Builds the initramfs; returns the image.
+pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<PathBuf> {
+    let busybox = contents.arch.busybox();
     let scripts = paths.testbed().join("guest");
-    let mut key = Key::new("guest 1")
-        .text("busybox", &source::version(&apt.choose(arch.busybox())?))
-        .text("release", release)
-        .tree(&scripts)?;
-    for file in modules.iter().chain(programs) {
+    let mut key = Key::new("guest 3")
+        .text("busybox", &source::version(&apt.choose(busybox)?))
+        .text("release", contents.release)
+        .tree(&scripts.join("tests"))?;
+    for script in SCRIPTS {
+        key = key.file(&scripts.join(script))?;
+    }
+    for file in contents.modules.iter().chain(contents.programs) {
         key = key.file(file)?;
     }
-    let dir = keyed(
-        &paths.cache,
-        &format!("guest{}", arch.suffix()),
-        key,
-        |dir| {
-            let deb = apt.fetch(arch.busybox())?;
-            let step = Step::new("Packing the guest image");
-            let mut log = Log::create(paths, "guest")?;
-            let stage = tempfile::tempdir_in(&paths.cache)?;
-            let root = stage.path().join("root");
-            let unpacked = stage.path().join("deb");
-            let deb = deb.first().context("busybox has no file")?;
-            let busybox = source::busybox(deb, &unpacked, &mut log, &step)?;
-            lay_out(&root, &busybox, &scripts)?;
-            for program in programs {
-                let name = program.file_name().context("a program is a file")?;
-                executable(program, &root.join("bin").join(name))?;
-            }
-            install_modules(&root, release, modules, &mut log, &step)?;
-            pack(&root, &dir.join("initramfs.cpio.gz"))?;
-            step.done();
-            Ok(())
-        },
-    )?;
+    if let Some(tests) = contents.tests {
+        key = key.text("tests", &tests.to_string_lossy());
+    }
+    let name = format!("guest{}", contents.arch.suffix());
+    let dir = keyed(&paths.cache, &name, key, |dir| {
+        let deb = apt.fetch(busybox)?;
+        let step = Step::new("Packing the guest image");
+        let mut log = Log::create(paths, "guest")?;
+        let stage = tempfile::tempdir_in(&paths.cache)?;
+        let root = stage.path().join("root");
+        let unpacked = stage.path().join("deb");
+        let deb = deb.first().context("busybox has no file")?;
+        let busybox = source::busybox(deb, &unpacked, &mut log, &step)?;
+        lay_out(&root, &busybox, &scripts)?;
+        for program in contents.programs {
+            let name = program.file_name().context("a program is a file")?;
+            executable(program, &root.join("bin").join(name))?;
+        }
+        if let Some(tests) = contents.tests {
+            install_tests(tests, &root)?;
+        }
+        let release = contents.release;
+        install_modules(&root, release, contents.modules, &mut log, &step)?;
+        pack(&root, &dir.join("initramfs.cpio.gz"))?;
+        step.done();
+        Ok(())
+    })?;
     Ok(dir.join("initramfs.cpio.gz"))
 }
 
@@ -78,13 +95,21 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
     fs::copy(busybox, root.join("bin/busybox"))?;
     // The shell by name, for `#!`; init lets busybox install its other names.
     symlink("busybox", root.join("bin/sh"))?;
-    for name in ["init", "agent"] {
+    for name in SCRIPTS {
         executable(&scripts.join(name), &root.join(name))?;
     }
     fs::create_dir_all(root.join("tests"))?;
     for entry in fs::read_dir(scripts.join("tests"))? {
         let entry = entry?;
         executable(&entry.path(), &root.join("tests").join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+/// Puts the compiled tests where the scripts are, to be called like them.
+fn install_tests(tests: &Path, root: &Path) -> Result<()> {
+    for name in SELFTESTS.into_iter().chain(["userdma"]) {
+        executable(&tests.join(name), &root.join("tests").join(name))?;
     }
     Ok(())
 }

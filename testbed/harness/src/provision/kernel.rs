@@ -95,6 +95,16 @@ impl Kernel {
         })
     }
 
+    /// Its source tree, wherever it was built.
+    pub fn tree(&self) -> PathBuf {
+        let source = self.kdir.join("source");
+        if source.exists() {
+            source
+        } else {
+            self.kdir.clone()
+        }
+    }
+
     /// What boots.
     pub fn image(&self) -> PathBuf {
         self.kdir.join(self.arch.image())

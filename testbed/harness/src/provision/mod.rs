@@ -12,8 +12,9 @@ mod qemu;
 mod qemu_tree;
 mod source;
 mod toolchain;
+mod userspace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -24,6 +25,7 @@ pub use arch::Arch;
 pub use guest::overlay;
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
+pub use userspace::{SELFTESTS, UAPI};
 
 /// What the user brings along instead of what we would build.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,15 @@ pub struct Given {
     pub kdir: Option<PathBuf>,
     /// `QEMU=`
     pub qemu: Option<PathBuf>,
+}
+
+/// How much is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What boots.
+    Board,
+    /// Also the programs that some tests need in the guest.
+    Programs,
 }
 
 /// A board ready to boot.
@@ -53,7 +64,7 @@ impl Provision {
     ///
     /// A module that does not build is no reason to stop here: the rows that
     /// need none still have something to say.
-    pub fn prepare(paths: &Paths, given: &Given) -> Result<Self> {
+    pub fn prepare(paths: &Paths, given: &Given, extent: Extent) -> Result<Self> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         let mut apt = apt::Apt::open(paths)?;
         let kernel = kernel_of(paths, given, &mut apt)?;
@@ -64,7 +75,11 @@ impl Provision {
                 (Qemu::provided(paths, &mut apt)?, Some(plugin))
             }
         };
-        Self::complete(paths, &mut apt, qemu, plugin, kernel)
+        let tests = match extent {
+            Extent::Board => None,
+            Extent::Programs => Some(userspace::programs(paths, &mut apt, &kernel)?),
+        };
+        Self::complete(paths, &mut apt, qemu, plugin, kernel, tests.as_deref())
     }
 
     /// Makes or finds what boots on the same QEMU with 32 bits.
@@ -73,7 +88,7 @@ impl Provision {
         let mut apt = apt::Apt::open(paths)?;
         let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
         let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
-        Self::complete(paths, &mut apt, qemu, plugin, kernel)
+        Self::complete(paths, &mut apt, qemu, plugin, kernel, None)
     }
 
     /// Adds modules and the guest to a kernel.
@@ -83,6 +98,7 @@ impl Provision {
         qemu: Qemu,
         plugin: Option<PathBuf>,
         kernel: Kernel,
+        tests: Option<&Path>,
     ) -> Result<Self> {
         let mut modules = kernel.test_modules(paths)?;
         let no_module = match kernel.module(paths) {
@@ -96,8 +112,14 @@ impl Provision {
             Arch::Arm64 => programs::build(paths, &kernel)?,
             Arch::Arm => Vec::new(),
         };
-        let (arch, release) = (kernel.arch, &kernel.release);
-        let initramfs = guest::image(paths, apt, arch, release, &modules, &programs)?;
+        let contents = guest::Contents {
+            arch: kernel.arch,
+            release: &kernel.release,
+            modules: &modules,
+            programs: &programs,
+            tests,
+        };
+        let initramfs = guest::image(paths, apt, &contents)?;
         Ok(Self {
             qemu,
             plugin,
@@ -105,6 +127,12 @@ impl Provision {
             initramfs,
             no_module,
         })
+    }
+
+    /// Makes or finds the guest's programs for `kernel` alone.
+    pub fn programs(paths: &Paths, kernel: &Kernel) -> Result<PathBuf> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        userspace::programs(paths, &mut apt::Apt::open(paths)?, kernel)
     }
 
     /// Makes or finds the kernel alone.

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A process that ends in the middle of it: the kernel cleans up.
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{IOVA, Subject, WINDOW, fact};
+use crate::memory::Pages;
+
+/// How far the other process comes.
+const STAGES: u32 = 4;
+/// What it says then.
+const HOLDING: &str = "holding";
+
+/// Kills another process that has the device, as often as wanted at each stage,
+/// and sees that the device is to be had again, and works.
+pub fn killed(subject: &Subject, rounds: u32) -> Result<()> {
+    for round in 0..rounds * STAGES {
+        let stage = round % STAGES;
+        kill_at(subject, stage).with_context(|| format!("at stage {stage}"))?;
+        // A transfer under way ends before or after its memory is gone.
+        fact("undecided", usize::from(stage == STAGES - 1));
+        let bench = subject
+            .open()
+            .with_context(|| format!("after a process was killed at stage {stage}"))?;
+        bench.reaches(WINDOW, &bench.window, 0)?;
+    }
+    Ok(())
+}
+
+fn kill_at(subject: &Subject, stage: u32) -> Result<()> {
+    let mut other = Command::new(env::current_exe()?)
+        .args([&subject.name, "hold", &stage.to_string()])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = other.stdout.take().context("no pipe")?;
+    let holding = BufReader::new(output)
+        .lines()
+        .map_while(Result::ok)
+        .any(|line| line == HOLDING);
+    other.kill()?;
+    other.wait()?;
+    ensure!(holding, "the other process did not come so far");
+    Ok(())
+}
+
+/// The other process: has the device as far as `stage`, and waits for the end.
+pub fn hold(subject: &Subject, stage: u32) -> Result<()> {
+    let bench = subject.open()?;
+    let pages = Pages::new(16)?;
+    if stage >= 1 {
+        bench.map(IOVA, &pages)?;
+        bench.reaches(IOVA, &pages, 0)?;
+    }
+    if stage >= 2 {
+        let domain = bench.iommufd.alloc_domain(bench.device.id(), bench.ioas)?;
+        bench.device.attach(domain)?;
+        bench.reaches(IOVA, &pages, 0)?;
+    }
+    if stage >= 3 {
+        bench.device.begin_store(IOVA);
+    }
+    println!("{HOLDING}");
+    loop {
+        thread::park();
+    }
+}
