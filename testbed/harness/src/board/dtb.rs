@@ -96,6 +96,16 @@ impl Dtb {
         Ok(self)
     }
 
+    /// Sets a property that says all by being there.
+    pub fn set_flag(self, node: &str, property: &str) -> Result<Self> {
+        capture(
+            Command::new("fdtput")
+                .arg(&self.path)
+                .args([node, property]),
+        )?;
+        Ok(self)
+    }
+
     fn cells(&self, node: &str, property: &str) -> Result<Vec<String>> {
         let mut get = Command::new("fdtget");
         get.args(["-t", "x"]).arg(&self.path).args([node, property]);

@@ -23,7 +23,8 @@ pub const FUNCTIONS: [&str; 2] = ["0000:01:00.0", "0000:01:00.1"];
 /// The first function of the card in the second slot.
 pub const OTHER_CARD: &str = "0001:01:00.0";
 
-const HOSTS: [&str; SLOTS] = ["/soc/pcie@fe000000", "/soc/pcie@ee800000"];
+/// The hosts in the device tree.
+pub const HOSTS: [&str; SLOTS] = ["/soc/pcie@fe000000", "/soc/pcie@ee800000"];
 
 /// Writes the board's device tree with the hosts enabled: the board alone has
 /// no slot, only its extension board does.

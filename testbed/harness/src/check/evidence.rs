@@ -104,6 +104,65 @@ const ENTRIES: &[Entry] = &[
     ),
     (
         Feature {
+            id: "user_space_mappings",
+            part: Part::Clients,
+            says: "User space's device reaches what is mapped for it, as long as it is, and no more.",
+            c: C::NotApplicable("no device is handed out"),
+        },
+        &[
+            "vfio::unmapped_memory_is_out_of_reach",
+            "vfio::each_page_until_it_is_unmapped",
+            "vfio::read_only_memory_is_not_written",
+            "vfio::blocks_and_pages_in_turn",
+            "vfio::detached_it_reaches_nothing",
+            "vfio::killed_in_the_middle",
+            "vfio::a_storm_of_faults",
+        ],
+        &[],
+    ),
+    (
+        Feature {
+            id: "user_space_domains",
+            part: Part::Clients,
+            says: "It moves between 32 domains, which is more than there are contexts.",
+            c: C::NotApplicable("no device is handed out"),
+        },
+        &[
+            "vfio::one_address_space_after_the_other",
+            "vfio::more_domains_than_contexts",
+            "vfio::mapped_before_it_is_attached",
+            "vfio::changed_while_it_is_not_attached",
+            "vfio::what_is_in_use_is_not_destroyed",
+            "vfio::closed_in_any_order",
+        ],
+        &[],
+    ),
+    (
+        Feature {
+            id: "vfio_selftests",
+            part: Part::Clients,
+            says: "The kernel's own tests of VFIO run, with iommufd and with containers.",
+            c: C::NotApplicable("no device is handed out"),
+        },
+        &[
+            "vfio::vfio_iommufd_setup_test",
+            "vfio::vfio_dma_mapping_test",
+            "vfio::vfio_pci_device_test",
+        ],
+        &[],
+    ),
+    (
+        Feature {
+            id: "user_space_needs_coherent_dma",
+            part: Part::Clients,
+            says: "A device whose DMA does not see the CPU's caches is not handed out.",
+            c: C::NotApplicable("no device is handed out"),
+        },
+        &["vfio-not-coherent::the_device_is_not_handed_out"],
+        &[],
+    ),
+    (
+        Feature {
             id: "suspend_with_channels",
             part: Part::Sleep,
             says: "After a suspend all registers are what they were, and DMA goes on.",

@@ -27,6 +27,7 @@ mod shared;
 mod sleep;
 mod storage;
 mod trouble;
+mod vfio;
 
 use std::fs;
 use std::io::{IsTerminal, stdout};
@@ -88,6 +89,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     rows.extend(pcie::rows(&bench)?);
     rows.extend(hibernate::rows(&bench));
     rows.extend(leave::rows(&bench));
+    rows.extend(vfio::rows(&bench)?);
     rows.extend(faulty::rows(&bench));
     rows.extend(malformed::rows(&bench)?);
     rows.extend(shared::rows(&bench)?);

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A PCIe device in the hands of user space, through VFIO and iommufd.
+//!
+//! `userdma`, in the guest, is what has the device; see there for what each of
+//! its scenarios does. Here is seen to it that the hardware and the kernel saw
+//! the same.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::common::faults;
+use super::feature::{C, Feature, Pair, Part};
+use super::{Bench, Fixture};
+use crate::board::dtb::Dtb;
+use crate::board::ktap::Ktap;
+use crate::board::pcie::{self, FUNCTIONS, IPMMU};
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+use crate::provision::SELFTESTS;
+
+/// A device that copies when it is told to, as fast as it can, from and to all
+/// that 32 bits reach.
+const EDU: &str = "edu,id=edu,dma_mask=0xffffffff,dma_delay=0";
+/// The micro-TLB of the slot that it is in.
+const UTLB: u32 = 0;
+/// How long a transfer takes if the device is not made to hurry, in ms.
+const EDU_DELAY: u32 = 100;
+const DEVICE: &str = FUNCTIONS[0];
+/// The host's messages are no interrupts that a device could be kept from, so
+/// an administrator has to say that this one may be trusted with them.
+const TRUSTED: &str = "iommufd.allow_unsafe_interrupts=1 \
+                       vfio_iommu_type1.allow_unsafe_interrupts=1 \
+                       hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=4";
+/// More than any IPMMU has contexts.
+const DOMAINS: u32 = 32;
+/// How many attempts a storm has, and after how many the log is looked at.
+const STORM: u32 = 100_000;
+const AT_ONCE: u32 = 20_000;
+
+const USER_SPACE: Feature = Feature {
+    id: "user_space",
+    part: Part::Clients,
+    says: "A device with coherent DMA can be handed to user space, by VFIO and iommufd.",
+    c: C::Fails("vfio-pci does not take"),
+};
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let coherent = device_tree(bench)?;
+    let plain = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
+    let setup = |name, driver, dtb: &PathBuf| {
+        Setup::new(name, driver)
+            .append(TRUSTED)
+            .dtb(dtb.clone())
+            .pcie(&[EDU])
+    };
+    let board = Fixture::new(bench, setup("vfio", Driver::Rust, &coherent), |b| {
+        b.load_driver(&[])?;
+        // Then the device is behind its IPMMU.
+        b.expect_bound_except(&[])?;
+        b.test(&format!("userdma {DEVICE} take")).map(drop)
+    });
+    let mut rows = board_rows(&board);
+    rows.extend(SELFTESTS.map(|test| board.row(test, move |b| selftest(b, test))));
+
+    // As the SoC is: what the CPU has in its caches, its PCIe does not see.
+    let real = setup("vfio-not-coherent", Driver::Rust, &plain);
+    let real = Fixture::new(bench, real, |b| b.load_driver(&[]));
+    rows.push(real.row("the_device_is_not_handed_out", is_not_handed_out));
+    let both = setup("vfio-both", Driver::Rust, &coherent);
+    let both = Pair::new(bench, both, |b| b.load_driver(&[])).feature(USER_SPACE, is_handed_out);
+    rows.extend(both.rows());
+    Ok(rows)
+}
+
+/// The board's device tree with a PCIe host whose DMA sees the CPU's caches:
+/// the real one's does not, and such a device is nothing for user space.
+fn device_tree(bench: &Bench) -> Result<PathBuf> {
+    let pcie = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
+    let dtb = Dtb::copy(&bench.paths, &pcie, "vfio")?;
+    Ok(dtb.set_flag(pcie::HOSTS[0], "dma-coherent")?.into_path())
+}
+
+fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
+    let quiet = |name: &str, scenario: &'static str| {
+        board.row(name, move |b| {
+            same_as_before(b, |b| run(b, scenario).map(drop))
+        })
+    };
+    vec![
+        board.row("unmapped_memory_is_out_of_reach", |b| {
+            same_as_before(b, unmapped)
+        }),
+        quiet("each_page_until_it_is_unmapped", "unmap-all 16"),
+        quiet("read_only_memory_is_not_written", "read-only"),
+        quiet("blocks_and_pages_in_turn", "blocks 3"),
+        quiet("one_address_space_after_the_other", "spaces 32"),
+        board.row("more_domains_than_contexts", |b| {
+            same_as_before(b, more_domains_than_contexts)
+        }),
+        quiet("mapped_before_it_is_attached", "mapped-first"),
+        quiet("changed_while_it_is_not_attached", "changed-meanwhile 8"),
+        quiet("detached_it_reaches_nothing", "detach 8"),
+        quiet("what_is_in_use_is_not_destroyed", "destroy 4"),
+        quiet("closed_in_any_order", "close 3"),
+        board.row("killed_in_the_middle", |b| {
+            same_as_before(b, killed_in_the_middle)
+        }),
+        board.row("a_storm_of_faults", |b| same_as_before(b, storm)),
+    ]
+}
+
+/// The contexts of the root that are in use, as the driver shows them.
+fn contexts(board: &mut Board) -> Result<usize> {
+    let path = format!("/sys/kernel/debug/ipmmu/{}/contexts", IPMMUS[0].1);
+    let text = board.sh(&format!("cat {path}"))?;
+    let count = text.lines().filter(|l| l.starts_with("context ")).count();
+    ensure!(count > 0, "no context is in use: {text}");
+    Ok(count)
+}
+
+/// `work` leaves nothing behind: no context, and the micro-TLB where it was.
+fn same_as_before(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    let before = contexts(board)?;
+    work(board)?;
+    let after = contexts(board)?;
+    ensure!(before == after, "{before} contexts in use became {after}");
+    board
+        .registers()?
+        .context_of(IPMMU, UTLB)
+        .with_context(|| format!("uTLB {UTLB} of {IPMMU} was left open"))?;
+    Ok(())
+}
+
+/// Runs a scenario in which whatever the device is refused comes to the
+/// IPMMU's notice, and nothing else.
+fn run(board: &mut Board, scenario: &str) -> Result<Ktap> {
+    board.new_messages()?;
+    let (translations, before) = traffic(board)?;
+    let ktap = board.test(&format!("userdma {DEVICE} {scenario}"))?;
+    let (after_translations, after) = traffic(board)?;
+    let refused = ktap.sum("refused");
+    let at_most = refused + ktap.sum("undecided");
+    let faults = after - before;
+    ensure!(
+        (refused..=at_most).contains(&faults),
+        "{faults} faults for {refused} to {at_most} refusals"
+    );
+    ensure!(
+        after_translations > translations,
+        "nothing went through the IPMMU"
+    );
+    Ok(ktap)
+}
+
+/// What the IPMMU translated for the device, and what it refused anybody.
+fn traffic(board: &mut Board) -> Result<(u64, u64)> {
+    let translations = board.count(IPMMU, "translations")?;
+    Ok((translations, board.count("ipmmu_mm", "faults")?))
+}
+
+/// Each refusal is in the log, with its address.
+fn unmapped(board: &mut Board) -> Result<()> {
+    let ktap = run(board, "unmap 2")?;
+    let messages = board.new_messages()?;
+    let mut reported: Vec<u64> = faults(&messages).iter().map(|f| f.iova).collect();
+    ensure!(
+        reported.len() as u64 == ktap.sum("refused"),
+        "reported {reported:x?} for {} refusals",
+        ktap.sum("refused")
+    );
+    reported.dedup();
+    ensure!(
+        reported == [0x5000_1000, 0xffff_f000, 0x5000_1000, 0xffff_f000],
+        "reported {reported:x?}"
+    );
+    Ok(())
+}
+
+fn more_domains_than_contexts(board: &mut Board) -> Result<()> {
+    run(board, &format!("domains {DOMAINS}")).map(drop)
+}
+
+/// The device takes its time, so that a transfer is under way when the process
+/// that began it ends.
+fn killed_in_the_middle(board: &mut Board) -> Result<()> {
+    let set = |board: &mut Board, delay: u32| {
+        let delay = serde_json::json!(delay);
+        board.qmp.set("/machine/peripheral/edu", "dma_delay", delay)
+    };
+    set(board, EDU_DELAY)?;
+    run(board, "killed 3")?;
+    set(board, 0)
+}
+
+/// A device that will not stop does not stop the system, nor fill its log.
+fn storm(board: &mut Board) -> Result<()> {
+    let (mut reported, mut suppressed) = (0, 0);
+    for _ in 0..STORM / AT_ONCE {
+        run(board, &format!("storm {AT_ONCE}"))?;
+        let messages = board.new_messages()?;
+        reported += faults(&messages).len() as u64;
+        suppressed += not_shown(&messages);
+    }
+    ensure!(reported > 0, "nothing was reported");
+    ensure!(suppressed > 0, "all {reported} faults are in the log");
+    ensure!(
+        reported + suppressed <= u64::from(STORM),
+        "{reported} faults were reported and {suppressed} suppressed"
+    );
+    Ok(())
+}
+
+/// How many faults were not shown, as far as the log says so.
+fn not_shown(messages: &str) -> u64 {
+    messages
+        .lines()
+        .filter_map(|line| line.split_once(" more faults were not shown"))
+        .filter_map(|(before, _)| before.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum()
+}
+
+/// One of the kernel's own tests. What needs another device is skipped there.
+fn selftest(board: &mut Board, test: &str) -> Result<()> {
+    same_as_before(board, |board| {
+        let ktap = board.test(&format!("{test} {DEVICE}"))?;
+        ensure!(ktap.passed.len() > 1, "{:?}", ktap.passed);
+        Ok(())
+    })
+}
+
+/// VFIO takes the device, and what it is refused it does not get.
+fn is_handed_out(board: &mut Board) -> Result<()> {
+    board.expect_bound_except(&[])?;
+    board.test(&format!("userdma {DEVICE} take"))?;
+    board.test(&format!("userdma {DEVICE} unmap")).map(drop)
+}
+
+/// VFIO does not take a device whose DMA user space could not make coherent.
+fn is_not_handed_out(board: &mut Board) -> Result<()> {
+    // Returns once the device is behind the IPMMU.
+    board.expect_bound_except(&[])?;
+    board.sh(&format!("ls -d /sys/bus/pci/devices/{DEVICE}/iommu_group"))?;
+    let output = board.try_sh(&format!("/tests/userdma {DEVICE} take"))?;
+    ensure!(
+        output.code != 0 && output.text.contains("vfio-pci does not take"),
+        "{}",
+        output.text
+    );
+    Ok(())
+}
