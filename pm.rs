@@ -12,18 +12,19 @@
 //!
 //! Masters sleep first, then the caches that they are behind, then the root; they wake up the
 //! other way round. Device links make it so: cache to root at probe, master to cache when the IOMMU
-//! core adds the master. When the system sleeps, all of it is in the noirq phase, after the masters'
-//! own suspend callbacks and before their resume callbacks.
+//! core adds the master. When the system sleeps, all of it is in the noirq phase, after the
+//! masters' own suspend callbacks and before their resume callbacks.
 //!
 //! Within an instance, contexts come back before micro-TLBs, and in a context IMCTR comes last, so
 //! that no micro-TLB is ever pointed to a context that is only half there.
 //!
 //! # Meanwhile
 //!
-//! While the system sleeps nothing happens. While the power domain of an instance alone is off, because
-//! all masters behind it sleep (device links make its runtime PM follow theirs), domains are mapped, unmapped, attached and detached as ever. Nothing wakes it for that: there is nothing to
-//! flush in an instance without power, and what attaching and detaching change is changed in what
-//! will be restored ([`Target`](crate::ipmmu::Target)).
+//! While the system sleeps nothing happens. While the power domain of an instance alone is off,
+//! because all masters behind it sleep (device links make its runtime PM follow theirs), domains
+//! are mapped, unmapped, attached and detached as ever. Nothing wakes it for that: there is nothing
+//! to flush in an instance without power, and what attaching and detaching change is changed in
+//! what will be restored ([`Target`](crate::ipmmu::Target)).
 
 use kernel::{
     prelude::*,

@@ -44,7 +44,8 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
 /// Makes `consumer`, which is being probed, depend on `supplier` for as long as it is bound.
 ///
 /// The driver core then unbinds `consumer` before `supplier`, suspends it first and resumes it
-/// last, and keeps `supplier` awake while `consumer` is. The link goes away by itself when `consumer` is unbound.
+/// last, and keeps `supplier` awake while `consumer` is. The link goes away by itself when
+/// `consumer` is unbound.
 ///
 /// May sleep.
 ///
