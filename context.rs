@@ -113,8 +113,8 @@ impl Contexts {
     }
 
     /// Calls `f` with a mask of the leased contexts, after all who touch registers for their
-    /// tenants are done with that. No context is leased or returned, and no fault handled, meanwhile.
-    /// Interrupts are off.
+    /// tenants are done with that. No context is leased or returned, and no fault handled,
+    /// meanwhile. Interrupts are off.
     pub(crate) fn with_settled<R>(&self, f: impl FnOnce(u16) -> R) -> R {
         let tenants = self.tenants.lock();
         let mut leased = 0;

@@ -305,8 +305,12 @@ impl Ipmmu {
         }
     }
 
-    /// Switches off all micro-TLBs: 1 write each.
+    /// Switches off all micro-TLBs: 1 write each. The root of caches has none.
     pub(crate) fn reset_utlbs(&self, regs: &impl Registers) {
+        if !self.has_masters() {
+            return;
+        }
+
         for id in self.features.utlbs() {
             regs.write(self.features.micro_tlb(id), IMUCTR::from(0));
         }

@@ -3,8 +3,8 @@
 //! The registers of the IPMMU.
 //!
 //! Offsets are relative to one of three bases, which differ between SoC generations and are found
-//! in [`Features`](crate::features::Features): [`Context`] registers exist once per context, [`Utlb`]
-//! registers once per micro-TLB, [`Control`] registers once per instance.
+//! in [`Features`](crate::features::Features): [`Context`] registers exist once per context,
+//! [`Utlb`] registers once per micro-TLB, [`Control`] registers once per instance.
 //!
 //! Facts are from the drivers of Linux (`drivers/iommu/ipmmu-vmsa.c`) and Xen
 //! (`xen/drivers/passthrough/arm/ipmmu-vmsa.c`).
