@@ -126,8 +126,6 @@ pub(crate) struct Ipmmu {
     asleep: Atomic<bool>,
     backup: Devres<SpinLockIrq<Backup>>,
     sleeps: Sleeps,
-    /// A context was on when the instance, or its root, was probed.
-    found_on: Atomic<bool>,
     /// Of each context of a root, whether the last flush did not complete.
     stuck: [Atomic<bool>; MAX_CONTEXTS],
     #[pin]
@@ -181,7 +179,6 @@ impl Ipmmu {
                 asleep: Atomic::new(false),
                 backup,
                 sleeps: Sleeps::new(),
-                found_on: Atomic::new(false),
                 stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
                 masters <- new_mutex!(KVec::new()),
                 iommu <- iommu::Instance::new(),
@@ -275,44 +272,22 @@ impl Ipmmu {
         &self.sleeps
     }
 
-    /// Brings the hardware into a defined state, at probe: of a root all contexts are off, and
-    /// wherever a kernel before this one left something on, all micro-TLBs are. A read and a write
-    /// per context of a root; in a cache nothing, unless there was something on.
-    pub(crate) fn reset(&self) {
-        let Some(regs) = self.registers() else {
-            return;
-        };
-        let is_on = |id| regs.read::<IMCTR>(self.features.context(id)).mmuen();
-
-        let found_on = match &self.root {
-            Some(root) => root.found_on.load(Relaxed),
-            None => self.features.contexts().any(is_on),
-        };
-        self.found_on.store(found_on, Relaxed);
-        if found_on {
-            dev_info!(self.dev, "was left on, is switched off\n");
-            self.reset_utlbs(&regs);
+    /// Switches everything off that whoever was there before may have left on: 1 write per context
+    /// and micro-TLB that exists.
+    pub(crate) fn reset(&self, regs: &impl Registers) {
+        // The root of caches has no micro-TLBs.
+        if self.has_masters() {
+            for id in self.features.utlbs() {
+                regs.write(self.features.micro_tlb(id), IMUCTR::from(0));
+            }
         }
-        if found_on || self.is_root() {
-            self.reset_contexts(&regs);
-        }
+        self.reset_contexts(regs);
     }
 
     /// Switches off all contexts: 1 write each.
     pub(crate) fn reset_contexts(&self, regs: &impl Registers) {
         for id in self.features.contexts() {
             regs.write(self.features.context(id), IMCTR::from(0));
-        }
-    }
-
-    /// Switches off all micro-TLBs: 1 write each. The root of caches has none.
-    pub(crate) fn reset_utlbs(&self, regs: &impl Registers) {
-        if !self.has_masters() {
-            return;
-        }
-
-        for id in self.features.utlbs() {
-            regs.write(self.features.micro_tlb(id), IMUCTR::from(0));
         }
     }
 

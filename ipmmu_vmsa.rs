@@ -220,7 +220,9 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     abstractions::platform::set_dma_mask(pdev, DmaMask::new::<40>())?;
     let io = map(pdev, features)?;
     let ipmmu = Ipmmu::new(dev, io, features, root)?;
-    ipmmu.reset();
+    if let Some(regs) = ipmmu.registers() {
+        ipmmu.reset(&regs);
+    }
 
     match ipmmu.root_if_cache() {
         Some(root) => {

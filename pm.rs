@@ -111,13 +111,18 @@ impl Sleeper {
         self.system_sleeps.store(false, Relaxed);
         if self.is_frozen.xchg(false, Relaxed) {
             // Now or when it loaded the image, another kernel may have used the instance.
-            self.switch_off();
+            if let Some(regs) = self.ipmmu.hardware() {
+                self.ipmmu.reset(&regs);
+            }
         }
         self.wake_up()
     }
 
-    /// Switches everything off, for good: the next kernel must not have devices translated by
+    /// Switches off all contexts, for good: the next kernel must not have devices translated by
     /// tables that are no more. Does not sleep.
+    ///
+    /// Micro-TLBs stay pointed to them, which keeps masters that nobody brought to rest from
+    /// memory. If they were off, DMA would go wherever an IOVA happens to point.
     pub(crate) fn shut_down(&self) {
         // Without power it is off.
         if self.ipmmu.is_asleep() {
@@ -125,8 +130,11 @@ impl Sleeper {
         }
 
         // Whatever anyone still wants of it changes what is never restored.
-        if self.fall_asleep().is_ok() {
-            self.switch_off();
+        if self.fall_asleep().is_err() {
+            return;
+        }
+        if let Some(regs) = self.ipmmu.hardware() {
+            self.ipmmu.reset_contexts(&regs);
         }
     }
 
@@ -197,13 +205,6 @@ impl Sleeper {
             faults.look(When::Asleep);
         }
         result
-    }
-
-    fn switch_off(&self) {
-        if let Some(regs) = self.ipmmu.hardware() {
-            self.ipmmu.reset_utlbs(&regs);
-            self.ipmmu.reset_contexts(&regs);
-        }
     }
 }
 

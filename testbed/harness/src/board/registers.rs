@@ -81,6 +81,22 @@ impl Registers {
         self.0.len()
     }
 
+    /// Without those of contexts that are off: what these hold is left from the
+    /// last use.
+    pub fn in_use(mut self) -> Self {
+        let on = |key: &(String, String)| {
+            let (_, index) = key.1.split_once('(')?;
+            let context = key.1.starts_with("IM") && !key.1.starts_with("IMU");
+            context.then(|| (key.0.clone(), format!("IMCTR({index}")))
+        };
+        let all = self.0.clone();
+        self.0.retain(|key, _| match on(key) {
+            Some(imctr) => all.get(&imctr).is_some_and(|value| value & 1 != 0),
+            None => true,
+        });
+        self
+    }
+
     /// How many registers of one IPMMU are not zero.
     pub fn of(&self, ipmmu: &str) -> usize {
         self.0.keys().filter(|(of, _)| of == ipmmu).count()

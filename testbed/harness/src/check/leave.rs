@@ -17,7 +17,7 @@ use crate::board::{Board, Driver, Setup};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// All micro-TLBs and contexts of an H3, for what they are enabled with.
+/// Micro-TLBs and contexts of an IPMMU.
 const UTLBS: u32 = 48;
 const CONTEXTS: u32 = 8;
 
@@ -39,7 +39,8 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// DMA on two IPMMUs and on both cards, without end.
+/// DMA on two IPMMUs and on both cards, without end. Nobody brings it to rest at
+/// shutdown.
 fn keep_busy(board: &mut Board) -> Result<()> {
     let hosts = MMC_HOSTS.map(|host| host.device).join(" ");
     let channels = TWO_IPMMUS.join(" ");
@@ -67,12 +68,12 @@ fn kexec(board: &mut Board) -> Result<()> {
     ensure!(complaints(&messages).is_empty(), "{messages}");
     board.load_driver(&DMACS)?;
     board.expect_bound_except(&[])?;
+    expect_nothing_stale(board)?;
     board.dma_briefly(&TWO_IPMMUS)?;
     board.test(&format!("storage.sh {host}"))?;
     let before = board.registers()?;
     board.suspend(|_| Ok(()))?;
     board.expect_registers(&before)?;
-    ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
     Ok(())
 }
 
@@ -88,19 +89,18 @@ fn end_with(board: &mut Board, command: &str) -> Result<()> {
         let said = board.console.finish(number, Duration::from_secs(5));
         bail!("{e:#} ({said:?})");
     }
+    // An address that nobody has: DMA with an IOVA, untranslated.
     ensure!(board.guest_errors()? == 0, "there were guest errors");
-    ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
     expect_all_off(board)
 }
 
-/// Fails if a micro-TLB or a context is enabled.
+/// Fails if a context is enabled.
 fn expect_all_off(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     let mut enabled = Vec::new();
     for (ipmmu, _) in IPMMUS {
-        let utlbs = (0..UTLBS).map(|n| format!("IMUCTR({n})"));
-        let contexts = (0..CONTEXTS).map(|n| format!("IMCTR({n})"));
-        for register in utlbs.chain(contexts) {
+        for n in 0..CONTEXTS {
+            let register = format!("IMCTR({n})");
             if registers.get(ipmmu, &register) & 1 != 0 {
                 enabled.push(format!("{ipmmu}.{register}"));
             }
@@ -108,9 +108,24 @@ fn expect_all_off(board: &mut Board) -> Result<()> {
     }
     ensure!(
         enabled.is_empty(),
-        "{} registers are left enabled, {} first",
+        "{} contexts are left enabled, {} first",
         enabled.len(),
         enabled[0]
     );
+    Ok(())
+}
+
+/// Fails if a micro-TLB is pointed to a context that is off.
+fn expect_nothing_stale(board: &mut Board) -> Result<()> {
+    let registers = board.registers()?;
+    for (ipmmu, _) in IPMMUS {
+        for utlb in 0..UTLBS {
+            let Some(context) = registers.context_of(ipmmu, utlb) else {
+                continue;
+            };
+            let imctr = registers.get(ipmmu, &format!("IMCTR({context})"));
+            ensure!(imctr & 1 != 0, "uTLB {utlb} of {ipmmu} is left on");
+        }
+    }
     Ok(())
 }
