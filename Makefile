@@ -29,10 +29,16 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-.PHONY: modules modules_install demo check soak mutants shell lint provision clean
+.PHONY: modules modules_install demo check soak mutants shell lint provision clean check-kernel
 
-modules modules_install:
+modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
+
+# With the compiler that the build would use.
+RUSTC_OF_BUILD = $(or $(RUSTC),$(patsubst RUSTC=%,%,$(filter RUSTC=%,$(KBUILD_VARIABLES))),rustc)
+
+check-kernel:
+	@packaging/check-kernel "$(KDIR)" "$(ARCH)" "$(RUSTC_OF_BUILD)"
 
 demo shell lint provision:
 	@$(TESTBED) $@
