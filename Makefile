@@ -7,6 +7,7 @@
 # make shell               the emulated board's console
 # make soak CYCLES=10000   sleep that often, with files and DMA going on
 # make mutants             see whether tests notice a driver that is broken
+# make dt-check            validate device trees against the kernel's bindings
 # make lint                formatting, warnings, style
 # make clean               remove what was built here (not the cache)
 #
@@ -29,7 +30,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-.PHONY: modules modules_install demo check soak mutants shell lint provision clean check-kernel
+.PHONY: modules modules_install demo check soak mutants shell lint provision clean check-kernel dt-check
 
 modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -41,6 +42,9 @@ check-kernel:
 	@packaging/check-kernel "$(KDIR)" "$(ARCH)" "$(RUSTC_OF_BUILD)"
 
 demo shell lint provision:
+	@$(TESTBED) $@
+
+dt-check:
 	@$(TESTBED) $@
 
 check:

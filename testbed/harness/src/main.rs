@@ -5,6 +5,7 @@
 mod board;
 mod check;
 mod demo;
+mod dt_check;
 mod exec;
 mod lint;
 mod lock;
@@ -65,6 +66,8 @@ enum Action {
     },
     /// Checks the code without running it
     Lint,
+    /// Validates device trees against the kernel's bindings
+    DtCheck,
     /// Builds everything and runs nothing
     Provision,
 }
@@ -77,6 +80,7 @@ fn run(arguments: Arguments) -> Result<bool> {
     let paths = Paths::new(&arguments.repo)?;
     let _lock = Lock::take(&paths.build().join("lock"))?;
     match arguments.action {
+        Action::DtCheck => return dt_check::run(&paths),
         Action::Lint => return lint::run(&paths, &given),
         Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
         Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,

@@ -135,6 +135,12 @@ impl Provision {
         userspace::programs(paths, &mut apt::Apt::open(paths)?, kernel)
     }
 
+    /// Fetches or finds the kernel's source.
+    pub fn linux_source(paths: &Paths) -> Result<PathBuf> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        source::linux(paths, &mut apt::Apt::open(paths)?)
+    }
+
     /// Makes or finds the kernel alone.
     pub fn kernel(paths: &Paths, given: &Given) -> Result<Kernel> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make dt-check`: device trees of ours, and the nodes of the boards that we
+//! run on, against the kernel's bindings.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::exec::Log;
+use crate::paths::Paths;
+use crate::provision::Provision;
+use crate::ui::Step;
+
+/// What validates.
+const DTSCHEMA: &str = "dtschema==2026.9";
+
+/// The bindings that count: the IPMMU's, and those of the masters that are
+/// used behind it. What else is in a board's device tree is not ours.
+const BINDINGS: [&str; 5] = [
+    "iommu/renesas,ipmmu-vmsa",
+    "dma/renesas,rcar-dmac",
+    "mmc/renesas,sdhi",
+    "pci/rcar-pci-host",
+    "net/renesas,etheravb",
+];
+
+/// Boards in the kernel's tree, and what of ours is put on top of them.
+const BOARDS: [(&str, Option<&str>); 4] = [
+    ("r8a77951-ulcb", None),
+    ("r8a77951-ulcb", Some("h3-starter-kit-ipmmu")),
+    ("r8a779g0-white-hawk", None),
+    ("r8a779g0-white-hawk", Some("white-hawk-ipmmu")),
+];
+
+/// Device trees of our own, and how many of the bindings they follow: what is
+/// around the IPMMU of the second is of no SoC.
+const OURS: [(&str, usize); 2] = [
+    ("dts/ipmmu-example.dts", BINDINGS.len()),
+    ("testbed/guest/gen2.dts", 1),
+];
+
+struct Check<'a> {
+    paths: &'a Paths,
+    linux: PathBuf,
+    out: PathBuf,
+}
+
+/// Validates all of them; true if nothing was found.
+pub fn run(paths: &Paths) -> Result<bool> {
+    let check = Check {
+        paths,
+        linux: Provision::linux_source(paths)?,
+        out: paths.build().join("dtb"),
+    };
+    fs::create_dir_all(&check.out)?;
+    let schema = check.schema()?;
+    let mut good = true;
+    for (board, overlay) in BOARDS {
+        let name = overlay.map_or(board.to_owned(), |o| format!("{board} with {o}"));
+        good &= check.judge(&name, &schema, &BINDINGS, |log, step| {
+            let dtb = check.board(board, log, step)?;
+            overlay.map_or(Ok(dtb.clone()), |overlay| {
+                check.overlay(&dtb, overlay, log, step)
+            })
+        })?;
+    }
+    for (source, bindings) in OURS {
+        good &= check.judge(source, &schema, &BINDINGS[..bindings], |log, step| {
+            let stem = Path::new(source).file_stem().context("no name")?;
+            let dtb = check.out.join(stem).with_extension("dtb");
+            check.compile(&paths.repo.join(source), &dtb, log, step)?;
+            Ok(dtb)
+        })?;
+    }
+    Ok(good)
+}
+
+impl Check<'_> {
+    /// Makes one device tree and validates it; true if nothing was found.
+    fn judge(
+        &self,
+        name: &str,
+        schema: &Path,
+        bindings: &[&str],
+        make: impl FnOnce(&mut Log, &Step) -> Result<PathBuf>,
+    ) -> Result<bool> {
+        let step = Step::new(format!("Validating {name}"));
+        let log_name = name.replace(['/', ' '], "-");
+        let mut log = Log::create(self.paths, &format!("dt-{log_name}"))?;
+        let dtb = make(&mut log, &step)?;
+        let before = log.text()?.lines().count();
+        let mut validate = Command::new(self.tool("dt-validate")?);
+        validate
+            .arg("-s")
+            .arg(schema)
+            .args(["-l", &bindings.join(":")]);
+        let ended = log.run(&step, "dt-validate", validate.arg(&dtb));
+        let text = log.text()?;
+        // The first line is the command.
+        let found: Vec<&str> = text.lines().skip(before + 1).collect();
+        if ended.is_ok() && found.is_empty() {
+            step.done();
+            return Ok(true);
+        }
+        drop(step);
+        eprintln!("FAIL  {name}");
+        for line in found {
+            eprintln!("      {line}");
+        }
+        Ok(false)
+    }
+
+    /// Puts the validator into the cache, and returns one of its programs.
+    fn tool(&self, name: &str) -> Result<PathBuf> {
+        let venv = self
+            .paths
+            .cache
+            .join(format!("tools/{}", DTSCHEMA.replace("==", "-")));
+        let tool = venv.join("bin").join(name);
+        if tool.exists() {
+            return Ok(tool);
+        }
+        let step = Step::new("Fetching dtschema");
+        let mut log = Log::create(self.paths, "dtschema")?;
+        let mut create = Command::new("/usr/bin/python3");
+        create.args(["-m", "venv", "--clear"]).arg(&venv);
+        log.run(&step, "making a Python environment", &mut create)?;
+        let mut install = Command::new(venv.join("bin/pip"));
+        install.args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            DTSCHEMA,
+        ]);
+        log.run(&step, "installing dtschema", &mut install)
+            .context("dtschema could not be fetched (is there a network?)")?;
+        step.done();
+        Ok(tool)
+    }
+
+    /// All of the kernel's bindings, in the form that validating is quick with.
+    fn schema(&self) -> Result<PathBuf> {
+        let source = self.linux.file_name().context("no name")?.to_string_lossy();
+        let schema = self.paths.cache.join(format!(
+            "tools/{}-{source}.json",
+            DTSCHEMA.replace("==", "-")
+        ));
+        if schema.exists() {
+            return Ok(schema);
+        }
+        let tool = self.tool("dt-mk-schema")?;
+        let step = Step::new("Reading the kernel's bindings (about a minute)");
+        let mut log = Log::create(self.paths, "dt-mk-schema")?;
+        let part = schema.with_extension("part");
+        let mut make = Command::new(tool);
+        make.arg("-j").arg("-o").arg(&part);
+        make.arg(self.linux.join("Documentation/devicetree/bindings"));
+        log.run(&step, "reading the bindings", &mut make)?;
+        fs::rename(part, &schema)?;
+        step.done();
+        Ok(schema)
+    }
+
+    /// Compiles a board of the kernel's, with names that overlays refer to.
+    fn board(&self, name: &str, log: &mut Log, step: &Step) -> Result<PathBuf> {
+        let dir = self.linux.join("arch/arm64/boot/dts/renesas");
+        let source = self.out.join(format!("{name}.pp.dts"));
+        let mut preprocess = Command::new("gcc");
+        preprocess.args(["-E", "-nostdinc", "-undef", "-D__DTS__", "-P"]);
+        preprocess.args(["-x", "assembler-with-cpp", "-I"]);
+        preprocess.arg(self.linux.join("include"));
+        preprocess.arg("-o").arg(&source);
+        preprocess.arg(dir.join(format!("{name}.dts")));
+        log.run(step, "preprocessing the board", &mut preprocess)?;
+        let dtb = self.out.join(format!("{name}.check.dtb"));
+        self.compile(&source, &dtb, log, step)?;
+        Ok(dtb)
+    }
+
+    /// Puts an overlay of ours on top of a board.
+    fn overlay(&self, dtb: &Path, name: &str, log: &mut Log, step: &Step) -> Result<PathBuf> {
+        let source = self.paths.repo.join(format!("dts/{name}.dtso"));
+        let overlay = self.out.join(format!("{name}.dtbo"));
+        self.compile(&source, &overlay, log, step)?;
+        let both = self.out.join(format!("{name}.check.dtb"));
+        let mut apply = Command::new("fdtoverlay");
+        apply.arg("-i").arg(dtb).arg("-o").arg(&both).arg(&overlay);
+        log.run(step, "applying the overlay", &mut apply)?;
+        if !both.exists() {
+            bail!("fdtoverlay wrote nothing; see {}", log.shown().display());
+        }
+        Ok(both)
+    }
+
+    fn compile(&self, source: &Path, out: &Path, log: &mut Log, step: &Step) -> Result<()> {
+        let mut dtc = Command::new("dtc");
+        dtc.args(["-q", "-@", "-I", "dts", "-O", "dtb", "-o"]);
+        log.run(step, "compiling a device tree", dtc.arg(out).arg(source))
+    }
+}
