@@ -2,6 +2,10 @@
 #
 # make                     build ipmmu_vmsa.ko against KDIR
 # make modules_install     install it for the kernel of KDIR
+# make install-tree        add the driver to the kernel source in KSRC
+# make uninstall-tree      take it out again
+# make patches             write it as patches, into build/patches
+# make install-hook        have Debian's initramfs load the module
 # make demo                see it work on an emulated board
 # make check               all tests; `make check ONLY=sleep` for some
 # make shell               the emulated board's console
@@ -12,6 +16,7 @@
 # make clean               remove what was built here (not the cache)
 #
 # KDIR=  a Rust-enabled kernel build directory
+# KSRC=  a kernel source tree
 # ARCH=  arm64 unless it says arm
 # QEMU=  a qemu-system-aarch64 that has the rcar-h3 machine
 
@@ -30,7 +35,8 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-.PHONY: modules modules_install demo check soak mutants shell lint provision clean check-kernel dt-check
+.PHONY: modules modules_install demo check soak mutants shell lint provision clean
+.PHONY: check-full check-kernel dt-check install-hook install-tree uninstall-tree patches
 
 modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -41,10 +47,18 @@ RUSTC_OF_BUILD = $(or $(RUSTC),$(patsubst RUSTC=%,%,$(filter RUSTC=%,$(KBUILD_VA
 check-kernel:
 	@packaging/check-kernel "$(KDIR)" "$(ARCH)" "$(RUSTC_OF_BUILD)"
 
-demo shell lint provision:
-	@$(TESTBED) $@
+install-tree uninstall-tree:
+	$(if $(KSRC),,$(error KSRC= must name a kernel source tree))
+	@$(TESTBED) $@ "$(KSRC)"
 
-dt-check:
+patches:
+	@$(TESTBED) $@ $(if $(KSRC),"$(KSRC)")
+
+install-hook:
+	install -D -m 755 packaging/initramfs-tools/ipmmu_vmsa \
+		$(DESTDIR)/etc/initramfs-tools/hooks/ipmmu_vmsa
+
+demo shell lint provision:
 	@$(TESTBED) $@
 
 check:

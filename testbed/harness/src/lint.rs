@@ -11,6 +11,7 @@ use walkdir::WalkDir;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::{Given, Kernel, Provision, UAPI, driver_sources};
+use crate::tree::{self, Tree};
 use crate::ui::Step;
 
 struct Lint<'a> {
@@ -24,7 +25,7 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -35,6 +36,9 @@ const CHECKS: [Check; 10] = [
         l.driver_clippy(s, o)
     }),
     ("driver: checkpatch --strict", |l, s, o| l.checkpatch(s, o)),
+    ("driver: patches apply, and pass checkpatch", |l, s, o| {
+        tree::verify(&l.paths.repo, &Tree::open(&l.kernel.tree())?, s, o)
+    }),
     ("documentation: reST, device trees", |l, s, o| {
         l.documentation(s, o)
     }),
@@ -238,7 +242,13 @@ impl Lint<'_> {
 
     fn shellcheck(&self, step: &Step, log: &mut Log) -> Result<()> {
         let mut scripts = self.files("testbed", &["sh"])?;
-        for name in ["testbed/guest/init", "testbed/guest/agent", ".ci/run"] {
+        for name in [
+            "testbed/guest/init",
+            "testbed/guest/agent",
+            ".ci/run",
+            "packaging/check-kernel",
+            "packaging/initramfs-tools/ipmmu_vmsa",
+        ] {
             scripts.push(self.paths.repo.join(name));
         }
         let mut check = Command::new("shellcheck");

@@ -14,6 +14,7 @@ mod paths;
 mod provision;
 mod shell;
 mod soak;
+mod tree;
 mod ui;
 
 use std::path::PathBuf;
@@ -70,6 +71,15 @@ enum Action {
     DtCheck,
     /// Builds everything and runs nothing
     Provision,
+    /// Adds the driver to a kernel's source tree
+    InstallTree { ksrc: PathBuf },
+    /// Takes the driver out of a kernel's source tree
+    UninstallTree { ksrc: PathBuf },
+    /// Writes the driver as a series of patches
+    Patches {
+        /// The tree that they are for, unless ours
+        ksrc: Option<PathBuf>,
+    },
 }
 
 fn run(arguments: Arguments) -> Result<bool> {
@@ -82,6 +92,12 @@ fn run(arguments: Arguments) -> Result<bool> {
     match arguments.action {
         Action::DtCheck => return dt_check::run(&paths),
         Action::Lint => return lint::run(&paths, &given),
+        Action::InstallTree { ksrc } => tree::install(&paths.repo, &ksrc)?,
+        Action::UninstallTree { ksrc } => tree::uninstall(&ksrc)?,
+        Action::Patches { ksrc } => {
+            let ksrc = ksrc.map_or_else(|| Provision::linux_source(&paths), Ok)?;
+            tree::patches(&paths, &ksrc)?;
+        }
         Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
         Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
         Action::Provision => drop(Provision::prepare(&paths, &given, Extent::Programs)?),

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The driver as a series of patches, one subject each.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use walkdir::WalkDir;
+
+use super::Tree;
+use super::edit::{EDITS, entry};
+use super::payload::{HOME, Payload, patterns};
+use crate::exec::{Log, capture};
+use crate::ui::Step;
+
+/// Where it is written what each patch is.
+const TEXTS: &str = "packaging/series";
+
+/// The letter that goes before the patches.
+const COVER: &str = "00-cover";
+
+/// Who signs off.
+#[derive(Clone)]
+pub struct Author(String);
+
+impl Author {
+    /// Who git says the user is, or who made the last commit.
+    pub fn find(repo: &Path) -> Result<Self> {
+        let git =
+            |arguments: &[&str]| capture(Command::new("git").arg("-C").arg(repo).args(arguments));
+        let ident = git(&["config", "user.email"])
+            .and_then(|_| git(&["var", "GIT_AUTHOR_IDENT"]))
+            .or_else(|_| git(&["log", "-1", "--format=%an <%ae>"]))
+            .context("git does not know who you are: set user.name and user.email")?;
+        Self::parse(&ident).with_context(|| format!("\"{}\" is no author", ident.trim()))
+    }
+
+    /// Takes `name <address>` from the beginning of `ident`.
+    pub fn parse(ident: &str) -> Option<Self> {
+        let end = ident.find('>')?;
+        let (name, address) = ident[..end].split_once(" <")?;
+        Some(Self(format!("{name} <{address}>")))
+    }
+
+    fn name(&self) -> &str {
+        self.0.split(" <").next().unwrap_or_default()
+    }
+
+    fn email(&self) -> &str {
+        let address = self.0.split(" <").nth(1).unwrap_or_default();
+        address.trim_end_matches('>')
+    }
+}
+
+impl fmt::Display for Author {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One patch: the files that it brings, and what it says of them.
+struct Part {
+    name: String,
+    files: Vec<String>,
+    message: String,
+}
+
+impl Part {
+    /// Reads one: a line for each file, an empty one, and the message.
+    fn parse(name: String, text: &str) -> Result<Self> {
+        let (files, message) = text
+            .split_once("\n\n")
+            .with_context(|| format!("{TEXTS}/{name} has no message"))?;
+        Ok(Self {
+            name,
+            files: files.lines().map(in_tree).collect(),
+            message: message.to_owned(),
+        })
+    }
+
+    /// Whether it names `path`, or a directory that this is in.
+    fn names(&self, path: &str) -> bool {
+        self.files
+            .iter()
+            .any(|f| f == path || (f.ends_with('/') && path.starts_with(f)))
+    }
+}
+
+/// Where in the kernel's tree a file is that a part names.
+fn in_tree(file: &str) -> String {
+    match file {
+        "Documentation/" => file.to_owned(),
+        _ => format!("{HOME}/{file}"),
+    }
+}
+
+/// The cover letter, and the patches in their order.
+fn parts(repo: &Path) -> Result<(String, Vec<Part>)> {
+    let (mut cover, mut parts) = (None, Vec::new());
+    for entry in WalkDir::new(repo.join(TEXTS)).sort_by_file_name() {
+        let path = entry?.into_path();
+        if path.is_dir() {
+            continue;
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let text = fs::read_to_string(&path)?;
+        if name == COVER {
+            cover = Some(text);
+        } else {
+            parts.push(Part::parse(name.into_owned(), &text)?);
+        }
+    }
+    let cover = cover.with_context(|| format!("{TEXTS}/{COVER} is missing"))?;
+    ensure!(parts.len() > 1, "{TEXTS} has no patches");
+    Ok((cover, parts))
+}
+
+/// The files of each part, with their text. What no part names is the driver,
+/// the last one.
+fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>>> {
+    let mut assigned = vec![Vec::new(); parts.len()];
+    for (path, text) in payload.files() {
+        let last = parts.len() - 1;
+        let number = match parts.iter().position(|p| p.names(path)) {
+            Some(number) => number,
+            None if path.contains("/abstractions/") => {
+                bail!("{path} is in no patch: name it in a file of {TEXTS}/")
+            }
+            None => last,
+        };
+        assigned[number].push((path.to_owned(), text.to_owned()));
+    }
+    if let Some(empty) = assigned.iter().position(Vec::is_empty) {
+        bail!("{TEXTS}/{} names no file that exists", parts[empty].name);
+    }
+    Ok(assigned)
+}
+
+/// A repository made for the purpose, which no setting of the user's changes.
+struct Git<'a> {
+    top: &'a Path,
+    author: &'a Author,
+}
+
+impl Git<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(self.top).args(arguments);
+        for variable in ["GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"] {
+            git.env(variable, "/dev/null");
+        }
+        for role in ["AUTHOR", "COMMITTER"] {
+            git.env(format!("GIT_{role}_NAME"), self.author.name());
+            git.env(format!("GIT_{role}_EMAIL"), self.author.email());
+        }
+        git
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        capture(&mut self.command(arguments))
+    }
+
+    /// Begins with `tree` as it is.
+    fn init(&self) -> Result<()> {
+        self.run(&["init", "-q", "-b", "series"])?;
+        self.run(&["add", "-A"])?;
+        self.run(&["commit", "-q", "-m", "Linux"]).map(drop)
+    }
+}
+
+/// Writes the series into `out`, which is emptied first; returns the files.
+pub fn emit(repo: &Path, tree: &Tree, author: &Author, out: &Path) -> Result<Vec<PathBuf>> {
+    let (cover, parts) = parts(repo)?;
+    let payload = Payload::collect(repo)?;
+    let stage = tempfile::tempdir()?;
+    let work = Tree::excerpt(tree, stage.path())?;
+    let git = Git {
+        top: stage.path(),
+        author,
+    };
+    git.init()?;
+    let mut so_far: Vec<String> = Vec::new();
+    for (part, files) in parts.iter().zip(assign(&parts, &payload)?) {
+        for (path, text) in &files {
+            work.write(path, text)?;
+            so_far.push(path.clone());
+        }
+        let entry = entry(author, &patterns(so_far.iter().map(String::as_str)));
+        for edit in &EDITS {
+            // The entry in MAINTAINERS grows with each.
+            if edit.with.is_empty() || files.iter().any(|(path, _)| path == edit.with) {
+                let text = edit.remove(&work.read(edit.file)?);
+                work.write(edit.file, &edit.insert(&text, &entry)?)?;
+            }
+        }
+        git.run(&["add", "-A"])?;
+        git.run(&["commit", "-q", "-s", "-m", &part.message])?;
+    }
+    if out.exists() {
+        fs::remove_dir_all(out).with_context(|| format!("cannot remove {}", out.display()))?;
+    }
+    let base = format!("HEAD~{}", parts.len());
+    git.run(&["config", "branch.series.description", &cover])?;
+    let mut format = git.command(&["format-patch", "-q", "--cover-letter", "--thread=shallow"]);
+    format.args(["--cover-from-description=subject", "-o"]);
+    capture(format.arg(out).arg(base))?;
+    let mut patches: Vec<PathBuf> = fs::read_dir(out)?
+        .map(|e| Ok(e?.path()))
+        .collect::<Result<_>>()?;
+    patches.sort();
+    shorten(patches.first().context("git wrote no patch")?)?;
+    Ok(patches)
+}
+
+/// Takes out of the cover letter that each file is new: its list of files says
+/// so, too, and checkpatch minds how long the lines are.
+fn shorten(cover: &Path) -> Result<()> {
+    let text = fs::read_to_string(cover)?;
+    let kept = text.lines().filter(|l| !l.starts_with(" create mode "));
+    fs::write(cover, kept.flat_map(|l| [l, "\n"]).collect::<String>())?;
+    Ok(())
+}
+
+/// Fails unless the series applies to `tree`, gives what installing gives,
+/// comes out again without a trace, and has nothing that checkpatch minds.
+pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()> {
+    let author = Author::find(repo)?;
+    let dir = tempfile::tempdir()?;
+    let patches = emit(repo, tree, &author, &dir.path().join("patches"))?;
+
+    let (clean, installed) = (dir.path().join("clean"), dir.path().join("installed"));
+    let work = Tree::excerpt(tree, &clean)?;
+    let git = Git {
+        top: &clean,
+        author: &author,
+    };
+    git.init()?;
+    let mut apply = git.command(&["am", "--quiet"]);
+    // The cover letter is not a patch.
+    log.run(step, "git am", apply.args(&patches[1..]))?;
+
+    Tree::excerpt(tree, &installed)?.install(repo, &author)?;
+    let mut compare = Command::new("diff");
+    compare
+        .args(["-r", "--exclude=.git"])
+        .arg(&clean)
+        .arg(&installed);
+    log.run(
+        step,
+        "comparing the patches with install-tree",
+        &mut compare,
+    )?;
+
+    work.uninstall()?;
+    git.run(&["add", "-A"])?;
+    let mut left = git.command(&["diff", "--exit-code", "--cached"]);
+    left.arg(format!("HEAD~{}", patches.len() - 1));
+    log.run(
+        step,
+        "comparing uninstall-tree with the tree before",
+        &mut left,
+    )?;
+
+    let mut check = Command::new("perl");
+    check
+        .arg(tree.top.join("scripts/checkpatch.pl"))
+        .arg("--root")
+        .arg(&tree.top)
+        .args(["--strict", "--terse", "--show-types", "--no-summary"])
+        .args(&patches);
+    log.run(step, "checkpatch of the patches", &mut check)
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use super::*;
+
+/// As little of a kernel as the driver needs to find its places in.
+fn kernel(top: &Path, patchlevel: u32) -> Tree {
+    let tree = Tree {
+        top: top.to_owned(),
+    };
+    for (file, text) in [
+        (
+            "Makefile",
+            format!("VERSION = 7\nPATCHLEVEL = {patchlevel}\n"),
+        ),
+        (
+            "MAINTAINERS",
+            "IPMI SUBSYSTEM\nS:\tMaintained\n\nIPS SCSI RAID DRIVER\n".into(),
+        ),
+        (
+            "Documentation/driver-api/index.rst",
+            "   ipmi\n   libata\n".into(),
+        ),
+        (
+            "drivers/iommu/Kconfig",
+            "config IPMMU_VMSA\n\nconfig SPAPR_TCE_IOMMU\n".into(),
+        ),
+        (
+            "drivers/iommu/Makefile",
+            "obj-$(CONFIG_IPMMU_VMSA) += ipmmu-vmsa.o\n".into(),
+        ),
+    ] {
+        tree.write(file, &text).unwrap();
+    }
+    tree
+}
+
+/// Every file of a tree, with its content.
+fn all(top: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    walkdir::WalkDir::new(top)
+        .sort_by_file_name()
+        .into_iter()
+        .map(|e| e.unwrap().into_path())
+        .map(|p| (p.clone(), fs::read(&p).unwrap_or_default()))
+        .collect()
+}
+
+fn repo() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn author() -> Author {
+    Author::parse("A. Name <name@example.org> 1 +0000").unwrap()
+}
+
+#[test]
+fn what_is_installed_comes_out_without_a_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = kernel(dir.path(), 3);
+    fs::create_dir_all(dir.path().join("Documentation/ABI/testing")).unwrap();
+    let before = all(dir.path());
+
+    tree.install(&repo(), &author()).unwrap();
+    let installed = all(dir.path());
+    assert!(tree.has_driver());
+    let maintainers = tree.read("MAINTAINERS").unwrap();
+    assert!(maintainers.contains("M:\tA. Name <name@example.org>\n"));
+    assert!(maintainers.contains("F:\tdrivers/iommu/ipmmu-vmsa-rust/*\n"));
+
+    // Again, and over the remains of a build.
+    tree.write(&format!("{HOME}/ipmmu_vmsa.o"), "object")
+        .unwrap();
+    tree.install(&repo(), &author()).unwrap();
+    assert!(all(dir.path()) == installed);
+
+    // By somebody else: the entry in MAINTAINERS is not the one we would write.
+    tree.uninstall().unwrap();
+    assert!(all(dir.path()) == before);
+}
+
+#[test]
+fn an_unknown_place_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = kernel(dir.path(), 3);
+    tree.write("drivers/iommu/Makefile", "obj-y += other.o\n")
+        .unwrap();
+    let before = all(dir.path());
+    let e = tree.install(&repo(), &author()).unwrap_err();
+    assert!(format!("{e:#}").starts_with("drivers/iommu/Makefile has no line"));
+    assert!(all(dir.path()) == before);
+}
+
+#[test]
+fn hard_links_are_not_written_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = kernel(&dir.path().join("tree"), 3);
+    let (file, other) = (
+        tree.top.join("drivers/iommu/Kconfig"),
+        dir.path().join("other"),
+    );
+    fs::hard_link(&file, &other).unwrap();
+    tree.install(&repo(), &author()).unwrap();
+    assert_ne!(fs::read(file).unwrap(), fs::read(other).unwrap());
+}
+
+#[test]
+fn only_the_right_release_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = |top: &Path| format!("{:#}", Tree::open(top).err().unwrap());
+    assert!(refused(&dir.path().join("none")).ends_with("No such file or directory (os error 2)"));
+    assert!(refused(dir.path()).ends_with("is not a kernel source tree"));
+    kernel(dir.path(), 2);
+    assert!(refused(dir.path()).ends_with("is Linux 7.2"));
+    kernel(dir.path(), 3);
+    assert!(Tree::open(dir.path()).is_ok());
+}
