@@ -13,6 +13,7 @@ mod feature;
 mod generations;
 mod groups;
 mod hibernate;
+mod install;
 mod kunit;
 mod leave;
 mod looking;
@@ -106,6 +107,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
         let _ = bench.provision(Arch::Arm);
     }
     rows.extend(arm);
+    rows.extend(install::rows(&bench));
     rows.extend(pcie_shared::rows(&bench)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;

@@ -141,6 +141,26 @@ impl Kernel {
         }
     }
 
+    /// `make` at the top of the checkout, as the user calls it, with the module
+    /// in `built`.
+    pub fn user_make(&self, paths: &Paths, built: &Path) -> Command {
+        let mut make = Command::new("make");
+        make.arg("-C").arg(&paths.repo);
+        make.arg(format!("KDIR={}", self.kdir.display()));
+        let variables = match &self.toolchain {
+            Some(toolchain) => {
+                toolchain.apply(&mut make);
+                Toolchain::make_variables(self.arch).join(" ")
+            }
+            None => String::from("ARCH=arm64 LLVM=1"),
+        };
+        make.arg(format!(
+            "KBUILD_VARIABLES={variables} MO={}",
+            built.display()
+        ));
+        make
+    }
+
     /// Leaves a note from which `make` alone knows this kernel and its tools.
     fn write_note(&self, paths: &Paths) -> Result<()> {
         let Some(toolchain) = &self.toolchain else {

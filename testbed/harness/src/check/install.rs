@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+//! How the module gets to where it is found, and is found there.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use super::common::dma_through_two_ipmmus;
+use super::{Bench, Fixture};
+use crate::board::guest::DMACS;
+use crate::board::{Board, Driver, Setup};
+use crate::exec::{Log, capture};
+use crate::ui::Step;
+
+/// An alias that modprobe derives from the device tree of the board.
+const ALIAS: &str = "of:NiommuT(null)Crenesas,ipmmu-r8a7795";
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let setup = Setup::new("install-autoload", Driver::Rust);
+    let board = Fixture::new(bench, setup, |_| Ok(()));
+    let row = |name: &str, work: fn(&Bench) -> Result<()>| {
+        let bench = bench.clone();
+        Trial::test(format!("install::{name}"), move || {
+            work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
+        })
+    };
+    vec![
+        row("modules_install_where_asked", modules_install),
+        row("hook_of_initramfs_tools", hook),
+        board.row("modaliases_find_the_driver", modaliases),
+    ]
+}
+
+/// `make modules_install`, as the user calls it, into a directory of its own.
+fn install(bench: &Bench, root: &Path) -> Result<()> {
+    let kernel = &bench.provision.kernel;
+    let module = kernel.module(&bench.paths)?;
+    let built = module.parent().context("the module is in no directory")?;
+    let mut make = kernel.user_make(&bench.paths, built);
+    make.arg("modules_install")
+        .arg(format!("INSTALL_MOD_PATH={}", root.display()));
+    let step = Step::new("Installing the module");
+    let mut log = Log::create(&bench.paths, "modules-install")?;
+    log.run(&step, "make modules_install", &mut make)?;
+    step.done();
+    Ok(())
+}
+
+fn modules_install(bench: &Bench) -> Result<()> {
+    let root = tempfile::tempdir()?;
+    install(bench, root.path())?;
+    let modprobe = |what: &str| {
+        let mut modprobe = Command::new("/sbin/modprobe");
+        modprobe.arg("-d").arg(root.path());
+        modprobe.args(["-S", &bench.provision.kernel.release, "-q"]);
+        capture(modprobe.args(["--show-depends", what]))
+    };
+    for what in ["ipmmu_vmsa", ALIAS] {
+        let found = modprobe(what).with_context(|| format!("modprobe {what}"))?;
+        ensure!(
+            found.contains("updates/ipmmu_vmsa.ko"),
+            "modprobe {what} loads {found}"
+        );
+    }
+    Ok(())
+}
+
+/// The hook asks for the module with a kernel that has it, and for nothing
+/// with another one. Functions of initramfs-tools stand in for the real ones.
+fn hook(bench: &Bench) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    install(bench, dir.path())?;
+    let functions = dir.path().join("hook-functions");
+    fs::write(&functions, "force_load() { echo \"force_load $*\"; }\n")?;
+    let original = bench
+        .paths
+        .repo
+        .join("packaging/initramfs-tools/ipmmu_vmsa");
+    let text = fs::read_to_string(&original)?;
+    let known = "/usr/share/initramfs-tools/hook-functions";
+    ensure!(text.contains(known), "the hook does not use {known}");
+    let modprobe = format!(
+        "modprobe() {{ /sbin/modprobe -d {} \"$@\"; }}\n",
+        dir.path().display()
+    );
+    let script = dir.path().join("hook");
+    fs::write(
+        &script,
+        modprobe + &text.replace(known, &functions.to_string_lossy()),
+    )?;
+    let run = |argument: &str, version: &str| {
+        let mut hook = Command::new("sh");
+        hook.arg("-eu")
+            .arg(&script)
+            .arg(argument)
+            .env("version", version);
+        capture(&mut hook)
+    };
+    let release = &bench.provision.kernel.release;
+    ensure!(run("prereqs", release)?.trim().is_empty(), "prereqs");
+    let asked = run("", release)?;
+    ensure!(asked == "force_load ipmmu_vmsa\n", "it asked for {asked:?}");
+    let asked = run("", "1.0")?;
+    ensure!(asked.is_empty(), "without a module it asked for {asked:?}");
+    Ok(())
+}
+
+/// The device tree alone leads to the module, and to options for it.
+fn modaliases(board: &mut Board) -> Result<()> {
+    let loaded = |board: &mut Board| board.sh("grep -c ipmmu_vmsa /proc/modules || true");
+    ensure!(loaded(board)?.trim() == "0", "it was loaded before");
+    let option = format!("options ipmmu_vmsa allow={}", DMACS.join(","));
+    board.sh(&format!(
+        "mkdir -p /etc/modprobe.d && echo {option} > /etc/modprobe.d/ipmmu.conf"
+    ))?;
+    board.sh("/tests/coldplug.sh")?;
+    ensure!(
+        loaded(board)?.trim() == "1",
+        "no modalias leads to the driver"
+    );
+    board.expect_bound_except(&[])?;
+    board.wait_for_channels(&DMACS)?;
+    dma_through_two_ipmmus(board)
+}
