@@ -8,6 +8,7 @@
 # make install-hook        have Debian's initramfs load the module
 # make demo                see it work on an emulated board
 # make check               all tests; `make check ONLY=sleep` for some
+# make check-full          also the tests that build kernels
 # make shell               the emulated board's console
 # make soak CYCLES=10000   sleep that often, with files and DMA going on
 # make mutants             see whether tests notice a driver that is broken
@@ -61,8 +62,11 @@ install-hook:
 demo shell lint provision:
 	@$(TESTBED) $@
 
-check:
-	@$(TESTBED) check $(ONLY)
+dt-check:
+	@$(TESTBED) $@
+
+check check-full:
+	@$(TESTBED) $@ $(ONLY)
 
 soak:
 	@$(TESTBED) soak $(CYCLES)

@@ -23,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use check::Rows;
 use lock::Lock;
 use paths::Paths;
 use provision::{Extent, Given, Provision};
@@ -49,6 +50,11 @@ enum Action {
     Demo,
     /// Runs all tests
     Check {
+        /// Only rows whose name contains this
+        filter: Option<String>,
+    },
+    /// Runs all tests, also those that take long
+    CheckFull {
         /// Only rows whose name contains this
         filter: Option<String>,
     },
@@ -111,7 +117,11 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Action::Check { filter } => {
             let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
-            return check::run(paths, provision, filter);
+            return check::run(paths, provision, filter, Rows::Usual);
+        }
+        Action::CheckFull { filter } => {
+            let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
+            return check::run(paths, provision, filter, Rows::Full);
         }
     }
     Ok(true)

@@ -90,9 +90,9 @@ impl Board {
         Ok(text)
     }
 
-    /// Loads our driver; for the upstream one there is nothing to load.
+    /// Loads our driver; one that is built in needs no loading.
     pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
-        if self.driver == Driver::C {
+        if self.driver != Driver::Rust {
             return Ok(());
         }
         let allow = match allow {

@@ -44,6 +44,8 @@ pub enum Driver {
     C,
     /// Ours, loaded by `modprobe`.
     Rust,
+    /// Ours, built into the kernel.
+    BuiltIn,
 }
 
 /// How to boot.
@@ -179,7 +181,7 @@ impl Setup {
 
     fn command_line(&self) -> String {
         let driver = match self.driver {
-            Driver::C => "",
+            Driver::C | Driver::BuiltIn => "",
             Driver::Rust => "initcall_blacklist=ipmmu_driver_init",
         };
         format!("{APPEND} {driver} {}", self.append)

@@ -13,6 +13,7 @@ mod feature;
 mod generations;
 mod groups;
 mod hibernate;
+mod in_tree;
 mod install;
 mod kunit;
 mod leave;
@@ -50,26 +51,49 @@ pub struct Bench {
     ledger: Ledger,
     /// What the 32-bit board boots, or why there is nothing, once a row wants it.
     arm: OnceLock<Result<Provision, String>>,
+    /// The same for the board whose kernel has the driver built in.
+    built_in: OnceLock<Result<Provision, String>>,
 }
 
 impl Bench {
     /// What boots on a board; made now if it is not there yet.
-    fn provision(&self, arch: Arch) -> Result<&Provision> {
-        match arch {
-            Arch::Arm64 => Ok(&self.provision),
-            Arch::Arm => {
-                let prepare = || self.provision.prepare_arm(&self.paths);
-                self.arm
-                    .get_or_init(|| prepare().map_err(|e| format!("{e:#}")))
-                    .as_ref()
-                    .map_err(|e| anyhow!("{e}"))
+    fn provision(&self, arch: Arch, driver: Driver) -> Result<&Provision> {
+        let made = match (arch, driver) {
+            (_, Driver::BuiltIn) => {
+                let prepare = || self.provision.prepare_built_in(&self.paths);
+                self.built_in.get_or_init(|| said(prepare()))
             }
-        }
+            (Arch::Arm64, _) => return Ok(&self.provision),
+            (Arch::Arm, _) => {
+                let prepare = || self.provision.prepare_arm(&self.paths);
+                self.arm.get_or_init(|| said(prepare()))
+            }
+        };
+        made.as_ref().map_err(|e| anyhow!("{e}"))
     }
 }
 
+/// An error as it is told to each row that meets it.
+fn said(made: Result<Provision>) -> Result<Provision, String> {
+    made.map_err(|e| format!("{e:#}"))
+}
+
+/// Which rows there are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Those that one waits for.
+    Usual,
+    /// Also those that build kernels of their own.
+    Full,
+}
+
 /// Runs all rows whose name contains `filter`; true if none failed.
-pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result<bool> {
+pub fn run(
+    paths: Paths,
+    provision: Provision,
+    filter: Option<String>,
+    extent: Rows,
+) -> Result<bool> {
     let begun = Instant::now();
     let report = paths.report().join("check.txt");
     let bench = Arc::new(Bench {
@@ -77,6 +101,7 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
         provision,
         ledger: Ledger::default(),
         arm: OnceLock::new(),
+        built_in: OnceLock::new(),
     });
     let mut rows = model::rows(&bench)?;
     rows.extend(c_driver::rows(&bench));
@@ -104,10 +129,13 @@ pub fn run(paths: Paths, provision: Provision, filter: Option<String>) -> Result
     let is_wanted = |row: &Trial| filter.as_ref().is_none_or(|f| row.name().contains(f));
     if arm.iter().any(is_wanted) {
         // Now, not amid the rows. They tell if it fails.
-        let _ = bench.provision(Arch::Arm);
+        let _ = bench.provision(Arch::Arm, Driver::Rust);
     }
     rows.extend(arm);
     rows.extend(install::rows(&bench));
+    if extent == Rows::Full {
+        rows.extend(in_tree::rows(&bench));
+    }
     rows.extend(pcie_shared::rows(&bench)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
@@ -255,7 +283,7 @@ impl Fixture {
     }
 
     fn boot(&self) -> Result<Board> {
-        let provision = self.bench.provision(self.setup.arch)?;
+        let provision = self.bench.provision(self.setup.arch, self.setup.driver)?;
         if let (Driver::Rust, Some(why)) = (self.setup.driver, &provision.no_module) {
             bail!("there is no module to load: {why}");
         }

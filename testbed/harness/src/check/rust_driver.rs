@@ -30,7 +30,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-fn boot_and_bind(board: &mut Board) -> Result<()> {
+pub fn boot_and_bind(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     board.new_messages()?;
     let messages = &board.klog;

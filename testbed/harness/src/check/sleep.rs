@@ -45,7 +45,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
 }
 
 /// The SoC loses its registers, and the driver brings back every one.
-fn sleep_and_compare(board: &mut Board) -> Result<()> {
+pub fn sleep_and_compare(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     let slept = board.suspend(|_| Ok(()))?;
     ensure!(

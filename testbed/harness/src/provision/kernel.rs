@@ -74,6 +74,7 @@ impl Kernel {
                 arch,
                 tree: &tree,
                 config: &config,
+                name: &named("kernel", arch),
             };
             build.run(&dir.join("build"))
         })?;
@@ -82,7 +83,8 @@ impl Kernel {
         Ok(kernel)
     }
 
-    fn at(kdir: PathBuf, arch: Arch, toolchain: Option<Toolchain>) -> Result<Self> {
+    /// What was built in `kdir`.
+    pub(super) fn at(kdir: PathBuf, arch: Arch, toolchain: Option<Toolchain>) -> Result<Self> {
         let release = fs::read_to_string(kdir.join("include/config/kernel.release"))
             .with_context(|| format!("{} is not a kernel build directory", kdir.display()))?
             .trim()
@@ -292,26 +294,25 @@ fn named(what: &str, arch: Arch) -> String {
 }
 
 /// One build of a kernel.
-struct Build<'a> {
-    paths: &'a Paths,
-    toolchain: &'a Toolchain,
-    arch: Arch,
-    tree: &'a Path,
-    config: &'a Path,
+pub(super) struct Build<'a> {
+    pub paths: &'a Paths,
+    pub toolchain: &'a Toolchain,
+    pub arch: Arch,
+    pub tree: &'a Path,
+    pub config: &'a Path,
+    /// Names the log.
+    pub name: &'a str,
 }
 
 impl Build<'_> {
     /// Builds into `out`; picks up where an interrupted build stopped.
-    fn run(&self, out: &Path) -> Result<()> {
+    pub fn run(&self, out: &Path) -> Result<()> {
         let step = Step::new(match self.arch {
             Arch::Arm64 => "Building the kernel (about 11 minutes on two cores)",
             Arch::Arm => "Building the 32-bit kernel (about 6 minutes on two cores)",
         });
-        let mut log = Log::create(self.paths, &named("kernel", self.arch))?;
-        fs::create_dir_all(out)?;
-        let mut configure = self.make(out, &["allnoconfig"]);
-        configure.env("KCONFIG_ALLCONFIG", self.config);
-        log.run(&step, "configuring the kernel", &mut configure)?;
+        let mut log = Log::create(self.paths, self.name)?;
+        self.configure(out, &step, &mut log)?;
         check_config(self.config, &out.join(".config"))?;
         let mut make = self.make(out, self.arch.targets());
         log.run(&step, "building the kernel", &mut make)?;
@@ -319,7 +320,16 @@ impl Build<'_> {
         Ok(())
     }
 
-    fn make(&self, out: &Path, targets: &[&str]) -> Command {
+    /// Writes the configuration into `out`.
+    pub fn configure(&self, out: &Path, step: &Step, log: &mut Log) -> Result<()> {
+        fs::create_dir_all(out)?;
+        let mut configure = self.make(out, &["allnoconfig"]);
+        configure.env("KCONFIG_ALLCONFIG", self.config);
+        log.run(step, "configuring the kernel", &mut configure)
+    }
+
+    /// `make` of these targets in `out`.
+    pub fn make(&self, out: &Path, targets: &[&str]) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(self.tree);
         make.arg(format!("O={}", out.display()));

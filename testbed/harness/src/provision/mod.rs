@@ -5,6 +5,7 @@ mod apt;
 mod arch;
 mod artifact;
 mod guest;
+mod in_tree;
 mod kernel;
 mod plugin;
 mod programs;
@@ -23,6 +24,7 @@ use crate::paths::Paths;
 
 pub use arch::Arch;
 pub use guest::overlay;
+use in_tree::InTree;
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
 pub use userspace::{SELFTESTS, UAPI};
@@ -89,6 +91,38 @@ impl Provision {
         let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
         let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
         Self::complete(paths, &mut apt, qemu, plugin, kernel, None)
+    }
+
+    /// Makes or finds what boots with the driver built into the kernel.
+    pub fn prepare_built_in(&self, paths: &Paths) -> Result<Self> {
+        let kernel = InTree::prepare(paths)?.kernel()?;
+        let contents = guest::Contents {
+            arch: kernel.arch,
+            release: &kernel.release,
+            modules: &[],
+            programs: &[],
+            tests: None,
+        };
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let initramfs = guest::image(paths, &mut apt::Apt::open(paths)?, &contents)?;
+        Ok(Self {
+            qemu: self.qemu.clone(),
+            plugin: None,
+            kernel,
+            initramfs,
+            no_module: None,
+        })
+    }
+
+    /// Builds the driver in the tree for the testbed's configuration with
+    /// other values for these symbols.
+    pub fn try_config(
+        paths: &Paths,
+        name: &str,
+        arch: Arch,
+        changes: &[(&str, &str)],
+    ) -> Result<()> {
+        InTree::prepare(paths)?.driver(name, arch, changes)
     }
 
     /// Adds modules and the guest to a kernel.

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The driver as part of a kernel: a copy of the kernel's source with the
+//! driver in it, a kernel made of that, and configurations that it is tried in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Provision;
+use super::arch::Arch;
+use super::kernel::{Build, Kernel};
+use super::toolchain::Toolchain;
+use crate::exec::{Log, capture};
+use crate::lock::Lock;
+use crate::paths::Paths;
+use crate::tree::{self, Author, Tree};
+use crate::ui::Step;
+
+/// What the driver in the tree needs, and what excludes it.
+const BUILT_IN: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "y")];
+
+/// A kernel source with the driver, and where things are built from it.
+///
+/// It stays in its place, and is changed only where the driver changed: so
+/// builds pick up where they stopped.
+pub struct InTree<'a> {
+    paths: &'a Paths,
+    toolchain: Toolchain,
+    top: PathBuf,
+    _lock: Lock,
+}
+
+impl<'a> InTree<'a> {
+    /// Makes the copy, or brings the driver in it up to date.
+    ///
+    /// The cache's lock is not held: this takes long.
+    pub fn prepare(paths: &'a Paths) -> Result<Self> {
+        let original = Provision::linux_source(paths)?;
+        let this = Self {
+            _lock: Lock::take(&paths.cache.join("in-tree.lock"))?,
+            paths,
+            toolchain: Toolchain::prepare(paths)?,
+            top: paths.cache.join("in-tree"),
+        };
+        this.copy(&original)?;
+        Tree::open(&this.source())?.install(&paths.repo, &Author::find(&paths.repo)?)?;
+        Ok(this)
+    }
+
+    fn source(&self) -> PathBuf {
+        self.top.join("linux")
+    }
+
+    /// Hard links, which [`Tree`] does not write through.
+    fn copy(&self, original: &Path) -> Result<()> {
+        let note = self.top.join("copied");
+        let wanted = original.to_string_lossy();
+        if fs::read_to_string(&note).is_ok_and(|name| name == wanted) {
+            return Ok(());
+        }
+        if self.top.exists() {
+            fs::remove_dir_all(&self.top)?;
+        }
+        fs::create_dir_all(&self.top)?;
+        capture(
+            Command::new("cp")
+                .arg("-al")
+                .arg(original)
+                .arg(self.source()),
+        )?;
+        fs::write(note, wanted.as_bytes())?;
+        Ok(())
+    }
+
+    /// Builds a kernel with the driver built in.
+    pub fn kernel(&self) -> Result<Kernel> {
+        let dir = self.top.join("built-in");
+        fs::create_dir_all(&dir)?;
+        let config = dir.join("wanted.config");
+        fs::write(&config, self.config(Arch::Arm64, &BUILT_IN)?)?;
+        let build = Build {
+            paths: self.paths,
+            toolchain: &self.toolchain,
+            arch: Arch::Arm64,
+            tree: &self.source(),
+            config: &config,
+            name: "kernel-in-tree",
+        };
+        build.run(&dir.join("build"))?;
+        Kernel::at(dir.join("build"), Arch::Arm64, None)
+    }
+
+    /// Builds the driver alone for the testbed's configuration with `changes`;
+    /// no compiler may have a word to say.
+    pub fn driver(&self, name: &str, arch: Arch, changes: &[(&str, &str)]) -> Result<()> {
+        let step = Step::new(format!("Building the driver in the tree: {name}"));
+        let mut log = Log::create(self.paths, &format!("config-{name}"))?;
+        let dir = self.top.join(format!("configs{}", arch.suffix()));
+        fs::create_dir_all(&dir)?;
+        let (config, out) = (dir.join("wanted.config"), dir.join("build"));
+        let is_changed = |symbol: &str| changes.iter().any(|(s, _)| *s == symbol);
+        let usual = BUILT_IN.iter().filter(|(symbol, _)| !is_changed(symbol));
+        let all: Vec<_> = usual.chain(changes).copied().collect();
+        fs::write(&config, self.config(arch, &all)?)?;
+        let build = Build {
+            paths: self.paths,
+            toolchain: &self.toolchain,
+            arch,
+            tree: &self.source(),
+            config: &config,
+            name: "",
+        };
+        build.configure(&out, &step, &mut log)?;
+        expect(&out.join(".config"), &all)?;
+        log.run(
+            &step,
+            "preparing the kernel",
+            &mut build.make(&out, &["prepare"]),
+        )?;
+        let object = out.join(tree::HOME).join("ipmmu_vmsa.o");
+        if object.exists() {
+            fs::remove_file(&object)?;
+        }
+        let target = format!("{}/", tree::HOME);
+        log.run(
+            &step,
+            "building the driver",
+            &mut build.make(&out, &[&target]),
+        )?;
+        ensure!(object.exists(), "the driver was not built");
+        let text = log.text()?;
+        let warning = text
+            .lines()
+            .find(|l| l.starts_with("warning") || l.contains(": warning:"));
+        if let Some(warning) = warning {
+            bail!("{warning}; see {}", log.shown().display());
+        }
+        step.done();
+        Ok(())
+    }
+
+    /// The testbed's configuration with other values for some symbols.
+    fn config(&self, arch: Arch, changes: &[(&str, &str)]) -> Result<String> {
+        let path = self.paths.testbed().join(arch.config());
+        let text = fs::read_to_string(&path).context("the kernel's configuration")?;
+        Ok(changed(&text, changes))
+    }
+}
+
+/// `config` with these values, and with no other ones for the same symbols.
+fn changed(config: &str, changes: &[(&str, &str)]) -> String {
+    let about = |line: &str| {
+        let name = line.trim_start_matches("# ").split(['=', ' ']).next();
+        changes
+            .iter()
+            .any(|(symbol, _)| name == Some(&format!("CONFIG_{symbol}")))
+    };
+    let mut text: String = config
+        .lines()
+        .filter(|line| !about(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    for (symbol, value) in changes {
+        text += &format!("CONFIG_{symbol}={value}\n");
+    }
+    text
+}
+
+/// Fails unless the kernel's configuration is as `changes` want it.
+fn expect(config: &Path, changes: &[(&str, &str)]) -> Result<()> {
+    let text = fs::read_to_string(config)?;
+    for (symbol, value) in changes {
+        let set = text
+            .lines()
+            .find_map(|l| l.strip_prefix(&format!("CONFIG_{symbol}=")));
+        ensure!(
+            set.unwrap_or("n") == *value,
+            "the kernel does not take CONFIG_{symbol}={value}: {set:?}"
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_symbol_has_one_value() {
+        let old = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_AB=y\n";
+        let new = changed(old, &[("A", "n"), ("B", "y")]);
+        assert_eq!(new, "CONFIG_AB=y\nCONFIG_A=n\nCONFIG_B=y\n");
+    }
+}
