@@ -4,8 +4,6 @@
 //!
 //! C header: [`include/linux/pm_domain.h`](srctree/include/linux/pm_domain.h)
 
-use core::pin::Pin;
-
 #[cfg(CONFIG_PM_GENERIC_DOMAINS)]
 use kernel::{
     bindings,
@@ -24,6 +22,7 @@ use kernel::{
 /// What a driver does about the power of its device's domain.
 ///
 /// Both are called with the domain locked, which may be with interrupts off.
+#[cfg_attr(not(CONFIG_PM_GENERIC_DOMAINS), expect(dead_code))]
 pub(crate) trait PowerOps: Send + Sync + 'static {
     /// The power is about to be cut: all devices in the domain sleep.
     fn before_off(&self);

@@ -4,16 +4,13 @@
 //!
 //! C header: [`include/linux/sys_soc.h`](srctree/include/linux/sys_soc.h)
 
-use kernel::{
-    bindings,
-    str::{
-        CStr,
-        CStrExt as _, //
-    },
-};
+#[cfg(CONFIG_SOC_BUS)]
+use kernel::bindings;
+use kernel::prelude::*;
 
 /// What a SoC must be to match; `None` matches anything. Strings may contain globs.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(CONFIG_SOC_BUS), expect(dead_code))]
 pub(crate) struct Pattern {
     /// `/sys/devices/soc0/family`
     pub(crate) family: Option<&'static CStr>,
