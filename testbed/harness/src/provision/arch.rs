@@ -3,7 +3,34 @@
 
 use super::apt::Wanted;
 
-/// What a kernel is built for.
+/// What a kernel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To find errors, its own as well.
+    Tests,
+    /// To be measured.
+    Bench,
+}
+
+impl Purpose {
+    /// What distinguishes names of results.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Tests => "",
+            Self::Bench => "-bench",
+        }
+    }
+
+    /// What its configuration has otherwise, below the testbed.
+    pub fn changes(self) -> Option<&'static str> {
+        match self {
+            Self::Tests => None,
+            Self::Bench => Some("guest/kernel-bench.config"),
+        }
+    }
+}
+
+/// What a kernel runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arch {
     /// The R-Car H3's own.

@@ -14,8 +14,8 @@ use flate2::write::GzEncoder;
 use walkdir::WalkDir;
 
 use super::apt::Apt;
-use super::arch::Arch;
 use super::artifact::{Key, keyed};
+use super::kernel::Kernel;
 use super::source;
 use super::userspace::SELFTESTS;
 use crate::exec::Log;
@@ -29,10 +29,8 @@ const DIRECTORIES: [&str; 9] = [
 
 /// What goes into the initramfs besides busybox and the scripts.
 pub struct Contents<'a> {
-    /// What it runs on.
-    pub arch: Arch,
-    /// The kernel that the modules are for.
-    pub release: &'a str,
+    /// What it runs on, and what the modules are for.
+    pub kernel: &'a Kernel,
     /// The modules.
     pub modules: &'a [PathBuf],
     /// Programs for `/bin`.
@@ -46,11 +44,11 @@ const SCRIPTS: [&str; 2] = ["init", "agent"];
 
 /// Builds the initramfs; returns the image.
 pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<PathBuf> {
-    let busybox = contents.arch.busybox();
+    let busybox = contents.kernel.arch.busybox();
     let scripts = paths.testbed().join("guest");
     let mut key = Key::new("guest 3")
         .text("busybox", &source::version(&apt.choose(busybox)?))
-        .text("release", contents.release)
+        .text("release", &contents.kernel.release)
         .tree(&scripts.join("tests"))?;
     for script in SCRIPTS {
         key = key.file(&scripts.join(script))?;
@@ -61,7 +59,7 @@ pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<Pa
     if let Some(tests) = contents.tests {
         key = key.text("tests", &tests.to_string_lossy());
     }
-    let name = format!("guest{}", contents.arch.suffix());
+    let name = contents.kernel.named("guest");
     let dir = keyed(&paths.cache, &name, key, |dir| {
         let deb = apt.fetch(busybox)?;
         let step = Step::new("Packing the guest image");
@@ -79,7 +77,7 @@ pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<Pa
         if let Some(tests) = contents.tests {
             install_tests(tests, &root)?;
         }
-        let release = contents.release;
+        let release = &contents.kernel.release;
         install_modules(&root, release, contents.modules, &mut log, &step)?;
         pack(&root, &dir.join("initramfs.cpio.gz"))?;
         step.done();

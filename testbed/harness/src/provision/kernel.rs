@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
 use super::apt::Apt;
-use super::arch::Arch;
+use super::arch::{Arch, Purpose};
 use super::artifact::{Key, keyed};
 use super::source;
 use super::toolchain::Toolchain;
@@ -31,6 +31,7 @@ pub struct Kernel {
     pub kdir: PathBuf,
     /// What it runs on.
     pub arch: Arch,
+    purpose: Purpose,
     /// Its release, as `uname -r` says it.
     pub release: String,
     /// Our tools, unless the user's kernel asks for the user's tools.
@@ -59,26 +60,39 @@ impl Kernel {
     }
 
     /// Our own build, made unless the cache has it.
-    pub fn provided(paths: &Paths, apt: &mut Apt, arch: Arch) -> Result<Self> {
+    pub fn provided(paths: &Paths, apt: &mut Apt, arch: Arch, purpose: Purpose) -> Result<Self> {
         let toolchain = Toolchain::prepare(paths)?;
         let config = paths.testbed().join(arch.config());
-        let key = Key::new("kernel 1")
+        let mut key = Key::new("kernel 1")
             .text("source", &source::version(&apt.choose(source::LINUX)?))
             .text("tools", &toolchain.versions()?)
             .file(&config)?;
-        let dir = keyed(&paths.cache, &named("kernel", arch), key, |dir| {
+        let mut config = fs::read_to_string(&config)?;
+        if let Some(changes) = purpose.changes() {
+            let changes = paths.testbed().join(changes);
+            key = key.file(&changes)?;
+            config = changed(&config, &fs::read_to_string(&changes)?);
+        }
+        let name = named("kernel", arch, purpose);
+        let dir = keyed(&paths.cache, &name, key, |dir| {
             let tree = source::linux(paths, apt)?;
+            fs::create_dir_all(dir)?;
+            let wanted = dir.join("wanted.config");
+            fs::write(&wanted, &config)?;
             let build = Build {
                 paths,
                 toolchain: &toolchain,
                 arch,
                 tree: &tree,
-                config: &config,
-                name: &named("kernel", arch),
+                config: &wanted,
+                name: &name,
             };
             build.run(&dir.join("build"))
         })?;
-        let kernel = Self::at(dir.join("build"), arch, Some(toolchain))?;
+        let kernel = Self {
+            purpose,
+            ..Self::at(dir.join("build"), arch, Some(toolchain))?
+        };
         kernel.write_note(paths)?;
         Ok(kernel)
     }
@@ -92,6 +106,7 @@ impl Kernel {
         Ok(Self {
             kdir,
             arch,
+            purpose: Purpose::Tests,
             release,
             toolchain,
         })
@@ -168,7 +183,7 @@ impl Kernel {
         let Some(toolchain) = &self.toolchain else {
             return Ok(());
         };
-        let name = named("kernel", self.arch);
+        let name = self.named("kernel");
         let note = format!(
             "# The kernel that the testbed built, for `make` without KDIR=.\n\
              KDIR ?= {}\nKBUILD_VARIABLES := {}\nexport PATH := {}\n",
@@ -188,7 +203,7 @@ impl Kernel {
     /// Builds the module from the checkout; returns the `.ko`.
     pub fn module(&self, paths: &Paths) -> Result<PathBuf> {
         let key = self.module_key(paths)?;
-        let name = named("module", self.arch);
+        let name = self.named("module");
         let dir = keyed(&paths.cache, &name, key, |dir| {
             self.build_module(paths, &paths.repo, dir, &name).map(drop)
         })?;
@@ -226,7 +241,7 @@ impl Kernel {
             .file(&self.kdir.join(".config"))?
             .file(&self.kdir.join("Module.symvers"))?
             .tree(&sources)?;
-        let name = named("test-modules", self.arch);
+        let name = self.named("test-modules");
         let dir = keyed(&paths.cache, &name, key, |dir| {
             let step = Step::new("Building the tests' modules");
             let mut log = Log::create(paths, &name)?;
@@ -244,6 +259,11 @@ impl Kernel {
             .collect();
         modules.sort();
         Ok(modules)
+    }
+
+    /// The name of a result for this kernel.
+    pub fn named(&self, what: &str) -> String {
+        named(what, self.arch, self.purpose)
     }
 
     fn module_key(&self, paths: &Paths) -> Result<Key> {
@@ -288,9 +308,21 @@ fn jobs() -> String {
     format!("-j{}", available_parallelism().map_or(2, usize::from))
 }
 
-/// The name of a result for `arch`.
-fn named(what: &str, arch: Arch) -> String {
-    format!("{what}{}", arch.suffix())
+/// The name of a result for such a kernel.
+fn named(what: &str, arch: Arch, purpose: Purpose) -> String {
+    format!("{what}{}{}", arch.suffix(), purpose.suffix())
+}
+
+/// The configuration `base`, but for what `changes` says of it.
+fn changed(base: &str, changes: &str) -> String {
+    let symbol = |line: &str| line.split_once('=').map(|(symbol, _)| symbol.to_owned());
+    let replaced: Vec<String> = changes.lines().filter_map(symbol).collect();
+    let kept = base
+        .lines()
+        .filter(|line| symbol(line).is_none_or(|s| !replaced.contains(&s)));
+    kept.chain(changes.lines())
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// One build of a kernel.
@@ -355,4 +387,18 @@ fn check_config(wanted: &Path, got: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_replace_what_they_name() {
+        let base = "# a\nCONFIG_A=y\nCONFIG_AB=y\n# CONFIG_C is not set\n";
+        assert_eq!(
+            changed(base, "CONFIG_A=n\n"),
+            "# a\nCONFIG_AB=y\n# CONFIG_C is not set\nCONFIG_A=n\n"
+        );
+    }
 }

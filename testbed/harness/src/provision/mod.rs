@@ -22,6 +22,8 @@ use anyhow::Result;
 use crate::lock::Lock;
 use crate::paths::Paths;
 
+use arch::Purpose;
+
 pub use arch::Arch;
 pub use guest::overlay;
 use in_tree::InTree;
@@ -45,6 +47,8 @@ pub enum Extent {
     Board,
     /// Also the programs that some tests need in the guest.
     Programs,
+    /// What boots, with a kernel that is fit to be measured.
+    Bench,
 }
 
 /// A board ready to boot.
@@ -69,7 +73,11 @@ impl Provision {
     pub fn prepare(paths: &Paths, given: &Given, extent: Extent) -> Result<Self> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         let mut apt = apt::Apt::open(paths)?;
-        let kernel = kernel_of(paths, given, &mut apt)?;
+        let purpose = match extent {
+            Extent::Board | Extent::Programs => Purpose::Tests,
+            Extent::Bench => Purpose::Bench,
+        };
+        let kernel = kernel_of(paths, given, &mut apt, purpose)?;
         let (qemu, plugin) = match &given.qemu {
             Some(binary) => (Qemu::given(binary)?, None),
             None => {
@@ -78,7 +86,7 @@ impl Provision {
             }
         };
         let tests = match extent {
-            Extent::Board => None,
+            Extent::Board | Extent::Bench => None,
             Extent::Programs => Some(userspace::programs(paths, &mut apt, &kernel)?),
         };
         Self::complete(paths, &mut apt, qemu, plugin, kernel, tests.as_deref())
@@ -88,7 +96,7 @@ impl Provision {
     pub fn prepare_arm(&self, paths: &Paths) -> Result<Self> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         let mut apt = apt::Apt::open(paths)?;
-        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm)?;
+        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm, Purpose::Tests)?;
         let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
         Self::complete(paths, &mut apt, qemu, plugin, kernel, None)
     }
@@ -97,8 +105,7 @@ impl Provision {
     pub fn prepare_built_in(&self, paths: &Paths) -> Result<Self> {
         let kernel = InTree::prepare(paths)?.kernel()?;
         let contents = guest::Contents {
-            arch: kernel.arch,
-            release: &kernel.release,
+            kernel: &kernel,
             modules: &[],
             programs: &[],
             tests: None,
@@ -147,8 +154,7 @@ impl Provision {
             Arch::Arm => Vec::new(),
         };
         let contents = guest::Contents {
-            arch: kernel.arch,
-            release: &kernel.release,
+            kernel: &kernel,
             modules: &modules,
             programs: &programs,
             tests,
@@ -178,13 +184,13 @@ impl Provision {
     /// Makes or finds the kernel alone.
     pub fn kernel(paths: &Paths, given: &Given) -> Result<Kernel> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
-        kernel_of(paths, given, &mut apt::Apt::open(paths)?)
+        kernel_of(paths, given, &mut apt::Apt::open(paths)?, Purpose::Tests)
     }
 }
 
-fn kernel_of(paths: &Paths, given: &Given, apt: &mut apt::Apt) -> Result<Kernel> {
+fn kernel_of(paths: &Paths, given: &Given, apt: &mut apt::Apt, purpose: Purpose) -> Result<Kernel> {
     match &given.kdir {
         Some(kdir) => Kernel::given(kdir),
-        None => Kernel::provided(paths, apt, Arch::Arm64),
+        None => Kernel::provided(paths, apt, Arch::Arm64, purpose),
     }
 }
