@@ -213,6 +213,9 @@ impl Saved {
 
     /// Compares what is in the hardware with what was restored, and has the slots for the next
     /// time: as many reads as writes. Of an instance that is not used nothing is read.
+    ///
+    /// Not inlined, so that what it costs can be told from what restoring costs.
+    #[inline(never)]
     pub(crate) fn verify(self, regs: &impl Registers, mut report: impl FnMut(Lost)) -> Slots {
         let slots = self.0;
         let features = slots.features;
