@@ -2,14 +2,16 @@
 /*
  * QEMU TCG plugin: what calls of some of the guest's functions cost.
  *
- * functions=PATH names a file with one "NAME ADDRESS" line for each function. It may
- * be written while the guest runs, as long as the functions have not been
- * called yet: where a module is loaded is known only then.
+ * functions=PATH names a file with one "NAME ADDRESS" line for each function.
+ * Lines may be added while the guest runs, as long as the functions have not been
+ * called yet: where a module is loaded is known only then. What functions whose
+ * NAME begins with "-" do is left out of what those that call them cost, and has
+ * lines of its own.
  *
  * log=PATH receives one line for each call, when it returns: NAME, the physical
  * address of the first device register that it touched (0: none), instructions,
  * reads and writes of device registers. Functions that it calls are included,
- * and so is an interrupt that comes in between.
+ * and have no lines of their own; so is an interrupt that comes in between.
  */
 
 #include <inttypes.h>
@@ -20,7 +22,7 @@
 
 QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
-#define MAX_FUNCTIONS 16
+#define MAX_FUNCTIONS 32
 
 static struct {
     char name[32];
@@ -29,18 +31,27 @@ static struct {
 
 static int function_count;
 static char *file;
+static FILE *in;
 static FILE *calls;
 
-/* One of each CPU. A call is over when its return address is reached. */
+/* It is over when its return address is reached. */
 typedef struct {
-    uint64_t instructions;
-    uint64_t active;
-    uint64_t function;
+    guint function;
     uint64_t begin;
     uint64_t return_address;
     uint64_t device;
     uint64_t reads;
     uint64_t writes;
+} Call;
+
+/* One of each CPU. */
+typedef struct {
+    uint64_t instructions;
+    /* Whether there is a call. */
+    uint64_t active;
+    Call call;
+    /* What is left out of that one, while it has a return address. */
+    Call out;
     struct qemu_plugin_register *lr;
 } Cpu;
 
@@ -62,56 +73,89 @@ static void vcpu_init(qemu_plugin_id_t id, unsigned int index)
     }
 }
 
-/* The functions, as soon as the file has them. */
+/* The functions that the file has by now. */
 static void read_file(void)
 {
-    FILE *in = fopen(file, "r");
-
+    if (!in) {
+        in = fopen(file, "r");
+    }
     if (!in) {
         return;
     }
+    clearerr(in);
     while (function_count < MAX_FUNCTIONS &&
            fscanf(in, "%31s %" SCNx64, functions[function_count].name,
                   &functions[function_count].address) == 2) {
         function_count++;
     }
-    fclose(in);
+}
+
+static uint64_t return_address(Cpu *cpu)
+{
+    g_autoptr(GByteArray) lr = g_byte_array_new();
+    uint64_t address = 0;
+
+    if (cpu->lr && qemu_plugin_read_register(cpu->lr, lr) == 8) {
+        memcpy(&address, lr->data, 8);
+    }
+    return address;
+}
+
+static void begin(Cpu *cpu, Call *call, guint function)
+{
+    *call = (Call) {
+        .function = function,
+        .begin = cpu->instructions,
+        .return_address = return_address(cpu),
+    };
+}
+
+/* Returns how many instructions it took. */
+static uint64_t end(Cpu *cpu, Call *call)
+{
+    uint64_t took = cpu->instructions - call->begin;
+
+    fprintf(calls, "%s %" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
+            functions[call->function].name, call->device, took,
+            call->reads, call->writes);
+    fflush(calls);
+    call->return_address = 0;
+    return took;
 }
 
 static void entered(unsigned int index, void *function)
 {
     Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
-    g_autoptr(GByteArray) lr = g_byte_array_new();
+    guint number = GPOINTER_TO_UINT(function);
 
-    if (cpu->active || !cpu->lr ||
-        qemu_plugin_read_register(cpu->lr, lr) != 8) {
-        return;
+    if (!cpu->active && functions[number].name[0] != '-') {
+        begin(cpu, &cpu->call, number);
+        cpu->active = cpu->call.return_address != 0;
+    } else if (cpu->active && functions[number].name[0] == '-' &&
+               !cpu->out.return_address) {
+        begin(cpu, &cpu->out, number);
     }
-    memcpy(&cpu->return_address, lr->data, 8);
-    cpu->function = GPOINTER_TO_UINT(function);
-    cpu->begin = cpu->instructions;
-    cpu->device = cpu->reads = cpu->writes = 0;
-    cpu->active = 1;
 }
 
 static void block_starts(unsigned int index, void *address)
 {
     Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
 
-    if ((uintptr_t)address != cpu->return_address) {
-        return;
+    if (cpu->out.return_address) {
+        if ((uintptr_t)address == cpu->out.return_address) {
+            cpu->call.begin += end(cpu, &cpu->out);
+        }
+    } else if ((uintptr_t)address == cpu->call.return_address) {
+        end(cpu, &cpu->call);
+        cpu->active = 0;
     }
-    cpu->active = 0;
-    fprintf(calls, "%s %" PRIx64 " %" PRIu64 " %" PRIu64 " %" PRIu64 "\n",
-            functions[cpu->function].name, cpu->device,
-            cpu->instructions - cpu->begin, cpu->reads, cpu->writes);
-    fflush(calls);
 }
 
 static void accessed(unsigned int index, qemu_plugin_meminfo_t info,
                      uint64_t vaddr, void *unused)
 {
     Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
+    Call *call = cpu->out.return_address ? &cpu->out : &cpu->call;
     struct qemu_plugin_hwaddr *hwaddr;
 
     if (!cpu->active) {
@@ -121,13 +165,13 @@ static void accessed(unsigned int index, qemu_plugin_meminfo_t info,
     if (!hwaddr || !qemu_plugin_hwaddr_is_io(hwaddr)) {
         return;
     }
-    if (!cpu->device) {
-        cpu->device = qemu_plugin_hwaddr_phys_addr(hwaddr);
+    if (!call->device) {
+        call->device = qemu_plugin_hwaddr_phys_addr(hwaddr);
     }
     if (qemu_plugin_mem_is_store(info)) {
-        cpu->writes++;
+        call->writes++;
     } else {
-        cpu->reads++;
+        call->reads++;
     }
 }
 
@@ -136,7 +180,7 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
     size_t count = qemu_plugin_tb_n_insns(tb);
     uintptr_t start = qemu_plugin_tb_vaddr(tb);
 
-    if (!function_count) {
+    if (function_count < MAX_FUNCTIONS) {
         read_file();
     }
     qemu_plugin_register_vcpu_tb_exec_cond_cb(tb, block_starts,

@@ -2,8 +2,10 @@
 //! The testbed of the IPMMU driver: an emulated R-Car H3 board, from sources
 //! to verdicts. Called by the Makefile at the top of the checkout.
 
+mod bench;
 mod board;
 mod check;
+mod compare;
 mod demo;
 mod dt_check;
 mod exec;
@@ -66,6 +68,10 @@ enum Action {
         #[arg(default_value_t = 10_000)]
         cycles: u32,
     },
+    /// Measures both drivers
+    Bench,
+    /// Shows what both drivers do to the hardware
+    Compare,
     /// Breaks the driver, and sees whether the tests notice
     Mutants {
         /// Only changes to code that contains this
@@ -110,6 +116,10 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Soak { cycles } => {
             let provision = Provision::prepare(&paths, &given, Extent::Board)?;
             soak::run(&paths, &provision, cycles)?;
+        }
+        Action::Bench => bench::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?,
+        Action::Compare => {
+            compare::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?;
         }
         Action::Mutants { filter } => {
             let provision = Provision::prepare(&paths, &given, Extent::Board)?;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The emulated board: booting it, and holding on to it.
 
+pub mod calls;
 pub mod cards;
 pub mod console;
 pub mod dtb;
@@ -79,6 +80,8 @@ pub struct Setup {
     pub initramfs: Option<PathBuf>,
     /// A plugin of QEMU, with its arguments.
     pub plugin: Option<String>,
+    /// More options of QEMU.
+    pub options: Vec<String>,
 }
 
 impl Setup {
@@ -99,6 +102,7 @@ impl Setup {
             files: Vec::new(),
             initramfs: None,
             plugin: None,
+            options: Vec::new(),
         }
     }
 
@@ -176,6 +180,12 @@ impl Setup {
     /// With a plugin of QEMU.
     pub fn plugin(mut self, argument: &str) -> Self {
         self.plugin = Some(argument.into());
+        self
+    }
+
+    /// With more options of QEMU.
+    pub fn options(mut self, options: &[impl ToString]) -> Self {
+        self.options = options.iter().map(ToString::to_string).collect();
         self
     }
 
@@ -374,6 +384,7 @@ fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command
     if let Some(plugin) = &setup.plugin {
         command.args(["-plugin", plugin]);
     }
+    command.args(&setup.options);
     command
 }
 

@@ -76,6 +76,16 @@ impl Registers {
         Ok(Self(all))
     }
 
+    /// The same, with names and values changed by `change`, which is given an
+    /// IPMMU, a register's name and its value.
+    pub fn changed(&self, change: impl Fn(&str, &str, u32) -> (String, u32)) -> Self {
+        let changed = self.0.iter().map(|((ipmmu, name), value)| {
+            let (name, value) = change(ipmmu, name, *value);
+            ((ipmmu.clone(), name), value)
+        });
+        Self(changed.collect())
+    }
+
     /// How many registers are not zero.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -8,16 +8,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde::Serialize;
 
 use super::{Bench, Fixture};
+use crate::board::calls::{Call, Calls, Cost};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::dtb::Dtb;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
-use crate::paths::Paths;
 
 /// Seven devices, each alone behind a cache, with this many micro-TLBs there:
 /// with the first n of them translated n contexts are in use. No driver is
@@ -41,27 +41,23 @@ const TOLERANCE: f64 = 1.0;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The driver's functions, by a part of their symbols.
-const FUNCTIONS: [(&str, &str); 2] = [("save", "13suspend_noirq"), ("restore", "12resume_noirq")];
+const FUNCTIONS: [(&str, &str); 2] = [
+    ("save", "DriverE13suspend_noirq"),
+    ("restore", "DriverE12resume_noirq"),
+];
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let Some(plugin) = &bench.provision.plugin else {
         return Ok(Vec::new());
     };
-    let files = Files::new(&bench.paths);
-    let argument = format!(
-        "{},functions={},log={}",
-        plugin.display(),
-        files.functions.display(),
-        files.calls.display()
-    );
+    let calls = Calls::new(&bench.paths, "cost");
     let setup = Setup::new("cost", Driver::Rust)
         .dtb(one_master_each(bench)?)
-        .plugin(&argument);
-    let _ = fs::remove_file(&files.functions);
+        .plugin(&calls.argument(plugin));
     let board = Fixture::new(bench, setup, |_| Ok(()));
     let report = bench.paths.report().join("pm.json");
     Ok(vec![board.row("save_and_restore", move |b| {
-        let report_text = serde_json::to_string_pretty(&measure(b, &files)?)?;
+        let report_text = serde_json::to_string_pretty(&measure(b, &calls)?)?;
         fs::write(&report, report_text + "\n")?;
         Ok(())
     })])
@@ -91,62 +87,6 @@ fn node_of(device: &str) -> String {
     format!("/soc/{name}@{address}")
 }
 
-/// What the plugin and we tell each other through.
-struct Files {
-    functions: PathBuf,
-    calls: PathBuf,
-}
-
-impl Files {
-    fn new(paths: &Paths) -> Self {
-        Self {
-            functions: paths.build().join("cost-functions"),
-            calls: paths.log().join("cost-calls.log"),
-        }
-    }
-
-    fn read_calls(&self) -> Result<Vec<Call>> {
-        fs::read_to_string(&self.calls)?
-            .lines()
-            .map(Call::parse)
-            .collect()
-    }
-}
-
-/// One call, as the plugin reports it.
-#[derive(Clone, Debug)]
-struct Call {
-    function: String,
-    device: u64,
-    cost: Cost,
-}
-
-/// What is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Cost {
-    instructions: u64,
-    mmio_reads: u64,
-    mmio_writes: u64,
-}
-
-impl Call {
-    fn parse(line: &str) -> Result<Self> {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [function, device, instructions, reads, writes] = fields[..] else {
-            bail!("the plugin says {line:?}");
-        };
-        Ok(Self {
-            function: function.into(),
-            device: u64::from_str_radix(device, 16)? & !0xffff,
-            cost: Cost {
-                instructions: instructions.parse()?,
-                mmio_reads: reads.parse()?,
-                mmio_writes: writes.parse()?,
-            },
-        })
-    }
-}
-
 /// The costs for one number of what is in use.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Point {
@@ -172,14 +112,14 @@ struct Report {
     functions: BTreeMap<String, BTreeMap<&'static str, Growth>>,
 }
 
-fn measure(board: &mut Board, files: &Files) -> Result<Report> {
+fn measure(board: &mut Board, calls: &Calls) -> Result<Report> {
     let mut points: BTreeMap<Key, Vec<Point>> = BTreeMap::new();
     let mut spread: f64 = 0.0;
     for contexts in 1..=MASTERS.len() {
-        prepare(board, files, contexts)?;
+        prepare(board, calls, contexts)?;
         let mut runs = Vec::new();
         let noted = loop {
-            runs.push(suspend_once(board, files)?);
+            runs.push(suspend_once(board, calls)?);
             if runs.len() < AGREE {
                 continue;
             }
@@ -231,14 +171,14 @@ fn agreed_points(runs: &[Vec<Call>], contexts: usize) -> Result<Vec<(Key, Point,
 }
 
 /// Loads the driver for the first `contexts` masters, and sleeps once.
-fn prepare(board: &mut Board, files: &Files, contexts: usize) -> Result<()> {
+fn prepare(board: &mut Board, calls: &Calls, contexts: usize) -> Result<()> {
     if contexts > 1 {
         board.unload_driver()?;
     }
     let allowed: Vec<&str> = MASTERS[..contexts].iter().map(|(m, ..)| *m).collect();
     board.load_driver(&allowed)?;
     board.expect_bound_except(&[])?;
-    tell_functions(board, files)?;
+    tell_functions(board, calls)?;
     for (master, ipmmu, utlbs) in &MASTERS[..contexts] {
         wait_translated(board, ipmmu, *utlbs)
             .with_context(|| format!("{master} is not translated by {ipmmu}"))?;
@@ -248,10 +188,8 @@ fn prepare(board: &mut Board, files: &Files, contexts: usize) -> Result<()> {
 }
 
 /// Sleeps once; returns the calls that this took.
-fn suspend_once(board: &mut Board, files: &Files) -> Result<Vec<Call>> {
-    let before = files.read_calls()?.len();
-    board.suspend(|_| Ok(()))?;
-    Ok(files.read_calls()?.split_off(before))
+fn suspend_once(board: &mut Board, calls: &Calls) -> Result<Vec<Call>> {
+    calls.during(|| board.suspend(|_| Ok(())).map(drop))
 }
 
 /// Waits until this many micro-TLBs are in use: an IPMMU is listed as bound when
@@ -271,26 +209,17 @@ fn wait_translated(board: &mut Board, ipmmu: &str, utlbs: u32) -> Result<()> {
 }
 
 /// Tells the plugin where the functions are; they must stay there.
-fn tell_functions(board: &mut Board, files: &Files) -> Result<()> {
-    let mut text = String::new();
+fn tell_functions(board: &mut Board, calls: &Calls) -> Result<()> {
+    let mut functions = Vec::new();
     for (name, part) in FUNCTIONS {
-        let found = board.sh(&format!(
-            "grep -F '[ipmmu_vmsa]' /proc/kallsyms | grep -i ' t ' | grep -F {part} | grep -F 7Adapter"
-        ))?;
-        let address = found
-            .split_whitespace()
-            .next()
-            .with_context(|| format!("the driver has no function {part}"))?;
-        ensure!(
-            found.trim().lines().count() == 1,
-            "which is {part}?\n{found}"
-        );
-        text += &format!("{name} {address}\n");
+        let address = board.address_in_module("ipmmu_vmsa", part)?;
+        functions.push((name.to_owned(), address));
     }
-    match fs::read_to_string(&files.functions) {
-        Ok(told) => ensure!(told == text, "the module is elsewhere now"),
-        Err(_) => fs::write(&files.functions, text)?,
+    let counted = calls.counted()?;
+    if counted.is_empty() {
+        return calls.count(&functions);
     }
+    ensure!(counted == functions, "the module is elsewhere now");
     Ok(())
 }
 

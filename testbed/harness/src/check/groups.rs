@@ -15,7 +15,7 @@ use crate::board::{Board, Driver, Setup};
 
 /// Devices behind an IPMMU that would take contexts which the rows want: audio
 /// DMA, Ethernet, SATA, PCIe, video.
-const OTHERS: [(&str, &str); 15] = [
+pub const OTHERS: [(&str, &str); 15] = [
     ("dma-controller@ec700000", "iommus"),
     ("dma-controller@ec720000", "iommus"),
     ("ethernet@e6800000", "iommus"),

@@ -2,8 +2,8 @@
 //! `make check`: every scenario is one named row.
 
 mod arm;
-mod c_driver;
-mod common;
+pub mod c_driver;
+pub mod common;
 mod cost;
 mod defects;
 mod evidence;
@@ -11,7 +11,7 @@ mod faults;
 mod faulty;
 mod feature;
 mod generations;
-mod groups;
+pub mod groups;
 mod hibernate;
 mod in_tree;
 mod install;

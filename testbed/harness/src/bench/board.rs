@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The board that drivers are measured on, and which of their functions count.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::board::calls::Calls;
+use crate::board::dtb::Dtb;
+use crate::board::guest::DMACS;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+use crate::check::c_driver::UNKNOWN_SOC;
+use crate::check::groups::OTHERS;
+use crate::paths::Paths;
+use crate::provision::Provision;
+
+/// What is mapped for, and attached: no driver is bound to it.
+pub const CLIENT: &str = "fea27000.fcp";
+
+/// Makes faults.
+pub const FAULTY: &str = DMACS[0];
+
+/// Seven devices, one for each context, and each behind a cache of its own, as
+/// the C driver has but one context for a cache: with so many micro-TLBs there.
+pub const MASTERS: [(&str, &str, u32); 7] = [
+    (CLIENT, "ipmmu_hc", 1),
+    (FAULTY, "ipmmu_ds0", 16),
+    ("fea2f000.fcp", "ipmmu_ds1", 2),
+    ("fe950000.fcp", "ipmmu_mp0", 8),
+    ("fe96f000.fcp", "ipmmu_vi0", 16),
+    ("fe9af000.fcp", "ipmmu_vi1", 32),
+    ("fe951000.fcp", "ipmmu_vp0", 48),
+];
+
+/// The IPMMUs that [`MASTERS`] do not use.
+pub fn idle() -> impl Iterator<Item = &'static str> {
+    let used = |label: &str| MASTERS.iter().any(|(_, of, _)| *of == label);
+    let caches = IPMMUS.iter().skip(1).map(|(label, _)| *label);
+    caches.filter(move |label| !used(label))
+}
+
+/// Where an IPMMU's registers are.
+pub fn base_of(ipmmu: &str) -> u64 {
+    let device = IPMMUS.iter().find(|(label, _)| *label == ipmmu);
+    let address = device.and_then(|(_, device)| device.split('.').next());
+    address.map_or(0, |a| u64::from_str_radix(a, 16).unwrap_or(0) & !0xffff)
+}
+
+/// A driver's functions that are called from outside: by the IOMMU core, the
+/// driver core, and on an interrupt. By our names, and by what is in their
+/// symbols: in those of the C driver, which are in the kernel's map, and in those
+/// of ours, which is a module.
+///
+/// What is left out of the others, and counted apart, begins with "-".
+const FUNCTIONS: [(&str, &str, &str); 13] = [
+    ("map", "ipmmu_map", "IommuOpsE9map_pages"),
+    ("unmap", "ipmmu_unmap", "IommuOpsE11unmap_pages"),
+    ("sync", "ipmmu_iotlb_sync", "IommuOpsE10iotlb_sync"),
+    (
+        "flush",
+        "ipmmu_flush_iotlb_all",
+        "IommuOpsE15flush_iotlb_all",
+    ),
+    ("attach", "ipmmu_attach_device", "IommuOpsE10attach_dev"),
+    (
+        "detach",
+        "ipmmu_iommu_identity_attach",
+        "IommuOpsE19identity_attach_dev",
+    ),
+    (
+        "alloc",
+        "ipmmu_domain_alloc_paging",
+        "IommuOpsE19domain_alloc_paging",
+    ),
+    ("free", "ipmmu_domain_free", "IommuOpsE4free"),
+    ("irq", "ipmmu_irq", "19handle_irq_callback"),
+    ("probe", "ipmmu_probe", "DriverE14probe_callback"),
+    ("save", "", "DriverE13suspend_noirq"),
+    ("restore", "ipmmu_resume_noirq", "DriverE12resume_noirq"),
+    ("-verify", "", "5Saved6verify"),
+];
+
+/// The kernel's functions: those of page tables, where no driver calls them. And
+/// what looks at all devices of the system, wherever it is called.
+const KERNEL: [(&str, &str); 5] = [
+    ("bare_map", "arm_lpae_map_pages"),
+    ("bare_unmap", "arm_lpae_unmap_pages"),
+    ("table", "alloc_io_pgtable_ops"),
+    ("table_free", "free_io_pgtable_ops"),
+    ("-register", "iommu_device_register"),
+];
+
+/// The board, with [`MASTERS`] and a SoC that neither driver has a policy for.
+pub fn setup(paths: &Paths, provision: &Provision, driver: Driver, name: &str) -> Result<Setup> {
+    Ok(Setup::new(name, driver)
+        .prr(UNKNOWN_SOC)
+        .dtb(device_tree(paths, provision)?))
+}
+
+/// Boots with `driver`; all IPMMUs are bound, and calls are counted.
+pub fn boot(
+    paths: &Paths,
+    provision: &Provision,
+    driver: Driver,
+    change: impl Fn(Setup) -> Setup,
+) -> Result<(Board, Calls)> {
+    let plugin = provision
+        .plugin
+        .as_ref()
+        .context("counting needs our own QEMU: there is no plugin for that of QEMU=")?;
+    let name = match driver {
+        Driver::C => "bench-c",
+        Driver::Rust | Driver::BuiltIn => "bench-rust",
+    };
+    let calls = Calls::new(paths, name);
+    let symbols = fs::read_to_string(provision.kernel.kdir.join("System.map"))?;
+    calls.count(&kernel_functions(&symbols, driver)?)?;
+    let setup = change(setup(paths, provision, driver, name)?.plugin(&calls.argument(plugin)));
+    let mut board = Board::boot(paths, provision, &setup)?;
+    board.sh("modprobe iommu_bench")?;
+    let lap = board.address_in_module("iommu_bench", "iommu_bench_lap")?;
+    calls.count(&[("lap".into(), lap)])?;
+    board.load_driver(&[])?;
+    board.expect_bound_except(&[])?;
+    if driver == Driver::Rust {
+        load_again(&mut board, &calls)?;
+    }
+    Ok((board, calls))
+}
+
+/// The first time it was not known where the driver's functions would be.
+fn load_again(board: &mut Board, calls: &Calls) -> Result<()> {
+    let functions = |board: &mut Board| {
+        FUNCTIONS
+            .iter()
+            .map(|(name, _, part)| {
+                let address = board.address_in_module("ipmmu_vmsa", part)?;
+                Ok(((*name).to_owned(), address))
+            })
+            .collect::<Result<Vec<_>>>()
+    };
+    let before = functions(board)?;
+    calls.count(&before)?;
+    board.unload_driver()?;
+    board.reload_driver_for(&[])?;
+    ensure!(before == functions(board)?, "the module is elsewhere now");
+    Ok(())
+}
+
+fn kernel_functions(symbols: &str, driver: Driver) -> Result<Vec<(String, u64)>> {
+    let c = FUNCTIONS.iter().map(|(name, symbol, _)| (*name, *symbol));
+    let c = c.filter(|(_, symbol)| driver == Driver::C && !symbol.is_empty());
+    c.chain(KERNEL)
+        .map(|(name, symbol)| {
+            let address = symbols
+                .lines()
+                .filter_map(|line| line.split_once(' '))
+                .find(|(_, rest)| rest.split_once(' ').is_some_and(|(_, s)| s == symbol))
+                .with_context(|| format!("the kernel has no function {symbol}"))?;
+            Ok((name.to_owned(), u64::from_str_radix(address.0, 16)?))
+        })
+        .collect()
+}
+
+/// The board's device tree, with the wires of [`MASTERS`] and no others.
+fn device_tree(paths: &Paths, provision: &Provision) -> Result<std::path::PathBuf> {
+    let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "bench")?;
+    for (node, property) in OTHERS {
+        dtb = dtb.delete(&format!("/soc/{node}"), property)?;
+    }
+    for device in [DMACS[1], DMACS[2], "ee100000.mmc", "ee140000.mmc"] {
+        dtb = dtb.delete(&node_of(device), "iommus")?;
+    }
+    for (master, ipmmu, utlbs) in MASTERS {
+        let (_, device) = IPMMUS
+            .iter()
+            .find(|(label, _)| *label == ipmmu)
+            .context("no such IPMMU")?;
+        let phandle = dtb.cell(&node_of(device), "phandle", 0)?;
+        let cells: Vec<u32> = (0..utlbs).flat_map(|utlb| [phandle, utlb]).collect();
+        dtb = dtb.set_cells(&node_of(master), "iommus", &cells)?;
+    }
+    Ok(dtb.into_path())
+}
+
+/// The node of a device that Linux calls `ADDRESS.NAME`.
+fn node_of(device: &str) -> String {
+    let (address, name) = device.split_once('.').expect("a platform device's name");
+    format!("/soc/{name}@{address}")
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make bench`: what both drivers cost, in one run on the same machine. Writes
+//! `bench.json` and says which targets are met.
+
+pub mod board;
+mod measure;
+mod targets;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+
+use crate::board::Driver;
+use crate::exec::capture;
+use crate::paths::Paths;
+use crate::provision::{Kernel, Provision};
+use measure::Costs;
+
+/// How often each driver is measured, in turns.
+const ROUNDS: usize = 2;
+/// By how many percent rounds may differ.
+const TOLERANCE: f64 = 1.0;
+
+/// A time that advances with instructions, so that timers do not depend on how
+/// fast the machine is that emulates; and one CPU, so that nobody moves.
+const COUNTED_TIME: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+const ONE_CPU: &str = "maxcpus=1";
+
+/// One driver's part of the report.
+#[derive(Debug, Serialize)]
+pub struct Part {
+    #[serde(flatten)]
+    costs: Costs,
+    text_bytes: u64,
+}
+
+/// `build/report/bench.json`
+#[derive(Debug, Serialize)]
+pub struct Report {
+    rust: Part,
+    c: Part,
+    limit: Part,
+    /// By how many percent instructions differed between rounds, at most.
+    spread_percent: f64,
+    targets: Vec<targets::Verdict>,
+}
+
+/// Measures, and writes the report; a missed target is no error.
+pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+    if let Some(why) = &provision.no_module {
+        bail!("there is no module to measure: {why}");
+    }
+    let (mut rust, mut c, mut limits) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 1..=ROUNDS {
+        for driver in [Driver::C, Driver::Rust] {
+            println!("round {round} of {ROUNDS}: {driver:?}");
+            let (costs, limit) = measure_one(paths, provision, driver)
+                .with_context(|| format!("measuring the {driver:?} driver"))?;
+            match driver {
+                Driver::C => c.push(costs),
+                Driver::Rust | Driver::BuiltIn => rust.push(costs),
+            }
+            limits.push(limit);
+        }
+    }
+    let spread = [&rust, &c, &limits].map(|rounds| spread(rounds));
+    let part = |mut rounds: Vec<Costs>, object: &Path| -> Result<Part> {
+        Ok(Part {
+            costs: rounds.swap_remove(0),
+            text_bytes: text_bytes(&provision.kernel, object)?,
+        })
+    };
+    let kdir = &provision.kernel.kdir;
+    let mut report = Report {
+        rust: part(rust, &provision.kernel.module(paths)?)?,
+        c: part(c, &kdir.join("drivers/iommu/ipmmu-vmsa.o"))?,
+        limit: part(limits, &kdir.join("drivers/iommu/io-pgtable-arm.o"))?,
+        spread_percent: spread.into_iter().fold(0.0, f64::max),
+        targets: Vec::new(),
+    };
+    report.targets = targets::judge(&report);
+    let path = paths.report().join("bench.json");
+    fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
+    print!("{}", targets::page(&report));
+    ensure!(
+        report.spread_percent <= TOLERANCE,
+        "rounds differ by {:.2} %",
+        report.spread_percent
+    );
+    Ok(())
+}
+
+fn measure_one(paths: &Paths, provision: &Provision, driver: Driver) -> Result<(Costs, Costs)> {
+    let (mut board, calls) = board::boot(paths, provision, driver, |setup| {
+        setup.append(ONE_CPU).options(&COUNTED_TIME)
+    })?;
+    let costs = measure::all(&mut board, &calls)?;
+    let limit = measure::limit(&mut board, &calls)?;
+    board.expect_clean()?;
+    board.power_off()?;
+    Ok((costs, limit))
+}
+
+/// By how many percent the instructions of these rounds differ at most.
+fn spread(rounds: &[Costs]) -> f64 {
+    let first = &rounds[0];
+    let others = rounds.iter().skip(1).flatten();
+    others
+        .map(|(name, cost)| {
+            let (one, other) = (first[name].insns, cost.insns);
+            if one == other {
+                0.0
+            } else {
+                (one - other).abs() * 100.0 / one
+            }
+        })
+        .fold(0.0, f64::max)
+}
+
+/// The size of an object's code that stays.
+fn text_bytes(kernel: &Kernel, object: &Path) -> Result<u64> {
+    let mut size = Command::new("llvm-size");
+    size.arg("-A").arg(object);
+    kernel.with_tools(&mut size);
+    let listed = capture(&mut size)?;
+    let sections = listed.lines().filter(|line| line.starts_with(".text"));
+    sections
+        .map(|line| {
+            let size = line.split_whitespace().nth(1).context("no size")?;
+            Ok(size.parse::<u64>()?)
+        })
+        .sum()
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is expected of our driver against the C driver, and what came of it.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use super::board::{MASTERS, idle};
+use super::measure::Cost;
+use super::{Part, Report};
+use crate::board::registers::IPMMUS;
+
+/// One target.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    what: &'static str,
+    target: f64,
+    figure: f64,
+    met: bool,
+}
+
+impl Verdict {
+    fn at_most(what: &'static str, target: f64, figure: f64) -> Self {
+        let figure = (figure * 1000.0).round() / 1000.0;
+        Self {
+            what,
+            target,
+            figure,
+            met: figure <= target,
+        }
+    }
+}
+
+/// The figures of all targets.
+pub fn judge(report: &Report) -> Vec<Verdict> {
+    let insns = |name: &str| report.rust.get(name).insns / report.c.get(name).insns;
+    let mmio = |name: &str| report.rust.get(name).mmio();
+    let share = |part: &Part| {
+        part.get("map_unmap_4k_strict").insns - report.limit.get("map_unmap_4k_strict").insns
+    };
+    let restore = report.rust.get("restore");
+    vec![
+        Verdict::at_most(
+            "map + unmap 4 KiB, strict: instructions, of the C driver's",
+            0.95,
+            insns("map_unmap_4k_strict"),
+        ),
+        Verdict::at_most(
+            "map + unmap 4 KiB, strict: MMIO accesses",
+            3.0,
+            mmio("map_unmap_4k_strict"),
+        ),
+        Verdict::at_most(
+            "map + unmap 4 KiB, best mode: instructions, of the C driver's",
+            0.5,
+            insns("map_unmap_4k_best"),
+        ),
+        Verdict::at_most(
+            "map + unmap 4 KiB, best mode: MMIO accesses",
+            0.02,
+            mmio("map_unmap_4k_best"),
+        ),
+        Verdict::at_most(
+            "own share above bare io-pgtable, strict, of the C driver's",
+            0.6,
+            share(&report.rust) / share(&report.c),
+        ),
+        Verdict::at_most(
+            "restore: instructions without verifying, of the C driver's",
+            0.7,
+            insns("restore"),
+        ),
+        Verdict::at_most(
+            "restore: MMIO writes, of those that the registers require",
+            1.0,
+            restore.mmio_writes / required_writes(),
+        ),
+        Verdict::at_most(
+            "save + restore of an idle IPMMU: MMIO accesses",
+            2.0,
+            mmio("sleep_of_all_idle") / idle().count() as f64,
+        ),
+        Verdict::at_most(
+            "attach + detach: instructions, of the C driver's",
+            1.0,
+            insns("attach_detach"),
+        ),
+        Verdict::at_most(
+            "fault: instructions, of the C driver's",
+            1.0,
+            insns("fault"),
+        ),
+        Verdict::at_most(
+            "probe: instructions, of the C driver's",
+            1.0,
+            insns("probe"),
+        ),
+        Verdict::at_most(
+            "size of .text, of the C driver's",
+            1.2,
+            report.rust.text_bytes as f64 / report.c.text_bytes as f64,
+        ),
+    ]
+}
+
+/// Each context has five registers in the root and IMCTR in its cache, each
+/// micro-TLB two, and each IPMMU two control registers.
+fn required_writes() -> f64 {
+    let utlbs: u32 = MASTERS.iter().map(|(_, _, utlbs)| utlbs).sum();
+    (MASTERS.len() * 6 + IPMMUS.len() * 2) as f64 + f64::from(utlbs * 2)
+}
+
+/// All figures, for people.
+pub fn page(report: &Report) -> String {
+    let mut text = String::from("\n| | Rust | C | limit |\n|---|---|---|---|\n");
+    let cell = |c: Cost| {
+        let (insns, reads, writes) = (round(c.insns), round(c.mmio_reads), round(c.mmio_writes));
+        format!("{insns} ({reads} + {writes})")
+    };
+    for name in report.rust.costs.keys() {
+        let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| cell(p.get(name)));
+        let _ = writeln!(text, "| {name} | {rust} | {c} | {limit} |");
+    }
+    let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| p.text_bytes);
+    let _ = writeln!(text, "| text_bytes | {rust} | {c} | {limit} |");
+    text += "\nInstructions (MMIO reads + MMIO writes).\n\n";
+    text += "| target | at most | figure | |\n|---|---|---|---|\n";
+    for Verdict {
+        what,
+        target,
+        figure,
+        met,
+    } in &report.targets
+    {
+        let met = if *met { "met" } else { "missed" };
+        let _ = writeln!(text, "| {what} | {target} | {figure} | {met} |");
+    }
+    let _ = writeln!(
+        text,
+        "\nRounds differ by {:.2} % at most.",
+        report.spread_percent
+    );
+    text
+}
+
+fn round(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+impl Part {
+    /// What `name` costs; nothing where it does not apply.
+    pub fn get(&self, name: &str) -> Cost {
+        self.costs.get(name).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What calls of functions in the guest cost, as the plugin in testbed/plugins
+//! counts it.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+
+use super::Board;
+use crate::paths::Paths;
+
+/// What the plugin and we tell each other through.
+pub struct Calls {
+    functions: PathBuf,
+    log: PathBuf,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    pub instructions: u64,
+    pub mmio_reads: u64,
+    pub mmio_writes: u64,
+}
+
+/// One call, as the plugin reports it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The name that the plugin was told.
+    pub function: String,
+    /// The first device that it touched: its registers' address, 0 if none.
+    pub device: u64,
+    pub cost: Cost,
+}
+
+impl Calls {
+    /// For one board; nothing is counted yet.
+    pub fn new(paths: &Paths, name: &str) -> Self {
+        let functions = paths.build().join(format!("{name}-functions"));
+        let _ = fs::remove_file(&functions);
+        Self {
+            functions,
+            log: paths.log().join(format!("{name}-calls.log")),
+        }
+    }
+
+    /// The argument of QEMU's `-plugin`.
+    pub fn argument(&self, plugin: &Path) -> String {
+        format!(
+            "{},functions={},log={}",
+            plugin.display(),
+            self.functions.display(),
+            self.log.display()
+        )
+    }
+
+    /// Has calls of these functions counted: names of ours, and addresses. They
+    /// must not have been called yet.
+    pub fn count(&self, functions: &[(String, u64)]) -> Result<()> {
+        let mut open = OpenOptions::new();
+        let mut file = open.create(true).append(true).open(&self.functions)?;
+        let lines = functions.iter().map(|(n, a)| format!("{n} {a:x}\n"));
+        Ok(file.write_all(lines.collect::<String>().as_bytes())?)
+    }
+
+    /// What is counted so far.
+    pub fn counted(&self) -> Result<Vec<(String, u64)>> {
+        let text = match fs::read_to_string(&self.functions) {
+            Ok(text) => text,
+            Err(_) => return Ok(Vec::new()),
+        };
+        text.lines()
+            .map(|line| {
+                let (name, address) = line.split_once(' ').context("not a function")?;
+                Ok((name.to_owned(), u64::from_str_radix(address, 16)?))
+            })
+            .collect()
+    }
+
+    /// All calls so far.
+    pub fn read(&self) -> Result<Vec<Call>> {
+        fs::read_to_string(&self.log)?
+            .lines()
+            .map(Call::parse)
+            .collect()
+    }
+
+    /// The calls during `work`.
+    pub fn during(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<Call>> {
+        let before = self.read()?.len();
+        work()?;
+        Ok(self.read()?.split_off(before))
+    }
+}
+
+impl Call {
+    /// Reads a line of the plugin's.
+    pub fn parse(line: &str) -> Result<Self> {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [function, device, instructions, reads, writes] = fields[..] else {
+            bail!("the plugin says {line:?}");
+        };
+        Ok(Self {
+            function: function.into(),
+            device: u64::from_str_radix(device, 16)? & !0xffff,
+            cost: Cost {
+                instructions: instructions.parse()?,
+                mmio_reads: reads.parse()?,
+                mmio_writes: writes.parse()?,
+            },
+        })
+    }
+}
+
+impl Board {
+    /// The address of the only function of `module` whose symbol contains `part`.
+    pub fn address_in_module(&mut self, module: &str, part: &str) -> Result<u64> {
+        let found = self.sh(&format!(
+            "grep -F '[{module}]' /proc/kallsyms | grep -i ' t ' | grep -F {part}"
+        ))?;
+        let address = found
+            .split_whitespace()
+            .next()
+            .with_context(|| format!("{module} has no function {part}"))?;
+        ensure!(
+            found.trim().lines().count() == 1,
+            "which is {part}?\n{found}"
+        );
+        Ok(u64::from_str_radix(address, 16)?)
+    }
+}

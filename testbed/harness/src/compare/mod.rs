@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make compare`: both drivers do the same work on the same board, and every
+//! access to an IPMMU is recorded. Writes `compare.json` and `compare.md`.
+
+mod page;
+mod trace;
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+
+use crate::bench::board::{CLIENT, FAULTY, MASTERS, setup};
+use crate::board::registers::{Difference, Registers};
+use crate::board::{Board, Driver};
+use crate::check::common::UNMAPPED;
+use crate::paths::Paths;
+use crate::provision::Provision;
+use trace::{Access, Contexts, Trace};
+
+type Work = fn(&mut Board) -> Result<()>;
+
+/// What is done, in this order. First: all IPMMUs are bound, and all masters are
+/// translated by a domain of their own.
+const SCENARIOS: [(&str, Work); 12] = [
+    ("boot, bind, first attach of 7 devices", bind),
+    ("map and unmap 4 KiB", |b| work(b, "map 4096")),
+    ("map and unmap 64 KiB", |b| work(b, "map 65536")),
+    ("map and unmap 2 MiB", |b| work(b, "map 2097152")),
+    ("map and unmap a list of 16 pages", |b| {
+        work(b, "list 65536")
+    }),
+    ("fault", fault),
+    ("suspend and resume with 7 contexts", |b| {
+        b.suspend(|_| Ok(())).map(drop)
+    }),
+    ("last detach", |b| change_type(b, CLIENT, "identity")),
+    ("attach to a new domain, detach", |b| work(b, "attach 4096")),
+    ("the same, with 1 GiB mapped and unmapped", |b| {
+        work(b, "block 1073741824")
+    }),
+    ("detach all but one device", leave_one),
+    ("suspend and resume with 1 context", |b| {
+        b.suspend(|_| Ok(())).map(drop)
+    }),
+];
+
+fn bind(board: &mut Board) -> Result<()> {
+    board.load_driver(&[])?;
+    board.expect_bound_except(&[])?;
+    board.sh(&format!(". /tests/lib.sh; channels_of {FAULTY}"))?;
+    board.sh("modprobe iommu_bench").map(drop)
+}
+
+fn work(board: &mut Board, what: &str) -> Result<()> {
+    let run = "/sys/module/iommu_bench/parameters/run";
+    board
+        .sh(&format!("echo {what} 1 {CLIENT} > {run}"))
+        .map(drop)
+}
+
+fn fault(board: &mut Board) -> Result<()> {
+    let fault = format!("fault.sh {FAULTY} 0 {UNMAPPED:#x}");
+    board.test(&fault).map(drop)
+}
+
+fn change_type(board: &mut Board, device: &str, to: &str) -> Result<()> {
+    let group = format!("/sys/bus/platform/devices/{device}/iommu_group");
+    board.sh(&format!("echo {to} > {group}/type")).map(drop)
+}
+
+fn leave_one(board: &mut Board) -> Result<()> {
+    board.client("unbind", FAULTY)?;
+    for (device, ..) in &MASTERS[1..MASTERS.len() - 1] {
+        change_type(board, device, "identity")?;
+    }
+    Ok(())
+}
+
+/// What a driver did in a scenario, and left behind.
+struct Seen {
+    counts: Counts,
+    sequence: Vec<String>,
+    registers: Registers,
+}
+
+/// How often each register was accessed.
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+struct Counts {
+    reads: BTreeMap<String, usize>,
+    writes: BTreeMap<String, usize>,
+}
+
+impl Counts {
+    fn of(accesses: &[Access]) -> Self {
+        let mut counts = Self::default();
+        for access in accesses {
+            let of_kind = match access.is_write {
+                true => &mut counts.writes,
+                false => &mut counts.reads,
+            };
+            *of_kind.entry(access.kind().to_owned()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+/// A register that the drivers leave with different values.
+#[derive(Debug, Serialize)]
+struct Left {
+    register: String,
+    rust: u32,
+    c: u32,
+    /// Why that is right; nothing else may differ.
+    because: Option<&'static str>,
+}
+
+/// One line of two sequences side by side.
+#[derive(Debug, Serialize)]
+struct Line {
+    rust: Option<String>,
+    c: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Scenario {
+    name: &'static str,
+    rust: Counts,
+    c: Counts,
+    same_sequence: bool,
+    /// Where the sequences differ.
+    sequences: Vec<Line>,
+    registers_differ: Vec<Left>,
+}
+
+/// Compares, and writes the report.
+pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+    if let Some(why) = &provision.no_module {
+        bail!("there is no module to compare: {why}");
+    }
+    let rust = watch(paths, provision, Driver::Rust)?;
+    let c = watch(paths, provision, Driver::C)?;
+    let pairs = SCENARIOS.iter().zip(rust.into_iter().zip(c));
+    let scenarios: Vec<Scenario> = pairs
+        .map(|((name, _), (rust, c))| compare(name, rust, c))
+        .collect();
+    let json = serde_json::to_string_pretty(&scenarios)? + "\n";
+    fs::write(paths.report().join("compare.json"), json)?;
+    fs::write(paths.report().join("compare.md"), page::page(&scenarios))?;
+    print!("{}", page::summary(&scenarios));
+    let left = scenarios.iter().flat_map(|s| &s.registers_differ);
+    let unexplained: Vec<&str> = left
+        .filter(|l| l.because.is_none())
+        .map(|l| l.register.as_str())
+        .collect();
+    ensure!(
+        unexplained.is_empty(),
+        "the drivers leave different values in {} registers: {} ...",
+        unexplained.len(),
+        unexplained[..unexplained.len().min(8)].join(", ")
+    );
+    Ok(())
+}
+
+fn watch(paths: &Paths, provision: &Provision, driver: Driver) -> Result<Vec<Seen>> {
+    let name = format!("compare-{driver:?}").to_lowercase();
+    let mut trace = Trace::new(paths, &name);
+    let setup = setup(paths, provision, driver, &name)?.options(&trace.options());
+    let mut board = Board::boot(paths, provision, &setup)?;
+    let mut seen = Vec::new();
+    let mut contexts = Contexts::default();
+    for (scenario, work) in SCENARIOS {
+        println!("{driver:?}: {scenario}");
+        work(&mut board).with_context(|| format!("{scenario} ({driver:?})"))?;
+        let accesses = trace.new_accesses()?;
+        let registers = board.registers()?;
+        contexts.learn(&registers, MASTERS.iter().map(|(_, cache, _)| *cache));
+        seen.push(Seen {
+            counts: Counts::of(&accesses),
+            sequence: accesses.iter().map(|a| a.text(&contexts)).collect(),
+            registers: registers.changed(|_, name, value| contexts.rename(name, value)),
+        });
+    }
+    board.expect_clean()?;
+    board.power_off()?;
+    Ok(seen)
+}
+
+fn compare(name: &'static str, rust: Seen, c: Seen) -> Scenario {
+    let differences = rust.registers.differences(&c.registers);
+    Scenario {
+        name,
+        same_sequence: rust.sequence == c.sequence,
+        sequences: side_by_side(&rust.sequence, &c.sequence),
+        rust: rust.counts,
+        c: c.counts,
+        registers_differ: differences.into_iter().map(explain).collect(),
+    }
+}
+
+/// The lines of both sequences, those that both have next to each other. None if
+/// the sequences are the same.
+fn side_by_side(rust: &[String], c: &[String]) -> Vec<Line> {
+    use similar::{Algorithm, DiffTag, capture_diff_slices};
+
+    if rust == c {
+        return Vec::new();
+    }
+    let mut lines = Vec::new();
+    for op in capture_diff_slices(Algorithm::Patience, rust, c) {
+        let (of_rust, of_c) = (&rust[op.old_range()], &c[op.new_range()]);
+        let rows = match op.tag() {
+            DiffTag::Equal => of_rust.len(),
+            _ => of_rust.len().max(of_c.len()),
+        };
+        lines.extend((0..rows).map(|row| Line {
+            rust: of_rust.get(row).cloned(),
+            c: of_c.get(row).cloned(),
+        }));
+    }
+    lines
+}
+
+fn explain(difference: Difference) -> Left {
+    let (rust, c) = difference.values;
+    let register = difference.name;
+    let is = |name: &str| register.contains(&format!(".{name}"));
+    let because = if is("IMTTLBR0") && rust != 0 && c != 0 {
+        Some("where page tables are is the kernel's choice")
+    } else {
+        None
+    };
+    Left {
+        register,
+        rust,
+        c,
+        because,
+    }
+}
