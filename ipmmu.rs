@@ -298,6 +298,15 @@ impl Ipmmu {
         }
     }
 
+    /// Writes IMCTR of context `id` of this root, and waits until it is flushed. 1 write and 1 read
+    /// if that is done at once. Any context.
+    pub(crate) fn flush_root(&self, id: ContextId, imctr: IMCTR) {
+        if let Some(regs) = self.registers() {
+            regs.write(self.features.context(id), imctr);
+            self.wait_flushed_in(&regs, id);
+        }
+    }
+
     /// Switches context `id` on or off with `imctr`. 1 write.
     pub(crate) fn switch_context(&self, id: ContextId, imctr: IMCTR) {
         let mut state = self.state.lock();

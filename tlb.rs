@@ -155,8 +155,7 @@ impl Active {
         for cache in &self.users.caches {
             cache.flush_context(id, imctr_enabled());
         }
-        self.root.flush_context(id, imctr_enabled());
-        self.root.wait_flushed(id);
+        self.root.flush_root(id, imctr_enabled());
     }
 
     /// Switches the context off, in the caches in use, then in the root: 1 write each and a read.
