@@ -12,7 +12,7 @@
 # make shell               the emulated board's console
 # make soak CYCLES=10000   sleep that often, with files and DMA going on
 # make compare             what this driver and the C driver do to the hardware
-# make bench               what both cost
+# make bench               what both cost; `make bench-plot` draws it
 # make mutants             see whether tests notice a driver that is broken
 # make dt-check            validate device trees against the kernel's bindings
 # make lint                formatting, warnings, style
@@ -39,7 +39,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
 .PHONY: modules modules_install demo check soak mutants shell lint provision clean
-.PHONY: check-full check-kernel compare bench dt-check install-hook install-tree uninstall-tree patches
+.PHONY: check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
 
 modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -61,7 +61,7 @@ install-hook:
 	install -D -m 755 packaging/initramfs-tools/ipmmu_vmsa \
 		$(DESTDIR)/etc/initramfs-tools/hooks/ipmmu_vmsa
 
-demo compare bench shell lint provision:
+demo compare bench bench-plot shell lint provision:
 	@$(TESTBED) $@
 
 dt-check:

@@ -70,6 +70,8 @@ enum Action {
     },
     /// Measures both drivers
     Bench,
+    /// Draws what was measured
+    BenchPlot,
     /// Shows what both drivers do to the hardware
     Compare,
     /// Breaks the driver, and sees whether the tests notice
@@ -117,6 +119,7 @@ fn run(arguments: Arguments) -> Result<bool> {
             let provision = Provision::prepare(&paths, &given, Extent::Board)?;
             soak::run(&paths, &provision, cycles)?;
         }
+        Action::BenchPlot => bench::plot::run(&paths)?,
         Action::Bench => bench::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?,
         Action::Compare => {
             compare::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?;

@@ -158,7 +158,10 @@ fn average(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
     let mut sum = Cost::default();
     for function in ["map", "unmap", "sync", "flush"] {
         let made = of_function(&laps, function);
-        let costs: Vec<Cost> = made.iter().map(|c| Cost::of(std::slice::from_ref(c))).collect();
+        let costs: Vec<Cost> = made
+            .iter()
+            .map(|c| Cost::of(std::slice::from_ref(c)))
+            .collect();
         if !costs.is_empty() {
             sum = sum.plus(median(&costs).map(|x| x * costs.len() as f64));
         }

@@ -4,6 +4,7 @@
 
 pub mod board;
 mod measure;
+pub mod plot;
 mod targets;
 
 use std::fs;
@@ -40,6 +41,8 @@ pub struct Part {
 /// `build/report/bench.json`
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// What was measured.
+    commit: String,
     rust: Part,
     c: Part,
     limit: Part,
@@ -75,6 +78,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
     };
     let kdir = &provision.kernel.kdir;
     let mut report = Report {
+        commit: commit(paths)?,
         rust: part(rust, &provision.kernel.module(paths)?)?,
         c: part(c, &kdir.join("drivers/iommu/ipmmu-vmsa.o"))?,
         limit: part(limits, &kdir.join("drivers/iommu/io-pgtable-arm.o"))?,
@@ -102,6 +106,14 @@ fn measure_one(paths: &Paths, provision: &Provision, driver: Driver) -> Result<(
     board.expect_clean()?;
     board.power_off()?;
     Ok((costs, limit))
+}
+
+/// The checkout's commit, with a plus if something was changed since.
+fn commit(paths: &Paths) -> Result<String> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(&paths.repo);
+    git.args(["describe", "--always", "--dirty=+", "--exclude=*"]);
+    Ok(capture(&mut git)?.trim().to_owned())
 }
 
 /// By how many percent the instructions of these rounds differ at most.
