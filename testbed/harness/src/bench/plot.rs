@@ -22,7 +22,11 @@ const ROWS: [(&str, &str); 7] = [
     ("probe", "probe (17 IPMMUs)"),
 ];
 
-const WHO: [(&str, &str); 3] = [("rust", "#b7410e"), ("c", "#4878a8"), ("limit", "#bbbbbb")];
+const WHO: [(&str, &str, &str); 3] = [
+    ("rust", "this driver", "#b7410e"),
+    ("c", "C driver", "#4878a8"),
+    ("limit", "bare io-pgtable", "#bbbbbb"),
+];
 
 const LEFT: f64 = 200.0;
 const BAR: f64 = 12.0;
@@ -55,13 +59,8 @@ fn draw(report: &Value) -> Result<String> {
          <text x=\"10\" y=\"20\" font-size=\"13\">Guest instructions, by those of the C driver; \
          in brackets MMIO accesses ({commit})</text>\n"
     );
-    for (i, (who, colour)) in WHO.iter().enumerate() {
+    for (i, (_, name, colour)) in WHO.iter().enumerate() {
         let x = LEFT + 120.0 * i as f64;
-        let name = if *who == "limit" {
-            "bare io-pgtable"
-        } else {
-            who
-        };
         writeln!(
             svg,
             "<rect x=\"{x}\" y=\"30\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\
@@ -77,7 +76,7 @@ fn draw(report: &Value) -> Result<String> {
             value.with_context(|| format!("{key} of {who} has no {what}"))
         };
         let unit = UNIT / number("c", "insns")?;
-        for (i, (who, colour)) in WHO.iter().enumerate() {
+        for (i, (who, _, colour)) in WHO.iter().enumerate() {
             let insns = number(who, "insns")?;
             if insns == 0.0 {
                 continue;
