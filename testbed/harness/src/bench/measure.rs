@@ -2,6 +2,7 @@
 //! What a driver's work costs.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -89,6 +90,48 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     board.sh(&format!("echo identity > {}", type_of(CLIENT)))?;
     costs.insert("attach_detach", typical(board, calls, "attach 4096")?);
     Ok(costs)
+}
+
+/// What the kernel's own benchmark says about mapping and unmapping a page: how
+/// long it takes where each instruction takes a nanosecond.
+#[derive(Clone, Debug, Serialize)]
+pub struct Witness {
+    threads: u32,
+    map_us: f64,
+    unmap_us: f64,
+}
+
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (threads, map, unmap) = (self.threads, self.map_us, self.unmap_us);
+        write!(f, "{threads} threads, map {map} us, unmap {unmap} us")
+    }
+}
+
+/// Asks the kernel's benchmark, in strict mode.
+pub fn witnesses(board: &mut Board) -> Result<Vec<Witness>> {
+    const DRIVER: &str = "dma_map_benchmark";
+    let device = format!("/sys/bus/platform/devices/{CLIENT}");
+    let driver = format!("/sys/bus/platform/drivers/{DRIVER}");
+    board.sh(&format!("echo DMA > {}", type_of(CLIENT)))?;
+    board.sh(&format!(
+        "echo {DRIVER} > {device}/driver_override && echo {CLIENT} > {driver}/bind"
+    ))?;
+    let mut all = Vec::new();
+    for threads in [1, 4] {
+        let said = board.sh(&format!("{DRIVER} -t {threads} -s 1"))?;
+        let latency = |of: &str| {
+            let rest = said.split_once(&format!("average {of} latency(us):"))?.1;
+            rest.split_whitespace().next()?.parse().ok()
+        };
+        all.push(Witness {
+            threads,
+            map_us: latency("map").context("no latency of map")?,
+            unmap_us: latency("unmap").context("no latency of unmap")?,
+        });
+    }
+    board.sh(&format!("echo {CLIENT} > {driver}/unbind"))?;
+    Ok(all)
 }
 
 /// The same work by the page table code alone.

@@ -18,7 +18,7 @@ use crate::board::Driver;
 use crate::exec::capture;
 use crate::paths::Paths;
 use crate::provision::{Kernel, Provision};
-use measure::Costs;
+use measure::{Costs, Witness};
 
 /// How often each driver is measured, in turns.
 const ROUNDS: usize = 2;
@@ -36,6 +36,7 @@ pub struct Part {
     #[serde(flatten)]
     costs: Costs,
     text_bytes: u64,
+    dma_map_benchmark: Vec<Witness>,
 }
 
 /// `build/report/bench.json`
@@ -57,31 +58,44 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
         bail!("there is no module to measure: {why}");
     }
     let (mut rust, mut c, mut limits) = (Vec::new(), Vec::new(), Vec::new());
+    let mut witnesses = [Vec::new(), Vec::new()];
     for round in 1..=ROUNDS {
         for driver in [Driver::C, Driver::Rust] {
             println!("round {round} of {ROUNDS}: {driver:?}");
-            let (costs, limit) = measure_one(paths, provision, driver)
+            let (costs, limit, heard) = measure_one(paths, provision, driver, round == ROUNDS)
                 .with_context(|| format!("measuring the {driver:?} driver"))?;
             match driver {
-                Driver::C => c.push(costs),
-                Driver::Rust | Driver::BuiltIn => rust.push(costs),
+                Driver::C => {
+                    c.push(costs);
+                    witnesses[1] = heard;
+                }
+                Driver::Rust | Driver::BuiltIn => {
+                    rust.push(costs);
+                    witnesses[0] = heard;
+                }
             }
             limits.push(limit);
         }
     }
     let spread = [&rust, &c, &limits].map(|rounds| spread(rounds));
-    let part = |mut rounds: Vec<Costs>, object: &Path| -> Result<Part> {
+    let [of_rust, of_c] = witnesses;
+    let part = |mut rounds: Vec<Costs>, object: &Path, heard| -> Result<Part> {
         Ok(Part {
             costs: rounds.swap_remove(0),
             text_bytes: text_bytes(&provision.kernel, object)?,
+            dma_map_benchmark: heard,
         })
     };
     let kdir = &provision.kernel.kdir;
     let mut report = Report {
         commit: commit(paths)?,
-        rust: part(rust, &provision.kernel.module(paths)?)?,
-        c: part(c, &kdir.join("drivers/iommu/ipmmu-vmsa.o"))?,
-        limit: part(limits, &kdir.join("drivers/iommu/io-pgtable-arm.o"))?,
+        rust: part(rust, &provision.kernel.module(paths)?, of_rust)?,
+        c: part(c, &kdir.join("drivers/iommu/ipmmu-vmsa.o"), of_c)?,
+        limit: part(
+            limits,
+            &kdir.join("drivers/iommu/io-pgtable-arm.o"),
+            Vec::new(),
+        )?,
         spread_percent: spread.into_iter().fold(0.0, f64::max),
         targets: Vec::new(),
     };
@@ -97,15 +111,24 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
     Ok(())
 }
 
-fn measure_one(paths: &Paths, provision: &Provision, driver: Driver) -> Result<(Costs, Costs)> {
+fn measure_one(
+    paths: &Paths,
+    provision: &Provision,
+    driver: Driver,
+    ask: bool,
+) -> Result<(Costs, Costs, Vec<Witness>)> {
     let (mut board, calls) = board::boot(paths, provision, driver, |setup| {
         setup.append(ONE_CPU).options(&COUNTED_TIME)
     })?;
     let costs = measure::all(&mut board, &calls)?;
     let limit = measure::limit(&mut board, &calls)?;
+    let heard = match ask {
+        true => measure::witnesses(&mut board)?,
+        false => Vec::new(),
+    };
     board.expect_clean()?;
     board.power_off()?;
-    Ok((costs, limit))
+    Ok((costs, limit, heard))
 }
 
 /// The checkout's commit, with a plus if something was changed since.

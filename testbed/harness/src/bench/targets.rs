@@ -122,7 +122,12 @@ pub fn page(report: &Report) -> String {
         let _ = writeln!(text, "| {name} | {rust} | {c} | {limit} |");
     }
     let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| p.text_bytes);
-    let _ = writeln!(text, "| text_bytes | {rust} | {c} | {limit} |");
+    let _ = writeln!(text, "| text_bytes | {rust} | {c} | {limit} |\n");
+    for (who, part) in [("this driver", &report.rust), ("C driver", &report.c)] {
+        for witness in &part.dma_map_benchmark {
+            let _ = writeln!(text, "dma_map_benchmark, {who}: {witness}");
+        }
+    }
     text += "\nInstructions (MMIO reads + MMIO writes).\n\n";
     text += "| target | at most | figure | |\n|---|---|---|---|\n";
     for Verdict {

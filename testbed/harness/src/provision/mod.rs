@@ -89,7 +89,12 @@ impl Provision {
             Extent::Board | Extent::Bench => None,
             Extent::Programs => Some(userspace::programs(paths, &mut apt, &kernel)?),
         };
-        Self::complete(paths, &mut apt, qemu, plugin, kernel, tests.as_deref())
+        let witness = match extent {
+            Extent::Bench => Some(userspace::dma_map_benchmark(paths, &mut apt, &kernel)?),
+            Extent::Board | Extent::Programs => None,
+        };
+        let tests = tests.as_deref();
+        Self::complete(paths, &mut apt, qemu, plugin, kernel, tests, witness)
     }
 
     /// Makes or finds what boots on the same QEMU with 32 bits.
@@ -98,7 +103,7 @@ impl Provision {
         let mut apt = apt::Apt::open(paths)?;
         let kernel = Kernel::provided(paths, &mut apt, Arch::Arm, Purpose::Tests)?;
         let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
-        Self::complete(paths, &mut apt, qemu, plugin, kernel, None)
+        Self::complete(paths, &mut apt, qemu, plugin, kernel, None, None)
     }
 
     /// Makes or finds what boots with the driver built into the kernel.
@@ -140,6 +145,7 @@ impl Provision {
         plugin: Option<PathBuf>,
         kernel: Kernel,
         tests: Option<&Path>,
+        witness: Option<PathBuf>,
     ) -> Result<Self> {
         let mut modules = kernel.test_modules(paths)?;
         let no_module = match kernel.module(paths) {
@@ -149,10 +155,11 @@ impl Provision {
             }
             Err(e) => Some(format!("{e:#}")),
         };
-        let programs = match kernel.arch {
+        let mut programs = match kernel.arch {
             Arch::Arm64 => programs::build(paths, &kernel)?,
             Arch::Arm => Vec::new(),
         };
+        programs.extend(witness);
         let contents = guest::Contents {
             kernel: &kernel,
             modules: &modules,

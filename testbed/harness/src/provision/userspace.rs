@@ -78,6 +78,51 @@ pub fn programs(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf
     })
 }
 
+/// Builds the kernel's own measure of mapping for DMA; returns the program.
+pub fn dma_map_benchmark(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
+    let toolchain = Toolchain::prepare(paths)?;
+    let source = kernel.tree().join("tools/dma/dma_map_benchmark.c");
+    let mut key = Key::new("dma_map_benchmark 1")
+        .text("tools", &toolchain.versions()?)
+        .file(&source)?;
+    for library in LIBRARIES {
+        key = key.text("library", &source::version(&apt.choose(library)?));
+    }
+    let dir = keyed(&paths.cache, "dma-map-benchmark", key, |dir| {
+        let sysroot = sysroot(paths, apt)?;
+        let step = Step::new("Building dma_map_benchmark");
+        let mut build = Build {
+            paths,
+            toolchain: &toolchain,
+            sysroot: &sysroot,
+            headers: dir.join("headers"),
+            log: Log::create(paths, "dma-map-benchmark")?,
+            step: &step,
+        };
+        build.install_headers(kernel)?;
+        let mut compile = Command::new("clang");
+        compile
+            .args(build.clang_arguments())
+            .args([
+                "-O2",
+                "-static",
+                "-fuse-ld=lld",
+                "-Wl,--strip-all",
+                "-isystem",
+            ])
+            .arg(build.headers.join("include"))
+            .arg("-o")
+            .arg(dir.join("dma_map_benchmark"))
+            .arg(&source);
+        toolchain.apply(&mut compile);
+        build.log.run(&step, "compiling it", &mut compile)?;
+        fs::remove_dir_all(&build.headers)?;
+        step.done();
+        Ok(())
+    })?;
+    Ok(dir.join("dma_map_benchmark"))
+}
+
 /// Unpacks the libraries.
 fn sysroot(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
     let mut key = Key::new("sysroot 1");
