@@ -27,15 +27,19 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         .cards()
         .files(&[provision.kernel.image(), provision.initramfs.clone()]);
     let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
-    let again = bench.clone();
+    let ends = ["reboot -f", "poweroff -f"].map(|command| (bench.clone(), setup.clone(), command));
+    let [reboot, poweroff] = ends.map(|(bench, setup, command)| {
+        move |board: &mut Board| {
+            end_with(board, command)?;
+            // Fit for what comes next.
+            board.power_cycle(&bench.paths, &bench.provision, &setup)?;
+            board.load_driver(&DMACS)
+        }
+    });
     vec![
         board.row("kexec_finds_all_off", kexec),
-        board.row("reboot_leaves_all_off", move |b| {
-            end_with(b, "reboot -f")?;
-            b.power_cycle(&again.paths, &again.provision, &setup)?;
-            b.load_driver(&DMACS)
-        }),
-        board.row("poweroff_leaves_all_off", |b| end_with(b, "poweroff -f")),
+        board.row("reboot_leaves_all_off", reboot),
+        board.row("poweroff_leaves_all_off", poweroff),
     ]
 }
 
