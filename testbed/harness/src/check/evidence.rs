@@ -104,6 +104,42 @@ const ENTRIES: &[Entry] = &[
     ),
     (
         Feature {
+            id: "nvme",
+            part: Part::Clients,
+            says: "NVMe behind iommu-map with ext4: written, read back, asleep while writing, fsck clean.",
+            c: C::Works,
+        },
+        &[
+            "pcie::files_are_what_was_written",
+            "pcie::suspend_while_writing",
+            "pcie::file_system_is_clean",
+        ],
+        &[
+            "pcie-c-driver::files_are_what_was_written",
+            "pcie-c-driver::suspend_while_writing",
+            "pcie-c-driver::file_system_is_clean",
+        ],
+    ),
+    (
+        Feature {
+            id: "arm_32_bits",
+            part: Part::Generations,
+            says: "On 32-bit Arm with an IPMMU of Gen2: DMA, a fault, and DMA after a suspend.",
+            c: C::Works,
+        },
+        &[
+            "arm::dma_is_translated",
+            "arm::unmapped_access_faults",
+            "arm::dma_before_and_after_suspend",
+        ],
+        &[
+            "arm-c::dma_is_translated",
+            "arm-c::unmapped_access_faults",
+            "arm-c::dma_before_and_after_suspend",
+        ],
+    ),
+    (
+        Feature {
             id: "user_space_mappings",
             part: Part::Clients,
             says: "User space's device reaches what is mapped for it, as long as it is, and no more.",
