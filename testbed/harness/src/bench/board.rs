@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 
 use crate::board::calls::Calls;
-use crate::board::dtb::Dtb;
+use crate::board::dtb::{Dtb, node_of};
 use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
@@ -172,20 +172,5 @@ fn device_tree(paths: &Paths, provision: &Provision) -> Result<std::path::PathBu
     for device in [DMACS[1], DMACS[2], "ee100000.mmc", "ee140000.mmc"] {
         dtb = dtb.delete(&node_of(device), "iommus")?;
     }
-    for (master, ipmmu, utlbs) in MASTERS {
-        let (_, device) = IPMMUS
-            .iter()
-            .find(|(label, _)| *label == ipmmu)
-            .context("no such IPMMU")?;
-        let phandle = dtb.cell(&node_of(device), "phandle", 0)?;
-        let cells: Vec<u32> = (0..utlbs).flat_map(|utlb| [phandle, utlb]).collect();
-        dtb = dtb.set_cells(&node_of(master), "iommus", &cells)?;
-    }
-    Ok(dtb.into_path())
-}
-
-/// The node of a device that Linux calls `ADDRESS.NAME`.
-fn node_of(device: &str) -> String {
-    let (address, name) = device.split_once('.').expect("a platform device's name");
-    format!("/soc/{name}@{address}")
+    Ok(dtb.put_behind(&MASTERS)?.into_path())
 }

@@ -7,8 +7,15 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use super::registers::IPMMUS;
 use crate::exec::capture;
 use crate::paths::Paths;
+
+/// The node of a device that Linux calls `ADDRESS.NAME`.
+pub fn node_of(device: &str) -> String {
+    let (address, name) = device.split_once('.').expect("a platform device's name");
+    format!("/soc/{name}@{address}")
+}
 
 /// A device tree blob of our own, to be changed.
 pub struct Dtb {
@@ -103,6 +110,20 @@ impl Dtb {
                 .arg(&self.path)
                 .args([node, property]),
         )?;
+        Ok(self)
+    }
+
+    /// Puts each of these devices behind an IPMMU, with that many micro-TLBs from 0.
+    pub fn put_behind(mut self, masters: &[(&str, &str, u32)]) -> Result<Self> {
+        for (master, ipmmu, utlbs) in masters {
+            let (_, device) = IPMMUS
+                .iter()
+                .find(|(label, _)| label == ipmmu)
+                .context("no such IPMMU")?;
+            let phandle = self.cell(&node_of(device), "phandle", 0)?;
+            let cells: Vec<u32> = (0..*utlbs).flat_map(|utlb| [phandle, utlb]).collect();
+            self = self.set_cells(&node_of(master), "iommus", &cells)?;
+        }
         Ok(self)
     }
 

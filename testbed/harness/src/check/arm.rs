@@ -6,10 +6,10 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
-use super::common::{UNMAPPED, complaints, faults};
+use super::common::{UNMAPPED, complaints, faults, rmmod_and_modprobe, rmmod_is_refused};
 use super::{Bench, Fixture, kunit};
 use crate::board::dtb::Dtb;
 use crate::board::hardware::GEN2;
@@ -35,8 +35,12 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         rust.row("dma_is_translated", dma_is_translated),
         rust.row("unmapped_access_faults", unmapped_access_faults),
         rust.row("dma_before_and_after_suspend", sleep_and_compare),
-        rust.row("rmmod_with_a_client_is_refused", rmmod_is_refused),
-        rust.row("rmmod_and_modprobe_again", rmmod_and_modprobe),
+        rust.row("rmmod_with_a_client_is_refused", |b| {
+            rmmod_is_refused(b, dma_is_translated)
+        }),
+        rust.row("rmmod_and_modprobe_again", |b| {
+            rmmod_and_modprobe(b, GEN2.ipmmus, 0..32, dma_is_translated)
+        }),
         rust.row("clients_come_and_go", clients_come_and_go),
     ])
 }
@@ -101,27 +105,6 @@ fn sleep_and_compare(board: &mut Board) -> Result<()> {
     board.expect_registers(&before)?;
     board.dma(GEN2.dmacs)?;
     board.expect_registers(&before)
-}
-
-fn rmmod_is_refused(board: &mut Board) -> Result<()> {
-    let output = board.try_sh("rmmod ipmmu_vmsa")?;
-    ensure!(output.code != 0, "rmmod was not refused");
-    dma_is_translated(board)
-}
-
-fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
-    for round in 1..=3 {
-        board.unload_driver()?;
-        let left = board.registers()?;
-        ensure!(
-            (0..32).all(|utlb| left.context_of(ipmmu(), utlb).is_none()),
-            "a micro-TLB is left enabled"
-        );
-        board
-            .reload_driver()
-            .with_context(|| format!("round {round}"))?;
-    }
-    dma_is_translated(board)
 }
 
 /// The architecture's code takes the C driver's mapping for its own when a

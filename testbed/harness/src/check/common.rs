@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What more than one scenario does.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, ensure};
 
 use crate::board::Board;
@@ -120,6 +122,36 @@ pub fn complaints(raw_messages: &str) -> Vec<&str> {
         // from outside its tree.
         .filter(|line| !line.contains("probe with driver") && !line.contains("taints kernel"))
         .collect()
+}
+
+/// The module stays while it has a client, which goes on as `works` shows.
+pub fn rmmod_is_refused(board: &mut Board, works: fn(&mut Board) -> Result<()>) -> Result<()> {
+    let output = board.try_sh("rmmod ipmmu_vmsa")?;
+    ensure!(output.code != 0, "rmmod was not refused");
+    board.expect_bound_except(&[])?;
+    works(board)
+}
+
+/// The module goes and comes; none of `utlbs` of `ipmmus` is on in between.
+pub fn rmmod_and_modprobe(
+    board: &mut Board,
+    ipmmus: &[(&str, &str)],
+    utlbs: Range<u32>,
+    works: fn(&mut Board) -> Result<()>,
+) -> Result<()> {
+    for round in 1..=3 {
+        board.unload_driver()?;
+        let left = board.registers()?;
+        let on = |ipmmu| utlbs.clone().any(|n| left.context_of(ipmmu, n).is_some());
+        ensure!(
+            !ipmmus.iter().any(|(ipmmu, _)| on(ipmmu)),
+            "a micro-TLB is left enabled"
+        );
+        board
+            .reload_driver()
+            .with_context(|| format!("round {round}"))?;
+    }
+    works(board)
 }
 
 #[cfg(test)]

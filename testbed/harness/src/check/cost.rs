@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::{Bench, Fixture};
 use crate::board::calls::{Call, Calls, Cost};
 use crate::board::cards::MMC_HOSTS;
-use crate::board::dtb::Dtb;
+use crate::board::dtb::{Dtb, node_of};
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
@@ -69,22 +69,7 @@ fn one_master_each(bench: &Bench) -> Result<PathBuf> {
     for host in &MMC_HOSTS {
         dtb = dtb.delete(&node_of(host.device), "iommus")?;
     }
-    for (master, ipmmu, utlbs) in MASTERS {
-        let (_, device) = IPMMUS
-            .iter()
-            .find(|(label, _)| *label == ipmmu)
-            .context("no such IPMMU")?;
-        let phandle = dtb.cell(&node_of(device), "phandle", 0)?;
-        let cells: Vec<u32> = (0..utlbs).flat_map(|utlb| [phandle, utlb]).collect();
-        dtb = dtb.set_cells(&node_of(master), "iommus", &cells)?;
-    }
-    Ok(dtb.into_path())
-}
-
-/// The node of a device that Linux calls `ADDRESS.NAME`.
-fn node_of(device: &str) -> String {
-    let (address, name) = device.split_once('.').expect("a platform device's name");
-    format!("/soc/{name}@{address}")
+    Ok(dtb.put_behind(&MASTERS)?.into_path())
 }
 
 /// The costs for one number of what is in use.

@@ -3,11 +3,14 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
 use super::c_driver::UNKNOWN_SOC;
-use super::common::{TWO_IPMMUS, complaints, dma_through_two_ipmmus, unmapped_access_faults};
+use super::common::{
+    TWO_IPMMUS, complaints, dma_through_two_ipmmus, rmmod_and_modprobe, rmmod_is_refused,
+    unmapped_access_faults,
+};
 use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
@@ -24,8 +27,12 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
         board.row("unmapped_access_faults", unmapped_access_faults),
         board.row("unbind_with_a_client_is_refused", unbind_is_refused),
-        board.row("rmmod_with_a_client_is_refused", rmmod_is_refused),
-        board.row("rmmod_and_modprobe_again", rmmod_and_modprobe),
+        board.row("rmmod_with_a_client_is_refused", |b| {
+            rmmod_is_refused(b, dma_through_two_ipmmus)
+        }),
+        board.row("rmmod_and_modprobe_again", |b| {
+            rmmod_and_modprobe(b, &IPMMUS, 0..48, dma_through_two_ipmmus)
+        }),
         crowded.row("more_devices_than_contexts", more_devices_than_contexts),
     ]
 }
@@ -55,28 +62,6 @@ fn unbind_is_refused(board: &mut Board) -> Result<()> {
     }
     board.expect_bound_except(&[])?;
     board.dma(&TWO_IPMMUS).map(drop)
-}
-
-fn rmmod_is_refused(board: &mut Board) -> Result<()> {
-    let output = board.try_sh("rmmod ipmmu_vmsa")?;
-    ensure!(output.code != 0, "rmmod was not refused");
-    board.expect_bound_except(&[])?;
-    board.dma(&TWO_IPMMUS).map(drop)
-}
-
-fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
-    for round in 1..=3 {
-        board.unload_driver()?;
-        let left = board.registers()?;
-        ensure!(
-            IPMMUS.iter().all(|(i, _)| left.context_of(i, 1).is_none()),
-            "a uTLB is left enabled"
-        );
-        board
-            .reload_driver()
-            .with_context(|| format!("round {round}"))?;
-    }
-    dma_through_two_ipmmus(board)
 }
 
 /// On a SoC without a policy every device is to be translated, and there are
