@@ -157,7 +157,11 @@ fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
 /// The driver leaves when the disk is unbound, and finds the cards again.
 fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
     let (driver, disk) = ("/sys/bus/pci/drivers/nvme", FUNCTIONS[0]);
-    board.sh(&format!("echo {disk} > {driver}/unbind"))?;
+    // Its driver, too, waits for the IOMMU.
+    board.sh(&format!(
+        "for try in $(seq 100); do [ -e {driver}/{disk} ] && break; usleep 100000; done; \
+         echo {disk} > {driver}/unbind"
+    ))?;
     board.unload_driver()?;
     let left = board.registers()?;
     ensure!(
