@@ -88,6 +88,7 @@ stop_dma() {
 		interrupted=$(echo "$log" | grep -c "$1: result #$2: 'test timed out'")
 		fact copies "$2"
 		fact failures "$(($3 - interrupted))"
+		[ "$3" -eq "$interrupted" ] || dmesg | sed -n "s/.*\($1: result.*\)/# \1/p"
 		failed=$((failed + $3 - interrupted))
 		shift 3
 	done

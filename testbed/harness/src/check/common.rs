@@ -2,6 +2,8 @@
 //! What more than one scenario does.
 
 use std::ops::Range;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -122,6 +124,23 @@ pub fn complaints(raw_messages: &str) -> Vec<&str> {
         // from outside its tree.
         .filter(|line| !line.contains("probe with driver") && !line.contains("taints kernel"))
         .collect()
+}
+
+/// For what the hardware or the kernel does on its own, soon.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again until `is_so`; the error is `otherwise`, if it never is.
+pub fn wait_until(
+    board: &mut Board,
+    otherwise: &'static str,
+    is_so: impl Fn(&mut Board) -> Result<bool>,
+) -> Result<()> {
+    let begun = Instant::now();
+    while !is_so(board)? {
+        ensure!(begun.elapsed() < PATIENCE, otherwise);
+        sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// The module stays while it has a client, which goes on as `works` shows.

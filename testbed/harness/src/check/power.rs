@@ -2,14 +2,13 @@
 //! An IPMMU in a power area that is cut when the masters behind it are idle.
 
 use std::sync::Arc;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
 use super::Bench;
 use super::c_driver::UNKNOWN_SOC;
+use super::common::wait_until;
 use super::feature::{C, Feature, Pair, Part};
 use super::generations::{EXTRA_DMAC, extra_nodes};
 use super::groups::change_type;
@@ -21,8 +20,6 @@ const AREA: &str =
     "&{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };\n";
 const AREA_BIT: u64 = 1 << 14;
 const CACHE: &str = "e8100000.iommu";
-/// Far more than the driver waits before it lets go of the power.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 const IDLE: Feature = Feature {
     id: "idle_ipmmu_loses_its_power",
@@ -66,11 +63,9 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 
 /// Waits until the IPMMU has no power; then every register is lost.
 fn wait_until_off(board: &mut Board) -> Result<()> {
-    let begun = Instant::now();
-    while board.count("sysc", "on")? & AREA_BIT != 0 {
-        ensure!(begun.elapsed() < PATIENCE, "the power area stays on");
-        sleep(Duration::from_millis(20));
-    }
+    wait_until(board, "the power area stays on", |b| {
+        Ok(b.count("sysc", "on")? & AREA_BIT == 0)
+    })?;
     let kept = board.registers()?.of("ipmmu_extra0");
     ensure!(
         kept == 0,
