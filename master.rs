@@ -177,6 +177,10 @@ impl iommu::Ops for IommuOps {
 
     fn of_xlate(dev: &Device, args: PhandleArgs<'_>) -> Result<u32> {
         let ipmmu = find(dev, args.node())?;
+        let core: &iommu::Instance = (*ipmmu).as_ref();
+        if core.is_too_early_for(dev) {
+            return Err(EPROBE_DEFER);
+        }
 
         if let Err(refusal) = policy::check(dev) {
             let reason = refusal.reason();

@@ -10,7 +10,14 @@ use kernel::{
     },
     error::to_result,
     prelude::*,
-    sync::Arc,
+    sync::{
+        atomic::{
+            Acquire,
+            Atomic,
+            Release, //
+        },
+        Arc, //
+    },
     types::Opaque, //
 };
 
@@ -23,6 +30,8 @@ use super::Ops;
 pub(crate) struct Instance {
     #[pin]
     raw: Opaque<bindings::iommu_device>,
+    /// Whether the core has gone through all devices that were there.
+    is_open: Atomic<bool>,
     #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
     #[pin]
     mapping: SharedMapping,
@@ -38,6 +47,7 @@ impl Instance {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             raw <- Opaque::zeroed(),
+            is_open: Atomic::new(false),
             #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
             mapping <- SharedMapping::new(),
         })
@@ -45,6 +55,20 @@ impl Instance {
 
     pub(super) fn as_raw(&self) -> *mut bindings::iommu_device {
         self.raw.get()
+    }
+
+    /// Whether `dev` has come too early: a driver is being bound to it, while the core is going
+    /// through the devices to put those behind this instance that are.
+    ///
+    /// The core has a warning for devices that get an IOMMU when they have a driver already. One
+    /// that is asked to come again ([`EPROBE_DEFER`]) is found by the core in between.
+    pub(crate) fn is_too_early_for(&self, dev: &Device) -> bool {
+        let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
+
+        // SAFETY: `Device` is a transparent wrapper of `struct device`. The driver core may change
+        // the pointer at any time, so it is read once, and what it points to is not looked at.
+        let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
+        !driver.is_null() && !self.is_open.load(Acquire)
     }
 
     /// The mapping of the devices behind the IOMMU that the core knows as `raw`.
@@ -109,6 +133,8 @@ impl<T: Ops> Registration<T> {
             return Err(e);
         }
 
+        let core: &Instance = (*instance).as_ref();
+        core.is_open.store(true, Release);
         // INVARIANT: Both was just done.
         Ok(Self { instance })
     }
