@@ -328,10 +328,15 @@ static void rcar_dmac_reset_hold(Object *obj, ResetType type)
 {
     RcarDMACState *s = RCAR_DMAC(obj);
 
-    s->dmaor = 0;
     for (unsigned i = 0; i < RCAR_DMAC_CHANNELS; i++) {
-        clear_channel(&s->chan[i]);
+        RcarDMACChannel *ch = &s->chan[i];
+
+        if (rcar_dmac_can_run(ch) || channel_interrupt(ch)) {
+            s->cut_short++;
+        }
+        clear_channel(ch);
     }
+    s->dmaor = 0;
 }
 
 static void rcar_dmac_realize(DeviceState *dev, Error **errp)
@@ -370,6 +375,8 @@ static void rcar_dmac_init(Object *obj)
         sysbus_init_irq(sbd, &s->chan[i].irq);
     }
     object_property_add_uint64_ptr(obj, "guest-errors", &s->guest_errors,
+                                   OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "cut-short", &s->cut_short,
                                    OBJ_PROP_FLAG_READ);
 }
 

@@ -60,6 +60,7 @@ FIELD(DPCR, DIPT, 24, 8)
 void rcar_dmac_update_irq(RcarDMACChannel *ch);
 
 /* rcar_dmac_xfer.c */
+bool rcar_dmac_can_run(const RcarDMACChannel *ch);
 void rcar_dmac_kick(RcarDMACChannel *ch);
 void rcar_dmac_transfer(void *opaque);
 

@@ -61,7 +61,7 @@ static bool requested(const RcarDMACChannel *ch)
     return FIELD_EX32(ch->regs.chcr, CHCR, RS) == CHCR_RS_AUTO;
 }
 
-static bool can_run(const RcarDMACChannel *ch)
+bool rcar_dmac_can_run(const RcarDMACChannel *ch)
 {
     uint32_t chcr = ch->regs.chcr;
 
@@ -72,7 +72,7 @@ static bool can_run(const RcarDMACChannel *ch)
 /* Something that may have made the channel ready has happened */
 void rcar_dmac_kick(RcarDMACChannel *ch)
 {
-    if (can_run(ch)) {
+    if (rcar_dmac_can_run(ch)) {
         qemu_bh_schedule(ch->bh);
     }
 }
@@ -245,7 +245,7 @@ void rcar_dmac_transfer(void *opaque)
     int shift = unit_shift(ch->regs.chcr);
     size_t moved = 0;
 
-    if (!runstate_is_running() || !can_run(ch)) {
+    if (!runstate_is_running() || !rcar_dmac_can_run(ch)) {
         return;
     }
     if (shift < 0 || FIELD_EX32(ch->regs.chcr, CHCR, DPM) == CHCR_DPM_REPEAT) {
@@ -253,7 +253,7 @@ void rcar_dmac_transfer(void *opaque)
         return;
     }
 
-    while (moved < SLICE_BYTES && can_run(ch)) {
+    while (moved < SLICE_BYTES && rcar_dmac_can_run(ch)) {
         size_t len;
 
         if (!ch->regs.stage_running && !start_stage(ch)) {

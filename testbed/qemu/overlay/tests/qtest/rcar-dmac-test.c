@@ -464,6 +464,7 @@ static void test_reset_and_stop(void)
         assert_in_time(end);
     }
     qtest_system_reset(qts);
+    assert_count(qts, DMAC_PATH, "cut-short", 1);
     g_assert_cmphex(chan_readl(qts, DMAC, 0, DMACHCR), ==, 0);
     g_assert_cmphex(chan_readl(qts, DMAC, 0, DMASAR), ==, 0);
     qtest_memset(qts, DST, 0, 0x4000);
@@ -477,6 +478,12 @@ static void test_reset_and_stop(void)
     qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
     g_assert_cmphex(dma_wait(qts, DMAC, 0) & CHCR_TE, ==, CHCR_TE);
     g_assert_true(same(qts, SRC, DST, 0x1000));
+
+    /* It has an interrupt to be answered; then nobody waits for anything */
+    qtest_system_reset(qts);
+    assert_count(qts, DMAC_PATH, "cut-short", 2);
+    qtest_system_reset(qts);
+    assert_count(qts, DMAC_PATH, "cut-short", 2);
     finish(qts);
 }
 

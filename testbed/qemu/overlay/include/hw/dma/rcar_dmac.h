@@ -10,6 +10,8 @@
  *  + rcar_dmac_set_channel_as(): where a channel's transactions go
  *  + QOM "guest-errors" (uint64, ro): counted since QEMU started, not affected
  *    by reset
+ *  + QOM "cut-short" (uint64, ro): channels that a reset found busy, or with an
+ *    interrupt that nobody had answered; counted likewise
  */
 
 #ifndef HW_DMA_RCAR_DMAC_H
@@ -63,6 +65,7 @@ struct RcarDMACState {
 
     /* Never reset */
     uint64_t guest_errors;
+    uint64_t cut_short;
 };
 
 /* Without a call, a channel sees the system's memory untranslated */
