@@ -209,6 +209,16 @@ const ENTRIES: &[Entry] = &[
     ),
     (
         Feature {
+            id: "user_space_sleeps",
+            part: Part::Sleep,
+            says: "After a suspend a device in user space reaches what it did, and no more.",
+            c: C::NotApplicable("no device is handed out"),
+        },
+        &["vfio::the_system_sleeps_meanwhile"],
+        &[],
+    ),
+    (
+        Feature {
             id: "lost_registers_are_named",
             part: Part::Sleep,
             says: "A register that does not come back after a suspend is named.",

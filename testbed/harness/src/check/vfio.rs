@@ -7,6 +7,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
@@ -39,6 +40,9 @@ const DOMAINS: u32 = 32;
 /// How many attempts a storm has, and after how many the log is looked at.
 const STORM: u32 = 100_000;
 const AT_ONCE: u32 = 20_000;
+/// How often the system sleeps while a process has the device.
+const SLEEPS: u32 = 4;
+const LIMIT: Duration = Duration::from_secs(60);
 
 const USER_SPACE: Feature = Feature {
     id: "user_space",
@@ -109,6 +113,7 @@ fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
             same_as_before(b, killed_in_the_middle)
         }),
         board.row("a_storm_of_faults", |b| same_as_before(b, storm)),
+        board.row("the_system_sleeps_meanwhile", |b| same_as_before(b, asleep)),
     ]
 }
 
@@ -137,9 +142,14 @@ fn same_as_before(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>
 /// Runs a scenario in which whatever the device is refused comes to the
 /// IPMMU's notice, and nothing else.
 fn run(board: &mut Board, scenario: &str) -> Result<Ktap> {
+    judged(board, |b| b.test(&format!("userdma {DEVICE} {scenario}")))
+}
+
+/// The same with what more there is to do while it runs.
+fn judged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<Ktap>) -> Result<Ktap> {
     board.new_messages()?;
     let (translations, before) = traffic(board)?;
-    let ktap = board.test(&format!("userdma {DEVICE} {scenario}"))?;
+    let ktap = work(board)?;
     let (after_translations, after) = traffic(board)?;
     let refused = ktap.sum("refused");
     let at_most = refused + ktap.sum("undecided");
@@ -193,6 +203,25 @@ fn killed_in_the_middle(board: &mut Board) -> Result<()> {
     set(board, EDU_DELAY)?;
     run(board, "killed 3")?;
     set(board, 0)
+}
+
+/// The process sends the system to sleep while it has the device.
+fn asleep(board: &mut Board) -> Result<()> {
+    board.sh("echo deep > /sys/power/mem_sleep")?;
+    judged(board, |board| {
+        board.qmp.forget_events()?;
+        let command = format!("/tests/userdma {DEVICE} asleep {SLEEPS}");
+        let number = board.console.start(&command)?;
+        for _ in 0..SLEEPS {
+            board.qmp.wait_suspend(LIMIT)?;
+            let kept = board.registers()?.len();
+            ensure!(kept == 0, "{kept} registers survived");
+            board.qmp.wake()?;
+        }
+        let output = board.console.finish(number, LIMIT)?;
+        Ktap::parse(&output.text).judge().context(output.text)
+    })
+    .map(drop)
 }
 
 /// A device that will not stop does not stop the system, nor fill its log.

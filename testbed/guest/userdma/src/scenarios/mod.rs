@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What is tried with the device.
 
+mod asleep;
 mod domains;
 mod killed;
 mod mappings;
@@ -22,7 +23,7 @@ const WINDOW: u64 = 0x4800_0000;
 /// A scenario, by the name that it is called with.
 type Scenario = fn(&Subject, u32) -> Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 14] = [
+const SCENARIOS: [(&str, Scenario); 15] = [
     ("unmap", mappings::unmap),
     ("unmap-all", mappings::unmap_all),
     ("read-only", mappings::read_only),
@@ -37,6 +38,7 @@ const SCENARIOS: [(&str, Scenario); 14] = [
     ("close", domains::close),
     ("killed", killed::killed),
     ("hold", killed::hold),
+    ("asleep", asleep::asleep),
 ];
 
 /// Runs the scenario `name`; `count` is for those that do something that often.
