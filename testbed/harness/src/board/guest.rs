@@ -134,8 +134,9 @@ impl Board {
         for (driver, device) in self.hardware.clients() {
             // The driver core may have bound it already, once its IOMMU was there.
             let bound = format!("[ -e {driver}/{device} ]");
+            let absent = format!("[ ! -e {driver}/../../devices/{device} ]");
             self.sh(&format!(
-                "{bound} || echo {device} > {driver}/bind || {bound}"
+                "{absent} || {bound} || echo {device} > {driver}/bind || {bound}"
             ))?;
         }
         Ok(())
@@ -239,18 +240,14 @@ impl Board {
 
     /// Fails if a register is not what it was.
     pub fn expect_registers(&mut self, before: &Registers) -> Result<()> {
-        let differences = before.differences(&self.registers()?);
-        ensure!(
-            differences.is_empty(),
-            "{} registers differ: {}",
-            differences.len(),
-            differences
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ")
-        );
-        Ok(())
+        expect_same(before, &self.registers()?)
+    }
+
+    /// Fails if a register of what is in use is not what it was; `before` has no
+    /// others. Those of a context that was given back keep what was in them until
+    /// the power goes.
+    pub fn expect_in_use(&mut self, before: &Registers) -> Result<()> {
+        expect_same(before, &self.registers()?.in_use())
     }
 
     /// How often software touched registers that do not exist.
@@ -289,4 +286,19 @@ impl Board {
     ) -> Result<()> {
         self.qmp.set(&format!("/machine/{ipmmu}"), property, value)
     }
+}
+
+fn expect_same(before: &Registers, after: &Registers) -> Result<()> {
+    let differences = before.differences(after);
+    ensure!(
+        differences.is_empty(),
+        "{} registers differ: {}",
+        differences.len(),
+        differences
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    Ok(())
 }

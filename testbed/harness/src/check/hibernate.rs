@@ -11,7 +11,7 @@ use super::common::{TWO_IPMMUS, complaints};
 use super::{Bench, Fixture};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
-use crate::board::registers::Registers;
+use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
 const LIMIT: Duration = Duration::from_secs(240);
@@ -37,6 +37,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let more = again.clone();
     let both = again.clone();
     let reboot = again.clone();
+    let refused = again.clone();
     let less = again.clone();
     vec![
         board.row("turns_around_at_each_stage", turns_around),
@@ -67,6 +68,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             b.unload_driver()?;
             b.reload_driver_for(&DMACS)
         }),
+        board.row("a_device_refuses_the_image", move |b| refused.refuse(b)),
         board.row("reboot_and_resume", move |b| {
             with_swap(b, |b| unchanged(b, |b| reboot.reboot(b)))
         }),
@@ -91,22 +93,14 @@ fn unchanged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> 
     board.new_messages()?;
     let before = board.registers()?.in_use();
     work(board)?;
-    expect_in_use(board, &before)?;
+    board.expect_in_use(&before)?;
     let messages = board.new_messages()?;
     let complaints = complaints(&messages);
     ensure!(complaints.is_empty(), "{complaints:#?}");
     board.dma_briefly(&TWO_IPMMUS)?;
     other_card(board)?;
-    expect_in_use(board, &before)?;
+    board.expect_in_use(&before)?;
     ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
-    Ok(())
-}
-
-/// Fails if a register of what is in use is not as it was. The kernel that read
-/// the image may have left something in the others.
-fn expect_in_use(board: &mut Board, before: &Registers) -> Result<()> {
-    let differences = before.differences(&board.registers()?.in_use());
-    ensure!(differences.is_empty(), "registers differ: {differences:?}");
     Ok(())
 }
 
@@ -187,6 +181,34 @@ impl Again {
     /// Writes the image and switches off; a fresh board, whose driver was told
     /// to translate `allow`, resumes it.
     fn power_off(&self, board: &mut Board, allow: &[&str]) -> Result<()> {
+        let number = self.write_image(board)?;
+        self.resume_on_fresh_board(board, number, allow)
+    }
+
+    /// Writes the image and switches off. On a fresh board, a device fails when
+    /// all IPMMUs are ready for what the image brings: it goes on as it is.
+    fn refuse(&self, board: &mut Board) -> Result<()> {
+        board.sh(&format!("/tests/swap.sh on {}", host()))?;
+        self.write_image(board)?;
+        board.power_cycle(&self.bench.paths, &self.bench.provision, &self.setup)?;
+        board.load_driver(&DMACS)?;
+        board.expect_bound_except(&[])?;
+        board.wait_for_channels(&DMACS)?;
+        board.sh(&format!(
+            "modprobe pm_trouble supplier_of={} fail=last:freeze_noirq",
+            IPMMUS[0].1
+        ))?;
+        unchanged(board, |b| {
+            b.sh(&format!("/tests/swap.sh resume {}", host()))?;
+            let failed = b.sh("cat /sys/power/suspend_stats/last_failed_dev")?;
+            ensure!(failed.trim() == "last", "{failed:?} failed");
+            Ok(())
+        })
+    }
+
+    /// Leaves the board switched off; the number is that of the command that
+    /// goes on when the image does.
+    fn write_image(&self, board: &mut Board) -> Result<u32> {
         board.sh("echo shutdown > /sys/power/disk")?;
         board.qmp.stay_after_shutdown()?;
         board.qmp.forget_events()?;
@@ -196,7 +218,7 @@ impl Again {
             bail!("{e:#} ({said:?})");
         }
         no_guest_errors(board)?;
-        self.resume_on_fresh_board(board, number, allow)
+        Ok(number)
     }
 
     /// Writes the image and resets the SoC.
