@@ -3,6 +3,7 @@
 
 use super::cards::MMC_HOSTS;
 use super::guest::DMACS;
+use super::pcie::FUNCTIONS;
 use super::registers::IPMMUS;
 
 /// The DMA controllers' driver.
@@ -38,12 +39,17 @@ pub const GEN2: Hardware = Hardware {
 };
 
 impl Hardware {
-    /// All devices whose DMA our driver translates, with their drivers.
+    /// All devices whose DMA our driver translates, with their drivers; the disk
+    /// is on some boards only.
     pub fn clients(&self) -> Vec<(&'static str, &'static str)> {
         let sdhi = "/sys/bus/platform/drivers/renesas_sdhi_internal_dmac";
         let hosts = MMC_HOSTS.iter().filter(|_| self.mmc);
 
+        let disk = ("/sys/bus/pci/drivers/nvme", FUNCTIONS[0]);
         let dmacs = self.dmacs.iter().map(|device| (DMAC_DRIVER, *device));
-        dmacs.chain(hosts.map(|h| (sdhi, h.device))).collect()
+        dmacs
+            .chain(hosts.map(|h| (sdhi, h.device)))
+            .chain([disk])
+            .collect()
     }
 }

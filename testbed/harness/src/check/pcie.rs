@@ -160,7 +160,7 @@ fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
     // Its driver, too, waits for the IOMMU.
     board.sh(&format!(
         "for try in $(seq 100); do [ -e {driver}/{disk} ] && break; usleep 100000; done; \
-         echo {disk} > {driver}/unbind"
+         [ -e {driver}/{disk} ]"
     ))?;
     board.unload_driver()?;
     let left = board.registers()?;
@@ -168,12 +168,6 @@ fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
         (0..2).all(|utlb| left.context_of(IPMMU, utlb).is_none()),
         "a uTLB is left enabled"
     );
-    board.load_driver(&[])?;
-    board.expect_bound_except(&[])?;
-    // The driver core may have bound it already, once its IOMMU was there.
-    let bound = format!("[ -e {driver}/{disk} ]");
-    board.sh(&format!(
-        "{bound} || echo {disk} > {driver}/bind || {bound}"
-    ))?;
+    board.reload_driver_for(&[])?;
     files(board)
 }
