@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# soak.sh start HOST... -- CHANNEL...: keeps the cards of these MMC hosts and
+# soak.sh start HOST... -- CHANNEL...: keeps the cards or disks of these hosts and
 # these DMA channels (CONTROLLER or CONTROLLER:INDEX) busy in the background:
 # a file is written, read back from the card and its checksum compared, over
 # and over; the kernel's dmatest copies and compares without end.
-# soak.sh stop HOST...: ends that, and says how it went.
+# soak.sh stop HOST...: ends that, and says how it went. Whether a copy failed
+# because the power went in the middle of it is not known here.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
@@ -25,11 +26,11 @@ write_on() {
 	corrupt=0
 	until [ -e "$work/stop" ]; do
 		file=$2/soak$((round % 2))
-		contents $round >"$file" || corrupt=$((corrupt + 1))
-		sync
-		echo 1 >/proc/sys/vm/drop_caches
-		[ "$(md5sum <"$file")" = "$(contents $round | md5sum)" ] ||
+		contents $round | dd of="$file" bs=64k conv=fsync status=none ||
 			corrupt=$((corrupt + 1))
+		# Past the page cache.
+		[ "$(dd if="$file" bs=64k iflag=direct status=none | md5sum)" = \
+			"$(contents $round | md5sum)" ] || corrupt=$((corrupt + 1))
 		round=$((round + 1))
 	done
 	echo "$round $corrupt" >"$work/$1.soaked"
@@ -58,6 +59,13 @@ start_dma() {
 		channels_of "${wanted%%:*}" | sed -n "$((index + 1))p" >$dmatest/channel
 	done
 	echo 1 >$dmatest/run
+	# It has the CPUs when nobody else wants them, of whom there is always one
+	# or the other waiting for a card.
+	for process in /proc/[0-9]*; do
+		case $(cat "$process/comm" 2>/dev/null) in
+		*-copy[0-9]*) renice 19 "${process#/proc/}" ;;
+		esac
+	done
 }
 
 stop_card() {
@@ -83,16 +91,12 @@ stop_dma() {
 	# shellcheck disable=SC2046 # words are what is wanted
 	set -- $(echo "$log" | sed -n 's/.*: \(.*\): summary \([0-9]*\) tests, \([0-9]*\) failures.*/\1 \2 \3/p')
 	[ $# -gt 0 ] || return 1
-	failed=0
 	while [ $# -gt 2 ]; do
 		interrupted=$(echo "$log" | grep -c "$1: result #$2: 'test timed out'")
 		fact copies "$2"
 		fact failures "$(($3 - interrupted))"
-		[ "$3" -eq "$interrupted" ] || dmesg | sed -n "s/.*\($1: result.*\)/# \1/p"
-		failed=$((failed + $3 - interrupted))
 		shift 3
 	done
-	[ "$failed" -eq 0 ]
 }
 
 verb=$1

@@ -116,7 +116,7 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
         Action::Provision => drop(Provision::prepare(&paths, &given, Extent::Programs)?),
         Action::Soak { cycles } => {
-            let provision = Provision::prepare(&paths, &given, Extent::Board)?;
+            let provision = Provision::prepare(&paths, &given, Extent::Bare)?;
             soak::run(&paths, &provision, cycles)?;
         }
         Action::BenchPlot => bench::plot::run(&paths)?,

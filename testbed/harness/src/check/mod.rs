@@ -107,7 +107,7 @@ pub fn run(
     rows.extend(c_driver::rows(&bench));
     rows.extend(kunit::rows(&bench));
     rows.extend(rust_driver::rows(&bench));
-    rows.extend(sleep::rows(&bench));
+    rows.extend(sleep::rows(&bench)?);
     rows.extend(cost::rows(&bench)?);
     rows.extend(order::rows(&bench)?);
     rows.extend(trouble::rows(&bench));

@@ -17,7 +17,7 @@ use crate::soak;
 const CYCLES: u32 = 100;
 const LIMIT: Duration = Duration::from_secs(60);
 
-pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let idle = Fixture::new(bench, Setup::new("sleep-idle", Driver::Rust), |b| {
         b.load_driver(&[])
     });
@@ -25,8 +25,9 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         b.load_driver(&DMACS)?;
         b.wait_for_channels(&DMACS)
     });
-    let busy = Fixture::new(bench, soak::setup(), |b| b.load_driver(&DMACS));
-    vec![
+    let setup = soak::setup(&bench.paths, &bench.provision.kernel.dtb())?;
+    let busy = Fixture::new(bench, setup, |b| b.load_driver(&DMACS));
+    Ok(vec![
         busy.row("a_hundred_cycles_under_load", |b| {
             soak::soak(b, CYCLES, &mut soak::Report::default(), |_| Ok(()))
         }),
@@ -41,7 +42,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         board.row("abort_at_each_stage", abort_at_each_stage),
         board.row("abort_by_pending_wakeup", abort_by_pending_wakeup),
         board.row("a_hundred_cycles", a_hundred_cycles),
-    ]
+    ])
 }
 
 /// The SoC loses its registers, and the driver brings back every one.

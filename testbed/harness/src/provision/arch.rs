@@ -8,7 +8,7 @@ use super::apt::Wanted;
 pub enum Purpose {
     /// To find errors, its own as well.
     Tests,
-    /// To be measured.
+    /// To be measured, and to do much.
     Bench,
 }
 

@@ -47,7 +47,9 @@ pub enum Extent {
     Board,
     /// Also the programs that some tests need in the guest.
     Programs,
-    /// What boots, with a kernel that is fit to be measured.
+    /// What boots, with a kernel that does not look after its own errors.
+    Bare,
+    /// The same, with what measures it.
     Bench,
 }
 
@@ -75,7 +77,7 @@ impl Provision {
         let mut apt = apt::Apt::open(paths)?;
         let purpose = match extent {
             Extent::Board | Extent::Programs => Purpose::Tests,
-            Extent::Bench => Purpose::Bench,
+            Extent::Bare | Extent::Bench => Purpose::Bench,
         };
         let kernel = kernel_of(paths, given, &mut apt, purpose)?;
         let (qemu, plugin) = match &given.qemu {
@@ -86,12 +88,12 @@ impl Provision {
             }
         };
         let tests = match extent {
-            Extent::Board | Extent::Bench => None,
+            Extent::Board | Extent::Bare | Extent::Bench => None,
             Extent::Programs => Some(userspace::programs(paths, &mut apt, &kernel)?),
         };
         let witness = match extent {
             Extent::Bench => Some(userspace::dma_map_benchmark(paths, &mut apt, &kernel)?),
-            Extent::Board | Extent::Programs => None,
+            Extent::Board | Extent::Bare | Extent::Programs => None,
         };
         let tests = tests.as_deref();
         Self::complete(paths, &mut apt, qemu, plugin, kernel, tests, witness)
