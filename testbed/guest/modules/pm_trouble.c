@@ -7,13 +7,16 @@
  *
  * "first" is suspended before all other devices, "last" after the device that
  * the parameter supplier_of= names, whose supplier it is. The named callback
- * fails, or signals a wakeup and succeeds.
+ * fails, or signals a wakeup and succeeds, or has an R-Car DMA channel do what
+ * it was prepared for.
  *
  * In C, because the kernel crate has no dev_pm_ops, and the driver's own
  * wrapper of them knows the noirq phase alone.
  */
 
 #include <linux/device.h>
+#include <linux/io.h>
+#include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/platform_device.h>
 #include <linux/pm.h>
@@ -31,8 +34,35 @@ static char supplier_of[40];
 module_param_string(supplier_of, supplier_of, sizeof(supplier_of), 0444);
 MODULE_PARM_DESC(supplier_of, "Platform device that is suspended before \"last\"");
 
+static char start[40];
+module_param_string(start, start, sizeof(start), 0644);
+MODULE_PARM_DESC(start, "Callback in which a DMA channel is started, and waited for");
+
+static ulong channel;
+module_param(channel, ulong, 0644);
+MODULE_PARM_DESC(channel, "Physical address of the channel's registers, which is ready but for DE");
+
 static struct platform_device *first, *last;
 static struct device_link *link;
+
+#define CHCR	0x0c
+#define DE	BIT(0)
+#define DONE	(BIT(31) | BIT(1))
+
+/* No interrupt tells of the end: in the noirq phase there is none. */
+static void pm_trouble_start(void)
+{
+	void __iomem *regs = ioremap(channel, 0x80);
+	u32 chcr;
+
+	if (!regs)
+		return;
+	writel(readl(regs + CHCR) | DE, regs + CHCR);
+	if (readl_poll_timeout_atomic(regs + CHCR, chcr, chcr & DONE, 1, USEC_PER_SEC))
+		pr_err("pm_trouble: the channel does not end\n");
+	writel(0, regs + CHCR);
+	iounmap(regs);
+}
 
 static int pm_trouble_called(struct device *dev, const char *callback)
 {
@@ -41,6 +71,8 @@ static int pm_trouble_called(struct device *dev, const char *callback)
 	snprintf(name, sizeof(name), "%s:%s", dev_name(dev), callback);
 	if (sysfs_streq(wake, name))
 		pm_wakeup_dev_event(dev, 0, true);
+	if (sysfs_streq(start, name))
+		pm_trouble_start();
 	return sysfs_streq(fail, name) ? -EIO : 0;
 }
 

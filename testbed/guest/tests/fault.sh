@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# fault.sh CONTROLLER CHANNEL ADDRESS: makes one channel of a SYS-DMAC read
-# from an address that nobody mapped, and expects it to be stopped.
+# fault.sh CONTROLLER CHANNEL ADDRESS [later]: makes one channel of a SYS-DMAC
+# read from an address that nobody mapped, and expects it to be stopped; or has it
+# ready for somebody else to set DE in CHCR.
 # CHANNEL is the hardware's number; Linux leaves channel 0 alone where an IOMMU
 # is in front, so no driver is disturbed.
 
@@ -23,6 +24,8 @@ devmem $((channel + 0x04)) 32 "$3"
 devmem $((channel + 0x08)) 32 4
 devmem $dmaor 16 $((before | 1))
 # Four-byte units, both addresses counting up, started by software.
+devmem $((channel + 0x0c)) 32 0x5410
+[ "${4:-}" != later ] || exit 0
 devmem $((channel + 0x0c)) 32 0x5411
 
 tries=100

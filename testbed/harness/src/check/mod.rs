@@ -2,6 +2,7 @@
 //! `make check`: every scenario is one named row.
 
 mod arm;
+mod asleep_faults;
 pub mod c_driver;
 pub mod common;
 mod cost;
@@ -111,6 +112,7 @@ pub fn run(
     rows.extend(cost::rows(&bench)?);
     rows.extend(order::rows(&bench)?);
     rows.extend(trouble::rows(&bench));
+    rows.extend(asleep_faults::rows(&bench));
     rows.extend(storage::rows(&bench));
     rows.extend(pcie::rows(&bench)?);
     rows.extend(hibernate::rows(&bench));
