@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make mutants`: is there a test for every register access of pm.rs and kept.rs?
+//! `make mutants`: is there a test for every register access of the files that
+//! keep registers across a loss of power?
 //!
-//! Each read of a register is replaced by a zero, each write removed, one at a
-//! time; the module is built anew, and the KUnit suites and a suspend tell
-//! whether they notice. What to change is found by its form, not by a list.
+//! Each read of a register is replaced by a zero, each write removed, and so is
+//! each call of a function that does nothing but such, one at a time; the module
+//! is built anew, and the KUnit suites and a suspend tell whether they notice, or
+//! rows of `make check` for what happens otherwise only. What to change is found
+//! by its form, not by a list.
 
 mod places;
 
+use std::env;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -16,12 +22,24 @@ use serde::Serialize;
 use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
 use crate::board::{Board, Driver, Setup};
+use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::{Provision, driver_sources, overlay};
+use crate::ui::Step;
 use places::Place;
 
 /// What keeps registers across a loss of power.
-const FILES: [&str; 2] = ["pm.rs", "kept.rs"];
+const FILES: [&str; 3] = ["pm.rs", "backup.rs", "kept.rs"];
+
+/// What an ordinary suspend has no need of, and the rows that have.
+const ROWS: [(&str, &str); 3] = [
+    (".look(", "asleep-faults"),
+    (
+        ".reset(",
+        "hibernate::resumed_by_a_kernel_that_translates_more",
+    ),
+    (".reset_contexts(", "leave"),
+];
 
 /// IMUASID of a micro-TLB in use, where the driver writes 0, as a reset does.
 const IMUASID: &str = "0xe6740318";
@@ -57,6 +75,13 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
         noticed.join(", ")
     );
     let work = Work::new(paths)?;
+    for (call, rows) in ROWS {
+        let is_wanted = filter.is_none_or(|filter| call.contains(filter));
+        ensure!(
+            !is_wanted || work.pass(paths, rows)?,
+            "without a change {rows} fails"
+        );
+    }
     let mut report = Report::default();
     for file in FILES {
         let source = fs::read_to_string(paths.repo.join(file))?;
@@ -65,9 +90,12 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
                 continue;
             }
             work.write(file, &place.mutated(&source))?;
-            let caught_by = match work.initramfs(paths, provision) {
-                Ok(initramfs) => notice(paths, provision, Some(initramfs)),
-                Err(e) => vec![format!("the compiler ({e:#})")],
+            let rows = ROWS.iter().find(|(call, _)| place.code.contains(call));
+            let caught_by = match (rows, work.initramfs(paths, provision)) {
+                (_, Err(e)) => vec![format!("the compiler ({e:#})")],
+                (None, Ok(initramfs)) => notice(paths, provision, Some(initramfs)),
+                (Some((_, rows)), Ok(_)) if work.pass(paths, rows)? => Vec::new(),
+                (Some((_, rows)), Ok(_)) => vec![(*rows).to_owned()],
             };
             report.note(file, &place, caught_by);
         }
@@ -98,7 +126,7 @@ impl Report {
     }
 }
 
-/// Where mutants are built.
+/// Where mutants are built: a checkout of its own, as far as it differs.
 struct Work {
     dir: PathBuf,
 }
@@ -114,7 +142,19 @@ impl Work {
             fs::create_dir_all(to.parent().context("a file is in a directory")?)?;
             fs::copy(&file, &to)?;
         }
+        for rest in ["testbed", "packaging", "Documentation", "dts", "Makefile"] {
+            symlink(paths.repo.join(rest), dir.join("source").join(rest))?;
+        }
         Ok(Self { dir })
+    }
+
+    /// Whether these rows of `make check` pass.
+    fn pass(&self, paths: &Paths, rows: &str) -> Result<bool> {
+        let step = Step::new(format!("Running {rows}"));
+        let mut harness = Command::new(env::current_exe()?);
+        harness.arg("--repo").arg(self.dir.join("source"));
+        let mut log = Log::create(paths, "mutants.check")?;
+        Ok(log.run(&step, rows, harness.args(["check", rows])).is_ok())
     }
 
     fn write(&self, file: &str, source: &str) -> Result<()> {

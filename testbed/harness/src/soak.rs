@@ -89,6 +89,10 @@ pub fn run(paths: &Paths, provision: &Provision, cycles: u32) -> Result<()> {
     });
     write(paths, &report)?;
     fs::write(paths.log().join("soak.dmesg.log"), &board.klog)?;
+    if done.is_err() {
+        let cpus = board.qmp.cpus()?;
+        fs::write(paths.log().join("soak.cpus.log"), cpus)?;
+    }
     done?;
     drop(board);
     expect_clean_disks(paths)

@@ -55,6 +55,15 @@ impl Qmp {
         Ok(())
     }
 
+    /// What the CPUs are doing, for a person to read, of a board that says nothing.
+    pub fn cpus(&mut self) -> Result<String> {
+        let command = qmp::human_monitor_command {
+            command_line: "info registers -a".into(),
+            cpu_index: None,
+        };
+        self.inner.execute(&command).context("asking for the CPUs")
+    }
+
     /// Waits until the board has gone to sleep.
     pub fn wait_suspend(&mut self, limit: Duration) -> Result<()> {
         self.wait("SUSPEND", limit, |e| {

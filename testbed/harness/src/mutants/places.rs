@@ -25,12 +25,17 @@ impl Place {
     }
 }
 
+/// What methods that access registers are named, or begin with before a `_`.
+const VERBS: [&str; 5] = [".read", ".write", ".restore", ".reset", ".look"];
+/// What is written with these is text.
+const FORMATTING: [&str; 2] = ["write_fmt", "write_str"];
+
 /// All accesses of `source` outside of its tests: calls of methods that are
-/// named `read`, `write`, `read_…` or `write_…`.
+/// named after one of [`VERBS`], as `read` or `reset_contexts`.
 pub fn find(source: &str) -> Vec<Place> {
     let code = &source[..source.find(TESTS).unwrap_or(source.len())];
     let mut places = Vec::new();
-    for verb in [".read", ".write"] {
+    for verb in VERBS {
         for (dot, _) in code.match_indices(verb) {
             if !in_comment(code, dot) {
                 places.extend(place(code, dot, verb));
@@ -55,6 +60,9 @@ fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
     let method = &code[dot + 1..];
     let name_end = method.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
     if !["", "_"].contains(&&method[verb.len() - 1..name_end.min(verb.len())]) {
+        return None;
+    }
+    if FORMATTING.contains(&&method[..name_end]) {
         return None;
     }
     let (register, open) = match method[name_end..].strip_prefix("::<") {
@@ -113,7 +121,10 @@ mod tests {
         // regs.read(nothing)\n    \
         a.b = regs.read::<IMCTR>(f.at(1)).into();\n    \
         regs\n        .write(f.at(2), IMCTR::from(a.b));\n    \
-        self.ready();\n\
+        self.ready();\n    \
+        i.reset_contexts(&regs);\n    \
+        i.restored();\n    \
+        f.write_str(x);\n\
         }\n#[kunit_tests(x)]\nfn t() { regs.read::<IMCTR>(at) }\n";
 
     #[test]
@@ -125,6 +136,7 @@ mod tests {
             [
                 (3, "regs.read::<IMCTR>(f.at(1))".to_owned()),
                 (4, "regs.write(f.at(2), IMCTR::from(a.b));".to_owned()),
+                (7, "i.reset_contexts(&regs);".to_owned()),
             ]
         );
     }
