@@ -80,7 +80,7 @@ impl<T: Unpin, L: GlobalLockBackend<Item = Option<T>>> Drop for Live<T, L> {
     }
 }
 
-/// Declares a [`ModuleStatic`](crate::abstractions::module_static::ModuleStatic), the type
+/// Declares a [`ModuleStatic`], the type
 /// `StaticLock` of its lock, and a function `init` that fills it. One in a module of Rust.
 #[macro_export]
 macro_rules! module_static {

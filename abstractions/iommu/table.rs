@@ -116,7 +116,7 @@ impl<T: Ops> OpsTable<T> {
     }
 }
 
-/// Declares the [`OpsTable`](crate::abstractions::iommu::OpsTable) of a driver:
+/// Declares the [`OpsTable`] of a driver:
 ///
 /// ```ignore
 /// iommu_ops_table!(static MY_OPS: MyDriver, in MyModule);
