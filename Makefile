@@ -15,6 +15,7 @@
 # make bench               what both cost; `make bench-plot` draws it
 # make mutants             see whether tests notice a driver that is broken
 # make dt-check            validate device trees against the kernel's bindings
+# make doc                 the documentation, into build/doc
 # make lint                formatting, warnings, style
 # make clean               remove what was built here (not the cache)
 #
@@ -38,7 +39,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-.PHONY: modules modules_install demo check soak mutants shell lint provision clean
+.PHONY: modules modules_install demo doc check soak mutants shell lint provision clean
 .PHONY: check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
 
 modules modules_install: check-kernel
@@ -61,7 +62,7 @@ install-hook:
 	install -D -m 755 packaging/initramfs-tools/ipmmu_vmsa \
 		$(DESTDIR)/etc/initramfs-tools/hooks/ipmmu_vmsa
 
-demo compare bench bench-plot shell lint provision:
+demo doc compare bench bench-plot shell lint provision:
 	@$(TESTBED) $@
 
 dt-check:

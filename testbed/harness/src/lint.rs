@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
+use crate::doc;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::{Given, Kernel, Provision, UAPI, driver_sources};
@@ -25,7 +26,7 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -41,6 +42,9 @@ const CHECKS: [Check; 11] = [
     }),
     ("documentation: reST, device trees", |l, s, o| {
         l.documentation(s, o)
+    }),
+    ("documentation: rustdoc of the driver", |l, s, o| {
+        l.comments(s, o)
     }),
     ("testbed: cargo fmt", |l, s, o| l.testbed_format(s, o)),
     ("testbed: cargo clippy", |l, s, o| l.testbed_clippy(s, o)),
@@ -163,21 +167,17 @@ impl Lint<'_> {
         log.run(step, "checkpatch", &mut check)
     }
 
+    /// The pages have no configuration of their own: in the kernel they have the
+    /// kernel's.
     fn documentation(&self, step: &Step, log: &mut Log) -> Result<()> {
-        let source = self.paths.repo.join("Documentation");
-        if !source.exists() {
-            return Ok(());
-        }
         let out = tempfile::tempdir()?;
-        let mut sphinx = Command::new("/usr/bin/sphinx-build");
-        // Without a configuration of its own: in the kernel it has the kernel's.
-        sphinx.args(["-C", "-q", "-b", "dummy", "-W", "--keep-going"]);
-        sphinx
-            .args(["-D", "root_doc=index"])
-            .arg(source)
-            .arg(out.path());
-        log.run(step, "sphinx-build", &mut sphinx)?;
+        doc::pages(self.paths, self.kernel, "dummy", out.path(), step, log)?;
         self.device_trees(step, log)
+    }
+
+    fn comments(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let out = tempfile::tempdir()?;
+        doc::rustdoc(self.paths, self.kernel, &out.path().join("rust"), step, log)
     }
 
     /// What the documentation's examples name must at least be well-formed.

@@ -7,6 +7,7 @@ mod board;
 mod check;
 mod compare;
 mod demo;
+mod doc;
 mod dt_check;
 mod exec;
 mod lint;
@@ -81,6 +82,8 @@ enum Action {
     },
     /// Checks the code without running it
     Lint,
+    /// Builds the documentation
+    Doc,
     /// Validates device trees against the kernel's bindings
     DtCheck,
     /// Builds everything and runs nothing
@@ -105,6 +108,7 @@ fn run(arguments: Arguments) -> Result<bool> {
     let _lock = Lock::take(&paths.build().join("lock"))?;
     match arguments.action {
         Action::DtCheck => return dt_check::run(&paths),
+        Action::Doc => doc::run(&paths, &given)?,
         Action::Lint => return lint::run(&paths, &given),
         Action::InstallTree { ksrc } => tree::install(&paths.repo, &ksrc)?,
         Action::UninstallTree { ksrc } => tree::uninstall(&ksrc)?,

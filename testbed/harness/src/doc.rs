@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make doc`: the documentation as it is read, and the comments of the driver.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use walkdir::WalkDir;
+
+use crate::exec::Log;
+use crate::lock::Lock;
+use crate::paths::Paths;
+use crate::provision::{Given, Kernel, Provision};
+use crate::ui::Step;
+
+/// What rustdoc must not find. The crate has no user outside: a link to what is
+/// private leads somewhere, as all is documented.
+const RUSTDOC_LINTS: [&str; 5] = [
+    "-Dwarnings",
+    "-Drustdoc::broken_intra_doc_links",
+    "-Drustdoc::invalid_html_tags",
+    "-Drustdoc::bare_urls",
+    "-Arustdoc::private_intra_doc_links",
+];
+
+/// Where the kernel's own crates are described.
+const KERNEL_CRATES: &str = "https://rust.docs.kernel.org/";
+
+/// Writes both into `build/doc/`.
+pub fn run(paths: &Paths, given: &Given) -> Result<()> {
+    let kernel = Provision::kernel(paths, given)?;
+    let out = paths.build().join("doc");
+    fs::create_dir_all(&out)?;
+    let mut log = Log::create(paths, "doc")?;
+
+    let step = Step::new("Documentation");
+    pages(paths, &kernel, "html", &out, &step, &mut log)?;
+    step.done();
+
+    let rust = out.join("rust");
+    let step = Step::new("Documentation of the code");
+    rustdoc(paths, &kernel, &rust, &step, &mut log)?;
+    step.done();
+
+    println!("{}", paths.short(&out.join("index.html")).display());
+    println!(
+        "{}",
+        paths.short(&rust.join("ipmmu_vmsa/index.html")).display()
+    );
+    Ok(())
+}
+
+/// Builds the pages with the configuration of the kernel's documentation.
+pub fn pages(
+    paths: &Paths,
+    kernel: &Kernel,
+    builder: &str,
+    out: &Path,
+    step: &Step,
+    log: &mut Log,
+) -> Result<()> {
+    let tree = fs::canonicalize(kernel.tree())?;
+    // Where the kernel's extensions expect the rest of a tree around them.
+    let stage = tempfile::tempdir()?;
+    let source = stage.path().join("Documentation");
+    copy(&paths.repo.join("Documentation"), &source)?;
+    symlink(tree.join("MAINTAINERS"), stage.path().join("MAINTAINERS"))?;
+    let mut sphinx = Command::new("/usr/bin/sphinx-build");
+    sphinx
+        .args(["-q", "-W", "--keep-going", "-b", builder])
+        .arg("-c")
+        .arg(tree.join("Documentation"))
+        .args(["-D", "root_doc=index", "-d"])
+        .arg(stage.path().join("doctrees"))
+        .arg(&source)
+        .arg(out)
+        .env("srctree", &tree)
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    log.run(step, "sphinx-build", &mut sphinx)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    for entry in WalkDir::new(from) {
+        let entry = entry?;
+        let target = to.join(entry.path().strip_prefix(from)?);
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has rustdoc read the driver the way the kernel's build has rustc do.
+pub fn rustdoc(
+    paths: &Paths,
+    kernel: &Kernel,
+    out: &Path,
+    step: &Step,
+    log: &mut Log,
+) -> Result<()> {
+    let module = {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        kernel.module(paths)?
+    };
+    let built = module.parent().context("the module is in no directory")?;
+    let saved = fs::read_to_string(built.join(".ipmmu_vmsa.o.cmd"))
+        .context("the build left no word of how it called rustc")?;
+    let call = for_rustdoc(&saved).context("the build did not call rustc as expected")?;
+    if out.exists() {
+        fs::remove_dir_all(out)?;
+    }
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("{call} \"$@\""), "sh"])
+        .arg("--output")
+        .arg(out)
+        .arg("--document-private-items")
+        .args(RUSTDOC_LINTS);
+    for name in ["core", "kernel", "pin_init", "zerocopy"] {
+        shell.arg(format!("--extern-html-root-url={name}={KERNEL_CRATES}"));
+    }
+    // As in a kernel build: the kernel uses what is not stable yet.
+    shell.current_dir(built).env("RUSTC_BOOTSTRAP", "1");
+    kernel.with_tools(&mut shell);
+    log.run(step, "rustdoc", &mut shell)?;
+    if !out.join("ipmmu_vmsa/index.html").exists() {
+        bail!(
+            "rustdoc wrote nothing; the log is {}",
+            log.shown().display()
+        );
+    }
+    Ok(())
+}
+
+/// The command that built the crate, as one for rustdoc, which sits beside rustc.
+fn for_rustdoc(saved: &str) -> Option<String> {
+    let line = saved.lines().next()?;
+    let (_, command) = line.split_once(":= ")?;
+    let mut words = Vec::new();
+    let mut rest = command.split(' ').filter(|w| !w.is_empty());
+    let mut called = false;
+    while let Some(word) = rest.next() {
+        if word == "rustc" || word.ends_with("/rustc") {
+            called = true;
+            words.push(format!("{}doc", word.strip_suffix('c')?));
+        } else if word == "--out-dir" {
+            rest.next()?;
+        } else if !["--emit=", "--remap-path-"]
+            .iter()
+            .any(|p| word.starts_with(p))
+        {
+            words.push(word.to_owned());
+        }
+    }
+    called.then(|| words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rustdoc_gets_what_rustc_got_but_for_outputs() {
+        let saved = "savedcmd_x.o := OBJTREE=/b /usr/bin/rustc --edition=2021  --remap-path-prefix=/a= \
+                     @/b/cfg --out-dir ./ --emit=obj=x.o /a/x.rs\n\nsource := /a/x.rs\n";
+        assert_eq!(
+            for_rustdoc(saved).unwrap(),
+            "OBJTREE=/b /usr/bin/rustdoc --edition=2021 @/b/cfg /a/x.rs"
+        );
+        assert_eq!(for_rustdoc("savedcmd_x.o := clang x.c\n"), None);
+    }
+}
