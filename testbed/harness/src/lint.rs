@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
 use crate::doc;
+use crate::documented;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::{Given, Kernel, Provision, UAPI, driver_sources};
@@ -26,7 +27,7 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -45,6 +46,9 @@ const CHECKS: [Check; 12] = [
     }),
     ("documentation: rustdoc of the driver", |l, s, o| {
         l.comments(s, o)
+    }),
+    ("documentation: every message, every SoC", |l, _, _| {
+        l.documented()
     }),
     ("testbed: cargo fmt", |l, s, o| l.testbed_format(s, o)),
     ("testbed: cargo clippy", |l, s, o| l.testbed_clippy(s, o)),
@@ -178,6 +182,11 @@ impl Lint<'_> {
     fn comments(&self, step: &Step, log: &mut Log) -> Result<()> {
         let out = tempfile::tempdir()?;
         doc::rustdoc(self.paths, self.kernel, &out.path().join("rust"), step, log)
+    }
+
+    fn documented(&self) -> Result<()> {
+        documented::messages(&self.paths.repo, &self.rust_files()?)?;
+        documented::socs(&self.paths.repo, &self.kernel.tree())
     }
 
     /// What the documentation's examples name must at least be well-formed.

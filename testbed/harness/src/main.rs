@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod demo;
 mod doc;
+mod documented;
 mod dt_check;
 mod exec;
 mod lint;

@@ -49,6 +49,21 @@ const BINDING: [&[&str]; 25] = [
 /// Stands for the one compatible string that begins differently.
 const GEN4: &str = "gen4";
 
+/// What the device trees of the boards have, beside what is generated here: the
+/// H3 itself, and the IPMMU of the board with 32-bit CPUs.
+const BOARDS: [&str; 2] = ["r8a7795", "r8a7790"];
+
+/// The SoCs to whose compatible strings a test has the driver bound.
+pub fn bound() -> impl Iterator<Item = &'static str> {
+    BINDING.iter().map(|ends| ends[0])
+}
+
+/// The SoCs as whose IPMMU one is emulated, with DMA, faults and suspend.
+pub fn emulated() -> impl Iterator<Item = &'static str> {
+    let here = GENERATIONS.iter().map(|g| g.compatible[0]);
+    here.chain(BOARDS)
+}
+
 /// A generation, and what is different about its instance here.
 struct Generation {
     name: &'static str,

@@ -11,7 +11,7 @@ mod evidence;
 mod faults;
 mod faulty;
 mod feature;
-mod generations;
+pub mod generations;
 pub mod groups;
 mod hibernate;
 mod in_tree;

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the documentation must have of the code, and nothing that the code does
+//! not have: messages, and SoCs.
+
+mod format;
+mod said;
+mod soc;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+pub use soc::check as socs;
+
+use format::Format;
+use said::Said;
+
+/// Where messages are explained.
+const PAGE: &str = "Documentation/messages.rst";
+
+/// Compares the texts of the driver's sources with the page that explains them.
+pub fn messages(repo: &Path, sources: &[PathBuf]) -> Result<()> {
+    let mut said = Said::default();
+    for file in sources {
+        said.collect(&fs::read_to_string(file)?)
+            .with_context(|| file.display().to_string())?;
+    }
+    let page = fs::read_to_string(repo.join(PAGE))?;
+    let wrong = compare(&said, &page);
+    ensure!(wrong.is_empty(), "{PAGE}: {}", wrong.join("; "));
+    Ok(())
+}
+
+/// What is printed and not explained, and what is explained and never printed.
+fn compare(said: &Said, page: &str) -> Vec<String> {
+    let messages = formats(&said.messages);
+    let mut words = formats(&said.words);
+    // Others fit everything.
+    words.retain(Format::has_letters);
+    // Most of it is filled into a message; what cannot be must be a message.
+    let is_filling = |text: &str| words.iter().any(|w| w.fillings(text).is_some());
+    let mut used = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for term in terms(page) {
+        match term {
+            Term::Message(text) => {
+                let explained: Vec<&Format> = messages
+                    .iter()
+                    .filter(|m| {
+                        m.fillings(text).is_some_and(|fillings| {
+                            fillings.iter().all(|f| is_placeholder(f) || is_filling(f))
+                        })
+                    })
+                    .collect();
+                if explained.is_empty() {
+                    wrong.push(format!("no source prints \"{text}\""));
+                }
+                used.extend(explained.iter().map(|m| m.text()));
+            }
+            Term::Word(text) if !is_filling(text) => {
+                wrong.push(format!("no source has the words \"{text}\""));
+            }
+            Term::Word(_) => (),
+        }
+    }
+    for message in &messages {
+        if !used.contains(message.text()) {
+            wrong.push(format!("\"{}\" is not explained", message.text()));
+        }
+    }
+    for word in &said.words {
+        if word.contains(' ') && !word.contains('{') && !page.contains(word.as_str()) {
+            wrong.push(format!("the words \"{word}\" are not explained"));
+        }
+    }
+    wrong
+}
+
+fn formats(texts: &BTreeSet<String>) -> Vec<Format> {
+    texts.iter().map(|text| Format::new(text)).collect()
+}
+
+/// A term that the page explains.
+enum Term<'a> {
+    /// A whole message.
+    Message(&'a str),
+    /// Some words of one, explained below it.
+    Word(&'a str),
+}
+
+/// The terms of definition lists: lines of text in double backquotes.
+fn terms(page: &str) -> impl Iterator<Item = Term<'_>> {
+    page.lines().flat_map(|line| {
+        let text = line.trim_start();
+        let nested = text.len() < line.len();
+        let is_term = text.starts_with("``") && text.ends_with("``");
+        text.split("``")
+            .skip(1)
+            .step_by(2)
+            .filter(move |_| is_term)
+            .map(move |text| match nested {
+                true => Term::Word(text),
+                false => Term::Message(text),
+            })
+    })
+}
+
+/// Whether this stands for a value: `N`, `0xN`, `DEVICES`, `...`.
+fn is_placeholder(text: &str) -> bool {
+    let name = text.strip_prefix("0x").unwrap_or(text);
+    name == "..." || !name.is_empty() && name.bytes().all(|c| c.is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said() -> Said {
+        let mut said = Said::default();
+        said.collect(
+            r#"
+            fn f() {
+                dev_err!(dev, "context {}: {} at 0x{:x}\n", n, why(), at);
+                say_once(dev, fmt!("not translated: {reason}"), true);
+                dev_err!(dev, "{}\n", message);
+            }
+            fn why() -> &'static str { if x { "no permission" } else { "gone" } }
+            #[kunit_tests(x)]
+            mod tests { fn f() { let s = "of a test"; } }
+            "#,
+        )
+        .unwrap();
+        said
+    }
+
+    const PAGE: &str = "Text ``not a term`` here.\n\n\
+                        ``context N: WHY at 0xN``\n    In words:\n\n    \
+                        ``no permission``\n        Really.\n\n\
+                        ``not translated: gone``\n    Yes.\n";
+
+    #[test]
+    fn a_complete_page_is_good() {
+        assert_eq!(compare(&said(), PAGE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let page = PAGE.replace("``context N: WHY at 0xN``", "``context N: WHY``");
+        assert_eq!(
+            compare(&said(), &page),
+            [
+                "no source prints \"context N: WHY\"",
+                "\"context {}: {} at 0x{:x}\" is not explained"
+            ]
+        );
+        let page = PAGE.replace("no permission", "no mercy");
+        assert_eq!(
+            compare(&said(), &page),
+            [
+                "no source has the words \"no mercy\"",
+                "the words \"no permission\" are not explained"
+            ]
+        );
+        let page = PAGE.replace("gone", "went");
+        assert_eq!(
+            compare(&said(), &page),
+            [
+                "no source prints \"not translated: went\"",
+                "\"not translated: {reason}\" is not explained"
+            ]
+        );
+    }
+}

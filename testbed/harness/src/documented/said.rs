@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the sources of the driver can say, by their string literals.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use anyhow::{Result, anyhow};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+/// Macros whose first string goes to the log.
+const PRINTING: [&str; 2] = ["dev_", "pr_"];
+/// A function to which a message is handed with `fmt!`.
+const SAYING: &str = "say_once";
+/// Macros whose strings nobody sees at run time.
+const SILENT: [&str; 8] = [
+    "module",
+    "string_param",
+    "panic",
+    "assert",
+    "build_assert",
+    "concat",
+    "stringify",
+    "compile_error",
+];
+/// From here on a file of the driver tests itself.
+const TESTS: &str = "kunit_tests";
+
+/// Texts, without the end of the line.
+#[derive(Default)]
+pub struct Said {
+    /// Format strings of messages.
+    pub messages: BTreeSet<String>,
+    /// All others: what a message is filled with, and what debugfs shows.
+    pub words: BTreeSet<String>,
+}
+
+impl Said {
+    /// Adds those of a source file.
+    pub fn collect(&mut self, source: &str) -> Result<()> {
+        let tokens = TokenStream::from_str(source).map_err(|e| anyhow!("not Rust: {e}"))?;
+        self.walk(tokens, false);
+        Ok(())
+    }
+
+    fn walk(&mut self, tokens: TokenStream, is_message: bool) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            let rest = &tokens[at..];
+            at += match rest {
+                [TokenTree::Punct(hash), TokenTree::Group(attribute), ..]
+                    if hash.as_char() == '#' =>
+                {
+                    if is_named(attribute, TESTS) {
+                        return;
+                    }
+                    2
+                }
+                // `#![…]`, a comment for what is around it among others.
+                [TokenTree::Punct(hash), TokenTree::Punct(_), ..] if hash.as_char() == '#' => 3,
+                [
+                    TokenTree::Ident(name),
+                    TokenTree::Punct(bang),
+                    TokenTree::Group(group),
+                    ..,
+                ] if bang.as_char() == '!' => {
+                    self.call(&name.to_string(), group, is_message);
+                    3
+                }
+                [TokenTree::Ident(name), TokenTree::Group(group), ..] if name == SAYING => {
+                    self.walk(group.stream(), true);
+                    2
+                }
+                [TokenTree::Group(group), ..] => {
+                    self.walk(group.stream(), false);
+                    1
+                }
+                [TokenTree::Literal(literal), ..] => {
+                    self.words.extend(text(&literal.to_string()));
+                    1
+                }
+                _ => 1,
+            };
+        }
+    }
+
+    /// What the macro `name` is given.
+    fn call(&mut self, name: &str, group: &Group, is_message: bool) {
+        if SILENT.contains(&name) {
+            return;
+        }
+        let prints = PRINTING.iter().any(|p| name.starts_with(p));
+        if !(prints || is_message && name == "fmt") {
+            self.walk(group.stream(), false);
+            return;
+        }
+        let mut tokens = group.stream().into_iter();
+        let format = tokens.by_ref().find_map(|token| match token {
+            TokenTree::Literal(literal) => text(&literal.to_string()),
+            _ => None,
+        });
+        // All of it comes from elsewhere.
+        self.messages.extend(format.filter(|f| f != "{}"));
+        self.walk(tokens.collect(), false);
+    }
+}
+
+/// Whether this is `[name(…)]`.
+fn is_named(attribute: &Group, name: &str) -> bool {
+    attribute.delimiter() == Delimiter::Bracket
+        && matches!(
+            attribute.stream().into_iter().next(),
+            Some(TokenTree::Ident(ident)) if ident == name
+        )
+}
+
+/// What a string literal says; nothing of any other literal.
+fn text(literal: &str) -> Option<String> {
+    let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
+    Some(inner.trim_end_matches("\\n").to_owned())
+}

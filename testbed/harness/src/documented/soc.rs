@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The table of SoCs, against the kernel's binding, the driver, upstream's
+//! driver, and what the tests do.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::check::generations;
+
+const PAGE: &str = "Documentation/socs.rst";
+const BINDING: &str = "Documentation/devicetree/bindings/iommu/renesas,ipmmu-vmsa.yaml";
+const UPSTREAM: &str = "drivers/iommu/ipmmu-vmsa.c";
+const DRIVER: &str = "ipmmu_vmsa.rs";
+
+/// How all compatible strings begin.
+const PREFIX: &str = "renesas,ipmmu-";
+/// What stands for any Gen2 SoC, and for most Gen4 ones.
+const FALLBACKS: [(&str, &str); 2] = [
+    ("renesas,ipmmu-vmsa", "Gen2"),
+    ("renesas,rcar-gen4-ipmmu-vmsa", "Gen4"),
+];
+
+/// What a line of the table or of the binding says of a SoC.
+#[derive(Debug, PartialEq, Eq)]
+struct Soc {
+    name: String,
+    generation: String,
+}
+
+/// Fails if the page, the binding, the driver and the tests disagree.
+pub fn check(repo: &Path, linux: &Path) -> Result<()> {
+    let read = |dir: &Path, name: &str| {
+        fs::read_to_string(dir.join(name)).with_context(|| format!("cannot read {name}"))
+    };
+    let binding = of_binding(&read(linux, BINDING)?);
+    ensure!(binding.len() > 20, "{BINDING} is not understood");
+    let driver = of_driver(&read(repo, DRIVER)?);
+    let denied = denied(&read(linux, UPSTREAM)?);
+    ensure!(!denied.is_empty(), "{UPSTREAM} is not understood");
+    let page = rows(&read(repo, PAGE)?);
+
+    for (compatible, soc) in &binding {
+        let row = page
+            .get(compatible)
+            .with_context(|| format!("{PAGE} does not have {compatible}"))?;
+        ensure!(
+            row.0 == *soc,
+            "{PAGE} says of {compatible} {:?}, and {BINDING} {soc:?}",
+            row.0
+        );
+        let taken = driver
+            .get(&format!("{PREFIX}{compatible}"))
+            .or_else(|| driver.get(fallback(&soc.generation)?));
+        ensure!(
+            taken == Some(&soc.generation),
+            "{DRIVER} takes {compatible} for {taken:?}, not for {}",
+            soc.generation
+        );
+        known_from(compatible, &row.1, &denied)?;
+    }
+    let extra = page.keys().find(|c| !binding.contains_key(*c));
+    ensure!(extra.is_none(), "{BINDING} does not have {extra:?}");
+    Ok(())
+}
+
+/// What the last column claims must be what the tests do, and what upstream says.
+fn known_from(compatible: &str, claim: &str, denied: &[String]) -> Result<()> {
+    ensure!(
+        generations::bound().any(|c| c == compatible),
+        "no test binds {compatible}"
+    );
+    let emulated = generations::emulated().any(|c| c == compatible);
+    ensure!(
+        claim.starts_with("emulated") == emulated,
+        "{PAGE} says that {compatible} is {claim:?}, and the tests differ"
+    );
+    ensure!(
+        emulated || claim.starts_with("bound"),
+        "{PAGE} says nothing of where {compatible} is known from"
+    );
+    ensure!(
+        claim.contains("upstream translates nothing") == denied.iter().any(|d| d == compatible),
+        "{PAGE} says that {compatible} is {claim:?}, and {UPSTREAM} differs"
+    );
+    Ok(())
+}
+
+fn fallback(generation: &str) -> Option<&'static str> {
+    let of = FALLBACKS.iter().find(|(_, g)| *g == generation);
+    of.map(|(compatible, _)| *compatible)
+}
+
+/// The SoCs of the binding: lists of them, which end where their fallback is
+/// named, or the next list begins.
+fn of_binding(text: &str) -> BTreeMap<String, Soc> {
+    let mut socs = BTreeMap::new();
+    let mut list: Vec<(String, String)> = Vec::new();
+    let mut end = |list: &mut Vec<(String, String)>, generation: &str| {
+        for (compatible, name) in list.drain(..) {
+            let generation = generation.to_owned();
+            socs.insert(compatible, Soc { name, generation });
+        }
+    };
+    let section = text
+        .lines()
+        .skip_while(|l| l.trim() != "compatible:")
+        .take_while(|l| l.trim() != "reg:");
+    for line in section {
+        let line = line.trim_start_matches([' ', '-']);
+        let (value, comment) = line.split_once('#').unwrap_or((line, ""));
+        let value = value.trim();
+        if let Some(soc) = value.strip_prefix(PREFIX) {
+            list.push((soc.into(), comment.trim().into()));
+        } else if let Some(named) = value.strip_prefix("const: ") {
+            let of = FALLBACKS.iter().find(|(f, _)| *f == named);
+            end(&mut list, of.map_or("unknown", |(_, g)| g));
+        } else if value == "items:" {
+            end(&mut list, "Gen3");
+        }
+    }
+    end(&mut list, "Gen3");
+    socs
+}
+
+/// The driver's match table: compatible strings and generations.
+fn of_driver(source: &str) -> BTreeMap<String, String> {
+    let entries = source.split("DeviceId::new(c\"").skip(1);
+    entries
+        .filter_map(|entry| {
+            let (compatible, rest) = entry.split_once('"')?;
+            let (_, features) = rest.split_once("features::GEN")?;
+            Some((
+                compatible.into(),
+                format!("Gen{}", features.chars().next()?),
+            ))
+        })
+        .collect()
+}
+
+/// The SoCs on which upstream translates nothing, or not on all their cuts.
+fn denied(source: &str) -> Vec<String> {
+    let table = source.split_once("soc_denylist[]").map_or("", |(_, t)| t);
+    let table = table.split_once("sentinel").map_or("", |(t, _)| t);
+    let ids = table.split(".soc_id = \"").skip(1);
+    ids.filter_map(|id| Some(id.split_once('"')?.0.to_owned()))
+        .collect()
+}
+
+/// The table: per compatible the SoC, and where it is known from.
+fn rows(page: &str) -> BTreeMap<String, (Soc, String)> {
+    let rule = page
+        .lines()
+        .find(|l| l.starts_with("===") && l.contains(' '));
+    let Some(rule) = rule else {
+        return BTreeMap::new();
+    };
+    let ends: Vec<usize> = rule.match_indices(' ').map(|(at, _)| at).collect();
+    let mut rows: BTreeMap<String, (Soc, String)> = BTreeMap::new();
+    let mut last = None;
+    for line in page.lines() {
+        let cell = |n: usize| -> &str {
+            let from = if n == 0 { 0 } else { ends[n - 1] };
+            let to = ends.get(n).copied().unwrap_or(line.len());
+            line.get(from..to.min(line.len())).unwrap_or("").trim()
+        };
+        if line.starts_with("r8a") {
+            let soc = Soc {
+                name: cell(1).into(),
+                generation: cell(2).into(),
+            };
+            last = Some(cell(0).to_owned());
+            rows.insert(cell(0).into(), (soc, cell(3).into()));
+        } else if !line.starts_with(' ') {
+            last = None;
+        } else if let Some(row) = last.as_ref().and_then(|l| rows.get_mut(l)) {
+            row.1 += " ";
+            row.1 += cell(3);
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binding_is_understood() {
+        let socs = of_binding(
+            "  compatible:\n    oneOf:\n      - items:\n          - enum:\n              \
+             - renesas,ipmmu-r8a7790  # R-Car H2\n          - const: renesas,ipmmu-vmsa  # x\n\n      \
+             - items:\n          - enum:\n              - renesas,ipmmu-r8a7795  # R-Car H3\n  reg:\n",
+        );
+        let soc = |name: &str, generation: &str| Soc {
+            name: name.into(),
+            generation: generation.into(),
+        };
+        assert_eq!(socs["r8a7790"], soc("R-Car H2", "Gen2"));
+        assert_eq!(socs["r8a7795"], soc("R-Car H3", "Gen3"));
+    }
+
+    #[test]
+    fn rows_may_go_on() {
+        let page = "======= ==== == =====\nr8a7795 H3   G3 whole\n                 board\n======= ==== == =====\n";
+        assert_eq!(rows(page)["r8a7795"].1, "whole board");
+    }
+}
