@@ -14,6 +14,7 @@
 # make compare             what this driver and the C driver do to the hardware
 # make bench               what both cost; `make bench-plot` draws it
 # make mutants             see whether tests notice a driver that is broken
+# make board-tests         the tests as an archive for a real board
 # make dt-check            validate device trees against the kernel's bindings
 # make doc                 the documentation, into build/doc
 # make lint                formatting, warnings, style
@@ -40,7 +41,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
 .PHONY: modules modules_install demo doc check soak mutants shell lint provision clean
-.PHONY: check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
+.PHONY: board-tests check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
 
 modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -65,7 +66,7 @@ install-hook:
 demo doc compare bench bench-plot shell lint provision:
 	@$(TESTBED) $@
 
-dt-check:
+board-tests dt-check:
 	@$(TESTBED) $@
 
 check check-full:

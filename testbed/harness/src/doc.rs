@@ -7,11 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use walkdir::WalkDir;
 
 use crate::exec::Log;
 use crate::lock::Lock;
-use crate::paths::Paths;
+use crate::paths::{Paths, copy_tree};
 use crate::provision::{Given, Kernel, Provision};
 use crate::ui::Step;
 
@@ -65,7 +64,7 @@ pub fn pages(
     // Where the kernel's extensions expect the rest of a tree around them.
     let stage = tempfile::tempdir()?;
     let source = stage.path().join("Documentation");
-    copy(&paths.repo.join("Documentation"), &source)?;
+    copy_tree(&paths.repo.join("Documentation"), &source)?;
     symlink(tree.join("MAINTAINERS"), stage.path().join("MAINTAINERS"))?;
     let mut sphinx = Command::new("/usr/bin/sphinx-build");
     sphinx
@@ -79,19 +78,6 @@ pub fn pages(
         .env("srctree", &tree)
         .env("PYTHONDONTWRITEBYTECODE", "1");
     log.run(step, "sphinx-build", &mut sphinx)
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    for entry in WalkDir::new(from) {
-        let entry = entry?;
-        let target = to.join(entry.path().strip_prefix(from)?);
-        if entry.file_type().is_dir() {
-            fs::create_dir_all(target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }
 
 /// Has rustdoc read the driver the way the kernel's build has rustc do.

@@ -27,7 +27,7 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -47,9 +47,11 @@ const CHECKS: [Check; 13] = [
     ("documentation: rustdoc of the driver", |l, s, o| {
         l.comments(s, o)
     }),
-    ("documentation: every message, every SoC", |l, _, _| {
-        l.documented()
-    }),
+    (
+        "documentation: every message, every SoC",
+        |l, _, _| l.documented(),
+    ),
+    ("board tests: jobs for LAVA", |l, s, o| l.lava_jobs(s, o)),
     ("testbed: cargo fmt", |l, s, o| l.testbed_format(s, o)),
     ("testbed: cargo clippy", |l, s, o| l.testbed_clippy(s, o)),
     ("guest: cargo fmt, cargo clippy", |l, s, o| {
@@ -58,6 +60,14 @@ const CHECKS: [Check; 13] = [
     ("testbed: unit tests", |l, s, o| l.testbed_tests(s, o)),
     ("scripts: shellcheck", |l, s, o| l.shellcheck(s, o)),
 ];
+
+/// Fails for a job that LAVA would refuse.
+const LAVA_JUDGE: &str = "\
+import sys, yaml
+from lava_common.schemas import validate
+with open(sys.argv[1]) as job:
+    validate(yaml.safe_load(job), strict=True, extra_context_variables=[])
+";
 
 /// Runs all checks; true if none found anything.
 pub fn run(paths: &Paths, given: &Given) -> Result<bool> {
@@ -200,6 +210,19 @@ impl Lint<'_> {
                 &self.paths.short(&file).display().to_string(),
                 &mut dtc,
             )?;
+        }
+        Ok(())
+    }
+
+    /// With LAVA's own schema, so that no lab has to be asked.
+    fn lava_jobs(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let modules = Provision::lava(self.paths)?;
+        for job in self.files("testbed/guest/board/lava", &["yaml"])? {
+            let mut python = Command::new("/usr/bin/python3");
+            python.args(["-c", LAVA_JUDGE]).arg(&job);
+            python.env("PYTHONPATH", &modules);
+            let name = self.paths.short(&job).display().to_string();
+            log.run(step, &name, &mut python)?;
         }
         Ok(())
     }

@@ -83,6 +83,8 @@ enum Action {
     },
     /// Checks the code without running it
     Lint,
+    /// Packs the tests for real boards
+    BoardTests,
     /// Builds the documentation
     Doc,
     /// Validates device trees against the kernel's bindings
@@ -109,6 +111,11 @@ fn run(arguments: Arguments) -> Result<bool> {
     let _lock = Lock::take(&paths.build().join("lock"))?;
     match arguments.action {
         Action::DtCheck => return dt_check::run(&paths),
+        Action::BoardTests => {
+            let kernel = Provision::kernel(&paths, &given)?;
+            let archive = Provision::board_tests(&paths, &kernel)?;
+            println!("{}", paths.short(&archive).display());
+        }
         Action::Doc => doc::run(&paths, &given)?,
         Action::Lint => return lint::run(&paths, &given),
         Action::InstallTree { ksrc } => tree::install(&paths.repo, &ksrc)?,

@@ -78,6 +78,11 @@ impl Console {
     /// Waits for the end of command `number`.
     pub fn finish(&mut self, number: u32, limit: Duration) -> Result<Output> {
         let before = self.wait_for(&format!("@@agent {number} "), limit)?;
+        self.end_of(before, limit)
+    }
+
+    /// The rest of a command's end, whose number was read.
+    pub fn end_of(&mut self, before: String, limit: Duration) -> Result<Output> {
         let code = self.wait_for("@@", limit)?;
         let Ok(code) = code.parse() else {
             bail!("the agent gave the exit code {code:?}");
@@ -97,15 +102,45 @@ impl Console {
         limit: Duration,
     ) -> Result<Output> {
         let mark = format!("@@agent {number} ");
+        let before = self.type_until(&mark, patience, limit)?;
+        self.end_of(before, Duration::from_secs(1))
+    }
+
+    /// Waits for one of `marks`; returns which, and what came before it.
+    pub fn wait_for_any(&mut self, marks: &[&str], limit: Duration) -> Result<(usize, String)> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let found = marks.iter().enumerate();
+            let found = found.filter_map(|(n, mark)| Some((self.pending.find(mark)?, n)));
+            if let Some((_, n)) = found.min() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                return Ok((n, self.wait_for(marks[n], left)?));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.receive(left)? {
+                // Says what there is instead.
+                return Ok((0, self.wait_for(marks[0], Duration::ZERO)?));
+            }
+        }
+    }
+
+    /// Presses a key every millisecond, once nothing was heard for `patience`,
+    /// until `mark` comes; returns what came before it.
+    pub fn type_until(
+        &mut self,
+        mark: &str,
+        patience: Duration,
+        limit: Duration,
+    ) -> Result<String> {
         let deadline = Instant::now() + limit;
         let mut pause = patience;
-        while !self.pending.contains(&mark) && Instant::now() < deadline {
+        while !self.pending.contains(mark) && Instant::now() < deadline {
             if !self.receive(pause)? {
                 self.send(b"\n")?;
                 pause = Duration::from_millis(1);
             }
         }
-        self.finish(number, Duration::from_secs(1))
+        self.wait_for(mark, Duration::from_secs(1))
     }
 
     /// Sends raw bytes, as a person at the keyboard would.

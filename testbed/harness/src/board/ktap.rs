@@ -9,6 +9,8 @@ pub struct Ktap {
     /// Names of the test cases that went well. A suite that sums up its cases
     /// is not a case.
     pub passed: Vec<String>,
+    /// Names of those of them that had nothing to do.
+    pub skipped: Vec<String>,
     /// Names of the cases and suites that did not.
     pub failed: Vec<String>,
     /// `key=value` diagnostics, in order.
@@ -39,6 +41,9 @@ impl Ktap {
                     ktap.failed.push(name.into());
                 } else if !suites.contains(&name) {
                     ktap.passed.push(name.into());
+                    if line.contains("# SKIP") {
+                        ktap.skipped.push(name.into());
+                    }
                 }
             }
         }
@@ -104,6 +109,7 @@ mod tests {
                    [    1.000000] ok 1 ipmmu_regs\n";
         let ktap = Ktap::parse(log).judge().unwrap();
         assert_eq!(ktap.passed, ["packs", "unpacks"]);
+        assert_eq!(ktap.skipped, ["unpacks"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod arm;
 mod asleep_faults;
+mod board_tests;
 pub mod c_driver;
 pub mod common;
 mod cost;
@@ -135,6 +136,7 @@ pub fn run(
     }
     rows.extend(arm);
     rows.extend(install::rows(&bench));
+    rows.extend(board_tests::rows(&bench));
     if extent == Rows::Full {
         rows.extend(in_tree::rows(&bench));
     }

@@ -24,7 +24,7 @@ use crate::provision::SELFTESTS;
 
 /// A device that copies when it is told to, as fast as it can, from and to all
 /// that 32 bits reach.
-const EDU: &str = "edu,id=edu,dma_mask=0xffffffff,dma_delay=0";
+pub(super) const EDU: &str = "edu,id=edu,dma_mask=0xffffffff,dma_delay=0";
 /// The micro-TLB of the slot that it is in.
 const UTLB: u32 = 0;
 /// How long a transfer takes if the device is not made to hurry, in ms.
@@ -32,7 +32,7 @@ const EDU_DELAY: u32 = 100;
 const DEVICE: &str = FUNCTIONS[0];
 /// The host's messages are no interrupts that a device could be kept from, so
 /// an administrator has to say that this one may be trusted with them.
-const TRUSTED: &str = "iommufd.allow_unsafe_interrupts=1 \
+pub(super) const TRUSTED: &str = "iommufd.allow_unsafe_interrupts=1 \
                        vfio_iommu_type1.allow_unsafe_interrupts=1 \
                        hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=4";
 /// More than any IPMMU has contexts.
@@ -81,7 +81,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 
 /// The board's device tree with a PCIe host whose DMA sees the CPU's caches:
 /// the real one's does not, and such a device is nothing for user space.
-fn device_tree(bench: &Bench) -> Result<PathBuf> {
+pub(super) fn device_tree(bench: &Bench) -> Result<PathBuf> {
     let pcie = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &pcie, "vfio")?;
     Ok(dtb.set_flag(pcie::HOSTS[0], "dma-coherent")?.into_path())

@@ -142,10 +142,16 @@ fn install_modules(
 
 /// Writes `image`: `base` with `module` in the place of the driver.
 pub fn overlay(base: &Path, release: &str, module: &Path, image: &Path) -> Result<()> {
+    let dir = Path::new("lib/modules").join(release).join("extra");
+    with_file(base, module, &dir.join("ipmmu_vmsa.ko"), image)
+}
+
+/// Writes `image`: `base` with `file` as `name`.
+pub fn with_file(base: &Path, file: &Path, name: &Path, image: &Path) -> Result<()> {
     let stage = tempfile::tempdir()?;
-    let dir = stage.path().join("lib/modules").join(release).join("extra");
-    fs::create_dir_all(&dir)?;
-    fs::copy(module, dir.join("ipmmu_vmsa.ko"))?;
+    let target = stage.path().join(name);
+    fs::create_dir_all(target.parent().context("a file is in a directory")?)?;
+    fs::copy(file, target)?;
     pack(stage.path(), image)?;
     // The kernel unpacks one archive after the other.
     let over = fs::read(image)?;

@@ -4,6 +4,7 @@
 mod apt;
 mod arch;
 mod artifact;
+mod board_tests;
 mod guest;
 mod in_tree;
 mod kernel;
@@ -25,7 +26,7 @@ use crate::paths::Paths;
 use arch::Purpose;
 
 pub use arch::Arch;
-pub use guest::overlay;
+pub use guest::{overlay, with_file};
 use in_tree::InTree;
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
@@ -182,6 +183,18 @@ impl Provision {
     pub fn programs(paths: &Paths, kernel: &Kernel) -> Result<PathBuf> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         userspace::programs(paths, &mut apt::Apt::open(paths)?, kernel)
+    }
+
+    /// Packs the tests for real boards; returns the archive.
+    pub fn board_tests(paths: &Paths, kernel: &Kernel) -> Result<PathBuf> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        board_tests::archive(paths, &mut apt::Apt::open(paths)?, kernel)
+    }
+
+    /// Fetches or finds LAVA's schema of jobs, as Python modules.
+    pub fn lava(paths: &Paths) -> Result<PathBuf> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        board_tests::lava(paths, &mut apt::Apt::open(paths)?)
     }
 
     /// Fetches or finds the kernel's source.

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=sh
+# What the suites that sleep share, on top of lib.sh.
+
+# lib.sh comes first.
+export work="${work:?}" wake="${wake:?}" debugfs="${debugfs:?}" tests="${tests:?}"
+
+# Seconds until the clock rings. The board must be asleep by then.
+patience=${WAKE_AFTER:-10}
+
+# alarm: the real time clock that can wake the board.
+alarm() {
+	for rtc in /sys/class/rtc/rtc*; do
+		[ -e "$rtc/wakealarm" ] && echo "$rtc/wakealarm" && return
+	done
+}
+
+# why_nobody_wakes STATE: says so if that is the case.
+why_nobody_wakes() {
+	[ "$wake" = external ] || [ -n "$(alarm)" ] ||
+		echo "no clock can wake the board from $1: see --wake external"
+}
+
+# expect_wakeup STATE: the last thing before the board falls asleep.
+expect_wakeup() {
+	if [ "$wake" = rtc ]; then
+		echo 0 >"$(alarm)"
+		echo "+$patience" >"$(alarm)"
+	else
+		# Straight to who watches: what reads our output sleeps, too.
+		echo "# wake me from $1" >&3
+	fi
+}
+
+# stay_awake on|auto: whether IPMMUs are kept from saving power for themselves.
+stay_awake() {
+	for ipmmu in $(bound); do
+		echo "$1" >"/sys/bus/platform/devices/$ipmmu/power/control"
+	done
+}
+
+# registers: what the hardware holds of all contexts and micro-TLBs in use.
+registers() {
+	for ipmmu in $(bound); do
+		echo "$ipmmu:"
+		cat "$debugfs/$ipmmu/registers"
+	done
+}
+
+# sum_of WORDS: of what `saved` says of all IPMMUs, such as "times restored".
+sum_of() {
+	cat "$debugfs"/*/saved 2>/dev/null | sed -n "s/.*[^0-9]\([0-9]*\) $1.*/\1/p" |
+		awk '{ sum += $1 } END { print sum + 0 }'
+}
+
+# begin_sleeping: notes how things are.
+begin_sleeping() {
+	# With `no_console_suspend` and the like each message would take its time.
+	[ ! -e /sys/power/pm_print_times ] || echo 1 >/sys/power/pm_print_times
+	stay_awake on
+	[ ! -d "$debugfs" ] || registers >"$work/before"
+	restored=$(sum_of "times restored")
+	lost=$(sum_of "registers lost")
+	log_mark
+}
+
+# usecs_of WHAT: how long the driver's callbacks took in all, by what the kernel
+# says of each: "suspend" or "resume".
+usecs_of() {
+	log_since | awk -v what="$1" '
+	/ipmmu-vmsa .* returned 0 after [0-9]+ usecs/ && index($0, what) {
+		for (i = 1; i < NF; i++) if ($i == "after") sum += $(i + 1)
+		n++
+	}
+	END { if (n) print sum }'
+}
+
+# end_sleeping TIMES: four results. TIMES may be 0, where the driver was not
+# asked to save anything.
+end_sleeping() {
+	times=$1
+	[ ! -e /sys/power/pm_print_times ] || echo 0 >/sys/power/pm_print_times
+	for what in suspend resume; do
+		usecs=$(usecs_of $what)
+		[ -z "$usecs" ] || fact "$what.usecs" "$usecs"
+	done
+	if [ -d "$debugfs" ]; then
+		registers >"$work/after"
+		diff "$work/before" "$work/after" | sed 's/^/# /'
+		cmp -s "$work/before" "$work/after"
+		ktap_result $? "registers are what they were"
+		[ "$(sum_of "registers lost")" -eq "$lost" ]
+		ktap_result $? "the hardware took every register back"
+		fact restored $(($(sum_of "times restored") - restored))
+		[ $(($(sum_of "times restored") - restored)) -ge "$times" ]
+		ktap_result $? "IPMMUs were saved and restored"
+	else
+		for case in "registers are what they were" \
+			"the hardware took every register back" \
+			"IPMMUs were saved and restored"; do
+			ktap_skip "$case" "the driver has no debugfs"
+		done
+	fi
+	stay_awake auto
+	dma_again
+}
+
+# dma_again: memory is still copied by the DMACs.
+dma_again() {
+	devices=$(dmacs)
+	if [ -z "$devices" ] || ! has_dmatest; then
+		ktap_skip "DMA goes on" "no SYS-DMAC is translated, or there is no dmatest"
+		return
+	fi
+	# shellcheck disable=SC2086 # words are what is wanted
+	ITERATIONS=4 "$tests/dma.sh" $devices >"$work/dma"
+	status=$?
+	[ $status -eq 0 ] || sed 's/^/# /' "$work/dma"
+	ktap_result $status "DMA goes on"
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The archive of tests for real boards, run on the emulated one as somebody
+//! with a serial cable would.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::{Failed, Trial};
+use serde_json::json;
+
+use super::Bench;
+use super::vfio::{self, EDU, TRUSTED};
+use crate::board::cards::MMC_HOSTS;
+use crate::board::console::Output;
+use crate::board::guest::DMACS;
+use crate::board::ktap::Ktap;
+use crate::board::{Board, Driver, Setup};
+use crate::paths::Paths;
+use crate::provision::{Provision, with_file};
+
+/// What must have been done, among others. Nothing at all may be skipped.
+const DONE: [&str; 9] = [
+    "modprobe ipmmu_vmsa",
+    "registers before the driver",
+    "one report",
+    "core",
+    "sleeps and wakes",
+    "mem, the 2. time",
+    "ee140000.mmc was written to meanwhile",
+    "DMA goes where it may, in one address space after the other",
+    "no IPMMU complained but of the fault that was asked for",
+];
+const CYCLES: u32 = 2;
+
+/// Between two things that the board says: suites, on a machine that is busy.
+const ROUND: Duration = Duration::from_secs(300);
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let row = |name: &str, work: fn(&Bench) -> Result<()>| {
+        let bench = bench.clone();
+        Trial::test(format!("board_tests::{name}"), move || {
+            work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
+        })
+    };
+    vec![
+        row("archive_runs", archive_runs),
+        row("nothing_is_written_unasked", nothing_is_written),
+        row("a_lost_register_is_noticed", lost_register),
+    ]
+}
+
+/// A board with the archive unpacked, and no driver of ours loaded.
+fn board(bench: &Bench, name: &str, driver: Driver) -> Result<Board> {
+    let paths = &bench.paths;
+    let archive = Provision::board_tests(paths, &bench.provision.kernel)?;
+    let image = paths.build().join("images").join(format!("{name}.cpio.gz"));
+    fs::create_dir_all(paths.build().join("images"))?;
+    let target = Path::new("root/tests.tar.gz");
+    with_file(&bench.provision.initramfs, &archive, target, &image)?;
+    let mut setup = Setup::new(name, driver)
+        // Clients wait for the driver, however slow the machine is.
+        .append(&format!(
+            "kunit.enable=1 kunit.autorun=1 deferred_probe_timeout=-1 {TRUSTED}"
+        ))
+        .cards();
+    if driver == Driver::Rust {
+        setup = setup.dtb(vfio::device_tree(bench)?).pcie(&[EDU]);
+    }
+    setup.initramfs = Some(image);
+    let mut board = Board::boot(paths, &bench.provision, &setup)?;
+    board.sh("cd /root && tar -xzf tests.tar.gz")?;
+    Ok(board)
+}
+
+fn archive_runs(bench: &Bench) -> Result<()> {
+    let mut board = board(bench, "board-tests", Driver::Rust)?;
+    let options = format!("--wake external --cycles {CYCLES} --scratch ee140000.mmc");
+    let text = attended(&mut board, &options, |_| Ok(()))?.text;
+    keep(&bench.paths, "board-tests", &text)?;
+    let ktap = Ktap::parse(&text).judge()?;
+    ensure!(ktap.skipped.is_empty(), "skipped {:?}", ktap.skipped);
+    for case in DONE {
+        ensure!(ktap.passed.iter().any(|p| p == case), "{case} did not run");
+    }
+    let fact = |key: &str| ktap.facts.iter().find(|(k, _)| k == key);
+    let lost = fact("IMUASID.survived").map(|(_, v)| v.as_str());
+    ensure!(lost == Some("no"), "a register survived: {lost:?}");
+    board.expect_clean()
+}
+
+/// Without being told to, the tests leave cards as they are; nor do they sleep
+/// where nobody would wake them. The C driver serves as well.
+fn nothing_is_written(bench: &Bench) -> Result<()> {
+    let mut board = board(bench, "board-tests-unasked", Driver::C)?;
+    let image = |host: usize| MMC_HOSTS[host].image(&bench.paths, "board-tests-unasked");
+    let before = [fs::read(image(0))?, fs::read(image(1))?];
+    let text = attended(&mut board, "", |_| Ok(()))?.text;
+    keep(&bench.paths, "board-tests-unasked", &text)?;
+    let ktap = Ktap::parse(&text).judge()?;
+    for suite in ["firmware", "writing", "freeze", "mem"] {
+        ensure!(
+            ktap.skipped.iter().any(|s| s == suite),
+            "{suite} was not skipped"
+        );
+    }
+    ensure!(
+        ktap.passed.iter().any(|p| p.starts_with("ee100000.mmc (")),
+        "the card was not read"
+    );
+    for (host, before) in before.iter().enumerate() {
+        ensure!(
+            *before == fs::read(image(host))?,
+            "{} was written to",
+            MMC_HOSTS[host].device
+        );
+    }
+    board.expect_clean()
+}
+
+/// Hardware that does not take a register at resume fails the test.
+fn lost_register(bench: &Bench) -> Result<()> {
+    let mut board = board(bench, "board-tests-lost", Driver::Rust)?;
+    attended(&mut board, "--only firmware", |_| Ok(()))?;
+    board.wait_for_channels(&DMACS)?;
+    let output = attended(
+        &mut board,
+        "--only mem --cycles 1 --wake external",
+        |board| board.set_ipmmu("ipmmu_mm", "discard-writes", json!("IMTTLBR0")),
+    )?;
+    keep(&bench.paths, "board-tests-lost", &output.text)?;
+    ensure!(output.code == 1, "run.sh gave {}", output.code);
+    let ktap = Ktap::parse(&output.text);
+    for case in [
+        "registers are what they were",
+        "the hardware took every register back",
+        "DMA goes on",
+        "mem",
+    ] {
+        ensure!(ktap.failed.iter().any(|f| f == case), "{case} did not fail");
+    }
+    Ok(())
+}
+
+/// Runs the archive, and wakes the board whenever it asks for that.
+fn attended(
+    board: &mut Board,
+    options: &str,
+    while_asleep: impl Fn(&mut Board) -> Result<()>,
+) -> Result<Output> {
+    board.qmp.forget_events()?;
+    let number = board
+        .console
+        .start(&format!("/root/ipmmu-tests/run.sh {options}"))?;
+    let end = format!("@@agent {number} ");
+    let marks = ["# wake me from freeze", "# wake me from mem", &end];
+    let mut text = String::new();
+    loop {
+        let (which, before) = board.console.wait_for_any(&marks, ROUND)?;
+        text += &before;
+        match which {
+            0 => {
+                let second = Duration::from_secs(1);
+                text += &board.console.type_until("# awake", second, ROUND)?;
+            }
+            1 => {
+                board.qmp.wait_suspend(ROUND)?;
+                while_asleep(board)?;
+                board.qmp.wake()?;
+            }
+            _ => return board.console.end_of(text, ROUND),
+        }
+    }
+}
+
+/// Leaves the output where the other logs are.
+fn keep(paths: &Paths, name: &str, text: &str) -> Result<()> {
+    let log = paths.log().join(format!("{name}.ktap.log"));
+    Ok(fs::write(log, text)?)
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The guest's tests as an archive for a real board.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::apt::{Apt, Wanted};
+use super::artifact::{Key, keyed};
+use super::kernel::Kernel;
+use super::{source, userspace};
+use crate::exec::Log;
+use crate::paths::{Paths, copy_tree};
+use crate::ui::Step;
+
+/// The only directory at its top.
+const TOP: &str = "ipmmu-tests";
+
+/// Writes the archive; returns it.
+pub fn archive(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
+    let programs = userspace::programs(paths, apt, kernel)?;
+    let wanted = kernel.arch.busybox();
+    let version = source::version(&apt.choose(wanted)?);
+    let deb = apt.fetch(wanted)?;
+    let deb = deb.first().context("busybox has no file")?;
+
+    let step = Step::new("Packing the tests for boards");
+    let mut log = Log::create(paths, "board-tests")?;
+    let stage = tempfile::tempdir_in(paths.build())?;
+    let top = stage.path().join(TOP);
+    let guest = paths.testbed().join("guest");
+    copy_tree(&guest.join("board"), &top)?;
+    copy_tree(&guest.join("tests"), &top.join("tests"))?;
+    let bin = top.join("bin");
+    fs::create_dir(&bin)?;
+    let busybox = source::busybox(deb, &stage.path().join("deb"), &mut log, &step)?;
+    fs::copy(busybox, bin.join("busybox"))?;
+    fs::copy(programs.join("userdma"), bin.join("userdma"))?;
+    fs::write(bin.join("VERSIONS"), format!("{version}\n"))?;
+
+    let name = format!("board-tests-{}.tar.gz", kernel.arch.name());
+    let archive = paths.build().join(name);
+    let mut tar = Command::new("tar");
+    // The same files give the same archive.
+    tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"])
+        .args([
+            "--mtime=@0",
+            "--mode=go=u-w",
+            "--use-compress-program=gzip -n",
+        ])
+        .arg("-cf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(stage.path())
+        .arg(TOP);
+    log.run(&step, "packing the tests", &mut tar)?;
+    step.done();
+    Ok(archive)
+}
+
+/// What LAVA judges jobs by.
+const LAVA: Wanted = Wanted::Package("lava-common");
+
+/// Unpacks LAVA's schema of jobs; returns the directory of its Python modules.
+pub fn lava(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
+    let key = Key::new("lava 1").text("version", &source::version(&apt.choose(LAVA)?));
+    let dir = keyed(&paths.cache, "lava", key, |dir| {
+        let packages = apt.fetch(LAVA)?;
+        let step = Step::new("Unpacking LAVA's schema");
+        let mut log = Log::create(paths, "lava")?;
+        for package in packages {
+            let mut extract = Command::new("dpkg-deb");
+            extract.arg("-x").arg(package).arg(dir);
+            log.run(&step, "unpacking LAVA's schema", &mut extract)?;
+        }
+        step.done();
+        Ok(())
+    })?;
+    Ok(dir.join("usr/lib/python3/dist-packages"))
+}
