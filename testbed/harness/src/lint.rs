@@ -48,7 +48,7 @@ const CHECKS: [Check; 14] = [
         l.comments(s, o)
     }),
     (
-        "documentation: every message, every SoC",
+        "documentation: every message, SoC and abstraction",
         |l, _, _| l.documented(),
     ),
     ("board tests: jobs for LAVA", |l, s, o| l.lava_jobs(s, o)),
@@ -195,7 +195,9 @@ impl Lint<'_> {
     }
 
     fn documented(&self) -> Result<()> {
-        documented::messages(&self.paths.repo, &self.rust_files()?)?;
+        let sources = self.rust_files()?;
+        documented::messages(&self.paths.repo, &sources)?;
+        documented::lists(&self.paths.repo, &sources)?;
         documented::socs(&self.paths.repo, &self.kernel.tree())
     }
 

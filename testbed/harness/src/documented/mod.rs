@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the documentation must have of the code, and nothing that the code does
-//! not have: messages, and SoCs.
+//! not have: messages, SoCs, lists of files.
 
 mod format;
 mod said;
@@ -20,6 +20,13 @@ use said::Said;
 /// Where messages are explained.
 const PAGE: &str = "Documentation/messages.rst";
 
+/// What unsafe code rests on, file by file.
+const REVIEWING: &str = "Documentation/reviewing.rst";
+const ABSTRACTIONS: &str = "abstractions/";
+/// The tests for boards, suite by suite.
+const BOARD: &str = "Documentation/board.rst";
+const RUN: &str = "testbed/guest/board/run.sh";
+
 /// Compares the texts of the driver's sources with the page that explains them.
 pub fn messages(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     let mut said = Said::default();
@@ -30,6 +37,40 @@ pub fn messages(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     let page = fs::read_to_string(repo.join(PAGE))?;
     let wrong = compare(&said, &page);
     ensure!(wrong.is_empty(), "{PAGE}: {}", wrong.join("; "));
+    Ok(())
+}
+
+/// Pages that list things, by what: each must be a term there.
+pub fn lists(repo: &Path, sources: &[PathBuf]) -> Result<()> {
+    let page = fs::read_to_string(repo.join(REVIEWING))?;
+    for file in sources.iter().filter_map(|f| f.strip_prefix(repo).ok()) {
+        let name = file.display().to_string();
+        ensure!(
+            !name.starts_with(ABSTRACTIONS) || terms(&page).any(|t| t.is(&name)),
+            "{REVIEWING} does not have {name}"
+        );
+    }
+    for term in terms(&page) {
+        let (Term::Message(name) | Term::Word(name)) = term;
+        ensure!(
+            !name.starts_with(ABSTRACTIONS) || repo.join(name).is_file(),
+            "{REVIEWING} has {name}, which is not there"
+        );
+    }
+    let page = fs::read_to_string(repo.join(BOARD))?;
+    let script = fs::read_to_string(repo.join(RUN))?;
+    let suites = script.lines().find_map(|l| l.strip_prefix("suites='"));
+    for suite in suites
+        .with_context(|| format!("{RUN} has no suites"))?
+        .split_whitespace()
+    {
+        let suite = suite.trim_end_matches('\'');
+        ensure!(
+            page.lines()
+                .any(|l| l.starts_with(&format!("``{suite}`` "))),
+            "{BOARD} does not have the suite {suite}"
+        );
+    }
     Ok(())
 }
 
@@ -88,6 +129,13 @@ enum Term<'a> {
     Message(&'a str),
     /// Some words of one, explained below it.
     Word(&'a str),
+}
+
+impl Term<'_> {
+    fn is(&self, name: &str) -> bool {
+        let (Term::Message(text) | Term::Word(text)) = self;
+        *text == name
+    }
 }
 
 /// The terms of definition lists: lines of text in double backquotes.
