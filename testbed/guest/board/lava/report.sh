@@ -7,7 +7,7 @@ awk '
 function id(text) {
 	gsub(/[^A-Za-z0-9_.-]+/, "_", text)
 	gsub(/^_+|_+$/, "", text)
-	return suite "." text
+	return (suite == "" ? "" : suite ".") text
 }
 { sub(/^ +/, "") }
 /^# Subtest: / { suite = substr($0, 12); next }

@@ -7,10 +7,11 @@ export work="${work:?}" wake="${wake:?}" debugfs="${debugfs:?}" tests="${tests:?
 
 # Seconds until the clock rings. The board must be asleep by then.
 patience=${WAKE_AFTER:-10}
+rtcs=${RTCS:-/sys/class/rtc}
 
 # alarm: the real time clock that can wake the board.
 alarm() {
-	for rtc in /sys/class/rtc/rtc*; do
+	for rtc in "$rtcs"/rtc*; do
 		[ -e "$rtc/wakealarm" ] && echo "$rtc/wakealarm" && return
 	done
 }
