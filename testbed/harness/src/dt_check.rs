@@ -8,6 +8,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::board::pcie;
+use crate::check::generations;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::Provision;
@@ -56,7 +58,7 @@ pub fn run(paths: &Paths) -> Result<bool> {
     };
     fs::create_dir_all(&check.out)?;
     let schema = check.schema()?;
-    let mut good = true;
+    let mut good = check.all_are_listed()?;
     for (board, overlay) in BOARDS {
         let name = overlay.map_or(board.to_owned(), |o| format!("{board} with {o}"));
         good &= check.judge(&name, &schema, &BINDINGS, |log, step| {
@@ -66,6 +68,17 @@ pub fn run(paths: &Paths) -> Result<bool> {
             })
         })?;
     }
+    let log = &mut Log::create(paths, "dt-generations")?;
+    let h3 = check.board(BOARDS[0].0, log, &Step::new("Making device trees"))?;
+    // The DMA controllers there are of no SoC.
+    for dtb in generations::device_trees(paths, &h3)? {
+        let stem = dtb.file_stem().context("no name")?.to_string_lossy();
+        let name = format!("{} with an IPMMU of {stem}", BOARDS[0].0);
+        good &= check.judge(&name, &schema, &BINDINGS[..1], |_, _| Ok(dtb.clone()))?;
+    }
+    good &= check.judge("PCIe of the tests", &schema, &BINDINGS, |_, _| {
+        pcie::device_tree(paths, &h3)
+    })?;
     for (source, bindings) in OURS {
         good &= check.judge(source, &schema, &BINDINGS[..bindings], |log, step| {
             let stem = Path::new(source).file_stem().context("no name")?;
@@ -78,6 +91,24 @@ pub fn run(paths: &Paths) -> Result<bool> {
 }
 
 impl Check<'_> {
+    /// Whether each source in dts/ is validated here.
+    fn all_are_listed(&self) -> Result<bool> {
+        let mut good = true;
+        for entry in fs::read_dir(self.paths.repo.join("dts"))? {
+            let path = entry?.path();
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let ours = OURS.iter().any(|(source, _)| path.ends_with(source));
+            if !ours && !BOARDS.iter().any(|(_, overlay)| *overlay == Some(&stem)) {
+                eprintln!(
+                    "FAIL  {}: for which board?",
+                    self.paths.short(&path).display()
+                );
+                good = false;
+            }
+        }
+        Ok(good)
+    }
+
     /// Makes one device tree and validates it; true if nothing was found.
     fn judge(
         &self,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! IPMMUs of all generations, on a board that has one of each only to be tested.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -13,6 +14,7 @@ use super::feature::{C, Feature, Pair, Part};
 use crate::board::dtb::Dtb;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
+use crate::paths::Paths;
 
 /// The DMA controller behind the extra IPMMU.
 pub const EXTRA_DMAC: &str = "e8200000.dma-controller";
@@ -167,22 +169,32 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 
 /// A board whose own IPMMUs are left out: only the extra one is there.
 fn setup(bench: &Bench, generation: &Generation) -> Result<Setup> {
-    let original = bench.provision.kernel.dtb();
-    let mut dtb = Dtb::copy(&bench.paths, &original, generation.name)?;
+    let (paths, original) = (&bench.paths, bench.provision.kernel.dtb());
+    let mut dtb = Dtb::open(device_tree(paths, &original, generation)?);
+    if generation.name == "gen3" {
+        dtb = dtb.add(&nodes_without_registers())?;
+    }
+    Ok(Setup::new(generation.name, Driver::Rust)
+        .prr(UNKNOWN_SOC)
+        .extra_ipmmu(generation.name)
+        .dtb(dtb.into_path()))
+}
+
+fn device_tree(paths: &Paths, original: &Path, generation: &Generation) -> Result<PathBuf> {
+    let mut dtb = Dtb::copy(paths, original, generation.name)?;
     for (_, device) in IPMMUS {
         let address = device.trim_end_matches(".iommu");
         dtb = dtb.set_text(&format!("/soc/iommu@{address}"), "status", "disabled")?;
     }
     let split = generation.masters_at != "ipmmu_extra";
-    let mut source = extra_nodes(generation.compatible, split);
-    if generation.name == "gen3" {
-        source += &nodes_without_registers();
-    }
-    let dtb = dtb.add(&source)?;
-    Ok(Setup::new(generation.name, Driver::Rust)
-        .prr(UNKNOWN_SOC)
-        .extra_ipmmu(generation.name)
-        .dtb(dtb.into_path()))
+    let nodes = extra_nodes(generation.compatible, split);
+    Ok(dtb.add(&nodes)?.into_path())
+}
+
+/// What the boards of all generations are described by, made from that of the H3.
+pub fn device_trees(paths: &Paths, original: &Path) -> Result<Vec<PathBuf>> {
+    let all = GENERATIONS.iter();
+    all.map(|g| device_tree(paths, original, g)).collect()
 }
 
 /// A property with all compatible strings, from their ends.
@@ -201,11 +213,21 @@ fn compatible(ends: &[&str]) -> String {
 /// one, and a DMA controller whose channel n is behind micro-TLB n.
 pub fn extra_nodes(ends: &[&str], split: bool) -> String {
     let compatible = compatible(ends);
+    // The number of a cache is for Gen3 alone, and an area is not asked for on Gen2.
+    let main = match ends.contains(&GEN4) {
+        true => "<&extra_root>",
+        false => "<&extra_root 0>",
+    };
+    let power = match split {
+        true => "power-domains = <&{/soc/system-controller@e6180000} 32>;",
+        false => "",
+    };
     let cache = format!(
         "extra_cache: iommu@e8100000 {{
             {compatible}
             reg = <0x0 0xe8100000 0x0 0x20000>;
-            renesas,ipmmu-main = <&extra_root 0>;
+            renesas,ipmmu-main = {main};
+            {power}
             #iommu-cells = <1>;
         }};"
     );
@@ -227,6 +249,7 @@ pub fn extra_nodes(ends: &[&str], split: bool) -> String {
             {compatible}
             reg = <0x0 0xe8000000 0x0 {size:#x}>;
             interrupts = <0 446 4>;
+            {power}
             #iommu-cells = <1>;
         }};
         {cache}
