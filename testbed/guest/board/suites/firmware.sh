@@ -12,14 +12,17 @@ looked=1
 for ipmmu in $(all_ipmmus); do
 	base=0x${ipmmu%%.*}
 	always_on "$ipmmu" || continue
-	# Control registers are further up on Gen4.
-	control=$((base))
-	grep -q gen4 "/sys/bus/platform/devices/$ipmmu/uevent" && control=$((base + 0x1000))
+	case $(cat "/sys/bus/platform/devices/$ipmmu/uevent") in
+	*rcar-gen4-ipmmu*) control=$((base + 0x1000)) context=$((base + 0x11040)) ;;
+	# Gen2 has no control registers.
+	*renesas,ipmmu-vmsa*) continue ;;
+	*) control=$((base)) context=$((base + 0x40)) ;;
+	esac
 	can_peek $((control + 0x500)) || continue
 	looked=0
 	fact "$ipmmu.IMSCTLR" "$(devmem $((control + 0x500)) 32)"
 	fact "$ipmmu.IMSAUXCTLR" "$(devmem $((control + 0x504)) 32)"
-	fact "$ipmmu.IMCTR1" "$(devmem $((base + 0x40)) 32)"
+	fact "$ipmmu.IMCTR1" "$(devmem "$context" 32)"
 done
 if [ $looked -eq 0 ]; then
 	ktap_result 0 "registers before the driver"

@@ -24,7 +24,8 @@ probe_register() {
 	for ipmmu in $(bound); do
 		always_on "$ipmmu" || continue
 		[ -n "$(cat "$debugfs/$ipmmu/utlbs")" ] || continue
-		grep -q gen4 "/sys/bus/platform/devices/$ipmmu/uevent" && return
+		# Gen2 and Gen4 have it elsewhere.
+		grep -q "COMPATIBLE.*ipmmu-vmsa" "/sys/bus/platform/devices/$ipmmu/uevent" && return
 		for utlb in 31 30 29 28; do
 			grep -q "^uTLB $utlb:" "$debugfs/$ipmmu/utlbs" && continue
 			# IMUASID.
