@@ -2,6 +2,7 @@
 //! How the module gets to where it is found, and is found there.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +21,8 @@ use crate::ui::Step;
 const ALIAS: &str = "of:NiommuT(null)Crenesas,ipmmu-r8a7795";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
-    let setup = Setup::new("install-autoload", Driver::Rust);
+    // Going through all aliases takes a while: clients are to wait for that.
+    let setup = Setup::new("install-autoload", Driver::Rust).append("deferred_probe_timeout=-1");
     let board = Fixture::new(bench, setup, |_| Ok(()));
     let row = |name: &str, work: fn(&Bench) -> Result<()>| {
         let bench = bench.clone();
@@ -30,6 +32,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     };
     vec![
         row("modules_install_where_asked", modules_install),
+        row("unsuitable_kernels_are_refused", unsuitable),
         row("hook_of_initramfs_tools", hook),
         board.row("modaliases_find_the_driver", modaliases),
     ]
@@ -64,6 +67,49 @@ fn modules_install(bench: &Bench) -> Result<()> {
         ensure!(
             found.contains("updates/ipmmu_vmsa.ko"),
             "modprobe {what} loads {found}"
+        );
+    }
+    Ok(())
+}
+
+/// Kernels that are ours but for one thing: `make` says in one sentence what that
+/// is, and builds nothing. (What else there may be is in tests/check_kernel.rs.)
+fn unsuitable(bench: &Bench) -> Result<()> {
+    let kernel = &bench.provision.kernel;
+    let config = fs::read_to_string(kernel.kdir.join(".config"))?;
+    let ours = (config.as_str(), kernel.release.as_str(), "rustc");
+    let old = tempfile::tempdir()?;
+    let old = old.path().join("rustc");
+    fs::write(
+        &old,
+        "#!/bin/sh\necho 'rustc 1.70.0 (90c541806 2023-05-31)'\n",
+    )?;
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755))?;
+    let old = old.to_string_lossy();
+    let without = config.replace("CONFIG_RUST=y\n", "");
+    for ((config, release, rustc), sentence) in [
+        ((ours.0, "7.2.9", ours.2), "is Linux 7.2.9"),
+        ((&without, ours.1, ours.2), "the driver needs CONFIG_RUST=y"),
+        ((ours.0, ours.1, &old), "is rustc 1.70.0"),
+    ] {
+        let dir = tempfile::tempdir()?;
+        for file in ["Makefile", "rust"] {
+            symlink(kernel.kdir.join(file), dir.path().join(file))?;
+        }
+        fs::write(dir.path().join(".config"), config)?;
+        fs::create_dir_all(dir.path().join("include/config"))?;
+        fs::write(dir.path().join("include/config/kernel.release"), release)?;
+        let mut make = kernel.user_make(&bench.paths, dir.path());
+        make.arg(format!("KDIR={}", dir.path().display()));
+        if rustc != ours.2 {
+            make.arg(format!("RUSTC={rustc}"));
+        }
+        let output = make.output()?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let lines: Vec<&str> = said.lines().filter(|l| !l.starts_with("make")).collect();
+        ensure!(
+            !output.status.success() && lines.len() == 1 && lines[0].contains(sentence),
+            "instead of \"{sentence}\": {said}"
         );
     }
     Ok(())
