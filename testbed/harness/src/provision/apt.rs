@@ -35,29 +35,70 @@ pub struct Download {
 
 /// What to ask apt for.
 #[derive(Clone, Copy, Debug)]
-pub enum Wanted {
+pub enum Wanted<'a> {
     /// A binary package.
-    Package(&'static str),
+    Package(&'a str),
     /// A source package.
-    Source(&'static str),
+    Source(&'a str),
+    /// Binary packages, with all that they depend on.
+    System(System<'a>),
 }
 
-impl Wanted {
-    fn name(self) -> &'static str {
+/// Packages for a system in which nothing is installed yet.
+#[derive(Clone, Copy, Debug)]
+pub struct System<'a> {
+    /// What it is for.
+    pub name: &'a str,
+    /// As Debian names it.
+    pub architecture: &'a str,
+    /// What is installed, as apt takes it.
+    pub packages: &'a [&'a str],
+}
+
+impl Wanted<'_> {
+    fn name(&self) -> &str {
         match self {
             Self::Package(name) | Self::Source(name) => name,
+            Self::System(system) => system.name,
         }
     }
 
-    fn arguments(self) -> Vec<String> {
+    /// What a choice is remembered by.
+    fn key(&self) -> String {
         match self {
-            Self::Package(name) => vec!["download".into(), name.into()],
+            Self::Package(name) | Self::Source(name) => (*name).into(),
+            Self::System(s) => format!("{}: {}", s.architecture, s.packages.join(" ")),
+        }
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::Package(name) => vec!["download".into(), (*name).into()],
             Self::Source(name) => vec![
                 "source".into(),
                 "--download-only".into(),
                 format!("{name}/{SUITE}"),
             ],
+            Self::System(system) => system.arguments(),
         }
+    }
+}
+
+impl System<'_> {
+    fn arguments(&self) -> Vec<String> {
+        let architecture = self.architecture;
+        let options = [
+            format!("APT::Architecture={architecture}"),
+            format!("APT::Architectures={architecture}"),
+            "APT::Install-Recommends=false".into(),
+            "Dir::State::status=/dev/null".into(),
+            // Otherwise `install` tells MD5 alone.
+            "Acquire::ForceHash=SHA256".into(),
+        ];
+        let options = options.into_iter().flat_map(|o| ["-o".into(), o]);
+        let install = ["--download-only".into(), "install".into()];
+        let packages = self.packages.iter().map(ToString::to_string);
+        options.chain(install).chain(packages).collect()
     }
 }
 
@@ -94,8 +135,8 @@ impl<'a> Apt<'a> {
     }
 
     /// Which files `wanted` consists of, asking the mirror the first time.
-    pub fn choose(&mut self, wanted: Wanted) -> Result<Vec<Download>> {
-        if let Some(files) = self.chosen.get(wanted.name()) {
+    pub fn choose(&mut self, wanted: Wanted<'_>) -> Result<Vec<Download>> {
+        if let Some(files) = self.chosen.get(&wanted.key()) {
             return Ok(files.clone());
         }
         self.update()?;
@@ -106,7 +147,7 @@ impl<'a> Apt<'a> {
             .filter(|line| line.starts_with('\''))
             .map(parse_uri)
             .collect::<Result<Vec<_>>>()?;
-        self.chosen.insert(wanted.name().into(), files.clone());
+        self.chosen.insert(wanted.key(), files.clone());
         fs::write(
             Self::manifest(self.paths),
             serde_json::to_vec_pretty(&self.chosen)?,
@@ -116,19 +157,25 @@ impl<'a> Apt<'a> {
 
     /// Makes sure that the files of `wanted` are there and are what they
     /// should be; returns their paths.
-    pub fn fetch(&mut self, wanted: Wanted) -> Result<Vec<PathBuf>> {
+    pub fn fetch(&mut self, wanted: Wanted<'_>) -> Result<Vec<PathBuf>> {
         let files = self.choose(wanted)?;
         if !self.all_good(&files)? {
             self.update()?;
             let step = Step::new(format!("Fetching {}", wanted.name()));
             let mut log = Log::create(self.paths, &format!("fetch-{}", file_safe(wanted.name())))?;
             let mut get = self.apt_get();
+            // `install` leaves what it fetched in the archives, `download` here.
+            fs::create_dir_all(self.directory().join("partial"))?;
+            get.arg("-o").arg(format!(
+                "Dir::Cache::archives={}/",
+                self.directory().display()
+            ));
             get.args(wanted.arguments()).current_dir(self.directory());
             log.run(&step, "the download", &mut get)
                 .with_context(|| NO_NETWORK)?;
             if !self.all_good(&files)? {
                 // The mirror has moved on to a newer version: take that.
-                self.chosen.remove(wanted.name());
+                self.chosen.remove(&wanted.key());
                 let newer = self.choose(wanted)?;
                 if !self.all_good(&newer)? {
                     bail!(

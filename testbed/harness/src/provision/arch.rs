@@ -81,7 +81,7 @@ impl Arch {
     }
 
     /// The guest's user space.
-    pub fn busybox(self) -> Wanted {
+    pub fn busybox(self) -> Wanted<'static> {
         match self {
             Self::Arm64 => Wanted::Package("busybox-static:arm64"),
             Self::Arm => Wanted::Package("busybox-static:armhf"),

@@ -13,9 +13,9 @@ use crate::paths::Paths;
 use crate::ui::Step;
 
 /// The kernel, as Debian packages its source.
-pub const LINUX: Wanted = Wanted::Package("linux-source-7.3");
+pub const LINUX: Wanted<'_> = Wanted::Package("linux-source-7.3");
 /// QEMU, as Debian packages its source.
-pub const QEMU: Wanted = Wanted::Source("qemu");
+pub const QEMU: Wanted<'_> = Wanted::Source("qemu");
 
 /// A name for exactly these files, which changes when any of them does.
 pub fn version(files: &[Download]) -> String {
@@ -70,7 +70,7 @@ pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<Pat
 fn unpacked(
     paths: &Paths,
     apt: &mut Apt,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
     name: &str,
     unpack: impl FnOnce(&[PathBuf], &Path, &mut Log, &Step) -> Result<()>,
 ) -> Result<PathBuf> {

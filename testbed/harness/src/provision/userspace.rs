@@ -20,7 +20,7 @@ use crate::paths::Paths;
 use crate::ui::Step;
 
 /// What an arm64 program is linked with.
-const LIBRARIES: [Wanted; 4] = [
+const LIBRARIES: [Wanted<'_>; 4] = [
     Wanted::Package("libc6-dev:arm64"),
     Wanted::Package("libc6:arm64"),
     Wanted::Package("libgcc-14-dev:arm64"),
