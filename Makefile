@@ -6,6 +6,7 @@
 # make uninstall-tree      take it out again
 # make patches             write it as patches, into build/patches
 # make install-hook        have Debian's initramfs load the module
+# make deb                 pack the module for Debian 13's kernel, into build/deb
 # make demo                see it work on an emulated board
 # make check               all tests; `make check ONLY=sleep` for some
 # make check-full          also the tests that build kernels
@@ -41,7 +42,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
 .PHONY: modules modules_install demo doc check soak mutants shell lint provision clean
-.PHONY: board-tests check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
+.PHONY: deb board-tests check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
 
 modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -63,7 +64,7 @@ install-hook:
 	install -D -m 755 packaging/initramfs-tools/ipmmu_vmsa \
 		$(DESTDIR)/etc/initramfs-tools/hooks/ipmmu_vmsa
 
-demo doc compare bench bench-plot shell lint provision:
+demo deb doc compare bench bench-plot shell lint provision:
 	@$(TESTBED) $@
 
 board-tests dt-check:

@@ -282,6 +282,9 @@ impl Lint<'_> {
             ".ci/run",
             "packaging/check-kernel",
             "packaging/initramfs-tools/ipmmu_vmsa",
+            "packaging/debian/modules/postinst",
+            "packaging/debian/modules/postrm",
+            "testbed/guest/tests/debian-init",
         ] {
             scripts.push(self.paths.repo.join(name));
         }

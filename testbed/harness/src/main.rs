@@ -87,6 +87,8 @@ enum Action {
     BoardTests,
     /// Builds the documentation
     Doc,
+    /// Packs the module for Debian's kernel
+    Deb,
     /// Validates device trees against the kernel's bindings
     DtCheck,
     /// Builds everything and runs nothing
@@ -110,6 +112,11 @@ fn run(arguments: Arguments) -> Result<bool> {
     let paths = Paths::new(&arguments.repo)?;
     let _lock = Lock::take(&paths.build().join("lock"))?;
     match arguments.action {
+        Action::Deb => {
+            for package in provision::debian::packages(&paths)? {
+                println!("{}", paths.short(&package).display());
+            }
+        }
         Action::DtCheck => return dt_check::run(&paths),
         Action::BoardTests => {
             let kernel = Provision::kernel(&paths, &given)?;

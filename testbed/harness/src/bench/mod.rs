@@ -69,7 +69,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
                     c.push(costs);
                     witnesses[1] = heard;
                 }
-                Driver::Rust | Driver::BuiltIn => {
+                Driver::Rust | Driver::BuiltIn | Driver::Packaged => {
                     rust.push(costs);
                     witnesses[0] = heard;
                 }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::exec::capture;
 use crate::paths::Paths;
@@ -27,6 +27,9 @@ pub const MMC_HOSTS: [MmcHost; 2] = [
     },
 ];
 
+/// The one with the eMMC.
+pub const EMMC: &MmcHost = &MMC_HOSTS[1];
+
 /// A power of two, or no card has that size; a file of zeroes takes no space.
 const SIZE: u64 = 256 << 20;
 
@@ -42,6 +45,11 @@ pub struct MmcHost {
 }
 
 impl MmcHost {
+    /// Whether its card is part of the board.
+    pub fn is_emmc(&self) -> bool {
+        self.label == EMMC.label
+    }
+
     /// The image of its card on the board that is named `board`.
     pub fn image(&self, paths: &Paths, board: &str) -> PathBuf {
         let name = format!("{board}-{}.img", self.label);
@@ -67,6 +75,31 @@ pub fn create(image: &Path, files: &[PathBuf]) -> Result<()> {
     }
     let mut format = e2fsprogs("mkfs.ext4");
     capture(format.args(["-q", "-d"]).arg(root.path()).arg(image)).map(drop)
+}
+
+/// Makes a card that is a copy of another one, and as sparse.
+pub fn copy(original: &Path, image: &Path) -> Result<()> {
+    fs::create_dir_all(image.parent().context("an image is in a directory")?)?;
+    capture(
+        Command::new("cp")
+            .arg("--sparse=always")
+            .args([original, image]),
+    )
+    .map(drop)
+}
+
+/// Takes a file out of the file system.
+pub fn extract(image: &Path, file: &str, to: &Path) -> Result<()> {
+    let request = format!("dump {file} {}", to.display());
+    let mut debugfs = e2fsprogs("debugfs");
+    capture(debugfs.args(["-R", &request]).arg(image))?;
+    // It says what went wrong, and not that something did.
+    ensure!(
+        fs::metadata(to).is_ok_and(|f| f.len() > 0),
+        "there is no {file} on {}",
+        image.display()
+    );
+    Ok(())
 }
 
 /// Fails unless the file system is clean and without a flaw.

@@ -23,6 +23,11 @@ pub struct Dtb {
 }
 
 impl Dtb {
+    /// Where the finished one of this name is.
+    pub fn place(paths: &Paths, name: &str) -> PathBuf {
+        paths.build().join("dtb").join(format!("{name}.dtb"))
+    }
+
     /// Copies `original` to `build/dtb/<name>.dtb`.
     pub fn copy(paths: &Paths, original: &Path, name: &str) -> Result<Self> {
         let dir = paths.build().join("dtb");

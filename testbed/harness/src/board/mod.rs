@@ -47,6 +47,8 @@ pub enum Driver {
     Rust,
     /// Ours, built into the kernel.
     BuiltIn,
+    /// Ours, from its package, on Debian's kernel.
+    Packaged,
 }
 
 /// How to boot.
@@ -76,6 +78,8 @@ pub struct Setup {
     pub pcie: [Vec<String>; pcie::SLOTS],
     /// What is on the cards.
     pub files: Vec<PathBuf>,
+    /// What the eMMC is a copy of, unless it has a new file system.
+    pub emmc: Option<PathBuf>,
     /// The initramfs, unless the one with the driver as it is.
     pub initramfs: Option<PathBuf>,
     /// A plugin of QEMU, with its arguments.
@@ -100,6 +104,7 @@ impl Setup {
             power_areas: false,
             pcie: Default::default(),
             files: Vec::new(),
+            emmc: None,
             initramfs: None,
             plugin: None,
             options: Vec::new(),
@@ -177,6 +182,12 @@ impl Setup {
         self
     }
 
+    /// With this image, which is copied, in the eMMC.
+    pub fn emmc(mut self, image: &Path) -> Self {
+        self.emmc = Some(image.into());
+        self
+    }
+
     /// With a plugin of QEMU.
     pub fn plugin(mut self, argument: &str) -> Self {
         self.plugin = Some(argument.into());
@@ -191,7 +202,7 @@ impl Setup {
 
     fn command_line(&self) -> String {
         let driver = match self.driver {
-            Driver::C | Driver::BuiltIn => "",
+            Driver::C | Driver::BuiltIn | Driver::Packaged => "",
             Driver::Rust => "initcall_blacklist=ipmmu_driver_init",
         };
         format!("{APPEND} {driver} {}", self.append)
@@ -397,7 +408,10 @@ fn insert_cards(
     for host in &cards::MMC_HOSTS {
         let image = host.image(paths, &setup.name);
         if cards_are == CardsAre::New {
-            cards::create(&image, &setup.files)?;
+            match &setup.emmc {
+                Some(original) if host.is_emmc() => cards::copy(original, &image)?,
+                _ => cards::create(&image, &setup.files)?,
+            }
         }
         command.args(["-drive", &host.option(&image)]);
     }

@@ -7,6 +7,7 @@ mod board_tests;
 pub mod c_driver;
 pub mod common;
 mod cost;
+mod debian;
 mod defects;
 mod evidence;
 mod faults;
@@ -55,6 +56,8 @@ pub struct Bench {
     arm: OnceLock<Result<Provision, String>>,
     /// The same for the board whose kernel has the driver built in.
     built_in: OnceLock<Result<Provision, String>>,
+    /// The same for the board with Debian's kernel and our package.
+    debian: OnceLock<Result<Provision, String>>,
 }
 
 impl Bench {
@@ -64,6 +67,10 @@ impl Bench {
             (_, Driver::BuiltIn) => {
                 let prepare = || self.provision.prepare_built_in(&self.paths);
                 self.built_in.get_or_init(|| said(prepare()))
+            }
+            (_, Driver::Packaged) => {
+                let prepare = || debian::install(&self.paths, &self.provision.qemu);
+                self.debian.get_or_init(|| said(prepare()))
             }
             (Arch::Arm64, _) => return Ok(&self.provision),
             (Arch::Arm, _) => {
@@ -104,6 +111,7 @@ pub fn run(
         ledger: Ledger::default(),
         arm: OnceLock::new(),
         built_in: OnceLock::new(),
+        debian: OnceLock::new(),
     });
     let mut rows = model::rows(&bench)?;
     rows.extend(c_driver::rows(&bench));
@@ -139,6 +147,7 @@ pub fn run(
     rows.extend(board_tests::rows(&bench));
     if extent == Rows::Full {
         rows.extend(in_tree::rows(&bench));
+        rows.extend(debian::rows(&bench));
     }
     rows.extend(pcie_shared::rows(&bench)?);
     evidence::enter(&bench.ledger);

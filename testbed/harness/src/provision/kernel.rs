@@ -20,10 +20,10 @@ use crate::paths::Paths;
 use crate::ui::Step;
 
 /// What the emulated board is in the kernel's tree.
-const DTB: &str = "arch/arm64/boot/dts/renesas/r8a77951-ulcb.dtb";
+pub(super) const DTB: &str = "arch/arm64/boot/dts/renesas/r8a77951-ulcb.dtb";
 
 /// What the checkout is built into.
-const MODULE: &str = "ipmmu_vmsa.ko";
+pub(super) const MODULE: &str = "ipmmu_vmsa.ko";
 
 /// A built kernel, ours or the user's.
 pub struct Kernel {
@@ -304,7 +304,7 @@ fn is_c(name: &str) -> bool {
     (name.ends_with(".c") && !name.ends_with(".mod.c")) || name.ends_with(".h")
 }
 
-fn jobs() -> String {
+pub(super) fn jobs() -> String {
     format!("-j{}", available_parallelism().map_or(2, usize::from))
 }
 

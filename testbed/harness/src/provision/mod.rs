@@ -5,6 +5,7 @@ mod apt;
 mod arch;
 mod artifact;
 mod board_tests;
+pub mod debian;
 mod guest;
 mod in_tree;
 mod kernel;

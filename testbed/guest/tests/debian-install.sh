@@ -1,0 +1,32 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# debian-install.sh EMMC SD: in the Debian on the first host's card, installs the
+# packages that are on the second one's, with Debian's own dpkg. Also puts there
+# what the tests need. No IOMMU driver is loaded yet.
+
+# shellcheck source=lib.sh
+. "${0%/*}/lib.sh"
+# shellcheck source=storage-lib.sh
+. "${0%/*}/storage-lib.sh"
+set -eu
+
+modprobe ext4
+"${0%/*}/coldplug.sh"
+debian=$(mounted "$1")
+medium=$(mounted "$2")
+
+mkdir -p "$debian/ipmmu/bin" "$debian/ipmmu/packages"
+cp /bin/busybox "$debian/ipmmu/bin/"
+cp -r /agent /tests "$debian/ipmmu/"
+
+mount -t proc proc "$debian/proc"
+mount -t sysfs sysfs "$debian/sys"
+mount -t devtmpfs devtmpfs "$debian/dev"
+mount -o bind "$medium" "$debian/ipmmu/packages"
+# Debian made one when it installed the kernel; here it is only made anew.
+touch "$debian/boot/initrd.img-$(uname -r)"
+# With its path, as busybox takes `sh` for itself, and its own dpkg then.
+env -i PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive TERM=dumb \
+	chroot "$debian" /usr/bin/sh -c 'dpkg --install /ipmmu/packages/*.deb'
+umount "$debian/ipmmu/packages" "$debian/dev" "$debian/sys" "$debian/proc"
+umount "$medium" "$debian"

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Debian's own kernel, for which there is a package: whether the module fits,
+//! and what it does on a board that runs Debian 13, from the eMMC.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use libtest_mimic::{Failed, Trial};
+
+use super::common::complaints;
+use super::{Bench, Fixture};
+use crate::board::cards::{self, EMMC, MMC_HOSTS};
+use crate::board::dtb::{Dtb, node_of};
+use crate::board::{Board, Driver, Setup};
+use crate::exec::capture;
+use crate::paths::Paths;
+use crate::provision::debian::{self, Bare};
+use crate::provision::{Provision, Qemu};
+use crate::ui::Step;
+
+/// What Debian has drivers for, and the emulated board has not.
+const NOT_THERE: [&str; 4] = [
+    "e6800000.ethernet",
+    "ee0a0000.usb",
+    "ee0a0100.usb",
+    "ee0a0200.usb-phy",
+];
+
+/// Names the board on which the packages are installed.
+const INSTALLER: &str = "debian-install";
+
+/// The emulated CPUs make the initramfs in about four minutes.
+const INSTALL_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// What the package must contain, beside its documentation.
+const MODULE: &str = "updates/ipmmu_vmsa.ko.xz";
+const HOOK: &str = "/usr/share/initramfs-tools/hooks/ipmmu_vmsa";
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let row = |name: &str, work: fn(&Bench) -> Result<()>| {
+        let bench = bench.clone();
+        Trial::test(format!("debian::{name}"), move || {
+            work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
+        })
+    };
+    let setup = Setup::new("debian", Driver::Packaged)
+        .append("root=LABEL=debian rw init=/ipmmu/tests/debian-init maxcpus=4")
+        .dtb(Dtb::place(&bench.paths, "debian"))
+        .cards()
+        .emmc(&EMMC.image(&bench.paths, INSTALLER));
+    let board = Fixture::new(bench, setup, |_| Ok(()));
+    let paths = bench.paths.clone();
+    vec![
+        row("package_builds", package_builds),
+        row("lintian_is_silent", |b| {
+            debian::lintian(&b.paths, &debian::packages(&b.paths)?)
+        }),
+        row("symbols_match", symbols_match),
+        board.row("boots_on_debians_kernel", boots_on_debians_kernel),
+        board.row("initramfs_loads_the_driver", initramfs_loads_the_driver),
+        board.row("dma_and_suspend", dma_and_suspend),
+        board.row("suspend_while_writing", |b| {
+            super::storage::write_through_suspends(b, &hosts())
+        }),
+        board.row("file_systems_are_clean", move |b| {
+            b.test(&format!("storage-load.sh umount {}", hosts()))?;
+            b.sh("sync; mount -o remount,ro /")?;
+            for host in &MMC_HOSTS {
+                cards::check(&host.image(&paths, "debian")).context(host.label)?;
+            }
+            Ok(())
+        }),
+    ]
+}
+
+fn hosts() -> String {
+    MMC_HOSTS.map(|h| h.device).join(" ")
+}
+
+/// Installs the packages on a board that runs Debian's kernel; what comes of it
+/// boots with the initramfs that Debian's tools made there.
+pub fn install(paths: &Paths, qemu: &Qemu) -> Result<Provision> {
+    let packages = debian::packages(paths)?;
+    let Bare {
+        mut provision,
+        emmc,
+    } = Bare::prepare(paths, qemu)?;
+    let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "debian")?;
+    for device in NOT_THERE {
+        dtb = dtb.set_text(&node_of(device), "status", "disabled")?;
+    }
+    let step = Step::new("Installing the packages in Debian, on the board (about 5 minutes)");
+    let setup = Setup::new(INSTALLER, Driver::Packaged)
+        .append("maxcpus=4")
+        .dtb(dtb.into_path())
+        .cards()
+        .files(&packages)
+        .emmc(&emmc);
+    let mut board = Board::boot(paths, &provision, &setup)?;
+    let number = board.console.start(&format!(
+        "/tests/debian-install.sh {} {}",
+        EMMC.device, MMC_HOSTS[0].device
+    ))?;
+    let output = board.console.finish(number, INSTALL_LIMIT)?;
+    ensure!(output.code == 0, "dpkg said:\n{}", output.text);
+    board.expect_clean()?;
+    board.power_off()?;
+    let disk = EMMC.image(paths, INSTALLER);
+    cards::check(&disk).context("after the installation")?;
+    provision.initramfs = paths.build().join("images/debian-initrd.img");
+    let initramfs = format!("/boot/initrd.img-{}", provision.kernel.release);
+    cards::extract(&disk, &initramfs, &provision.initramfs)?;
+    step.done();
+    Ok(provision)
+}
+
+fn dpkg_deb(option: &str, package: &Path) -> Result<String> {
+    capture(Command::new("dpkg-deb").arg(option).arg(package))
+}
+
+/// `make deb` gives two packages, of which apt and modprobe know what to do.
+fn package_builds(bench: &Bench) -> Result<()> {
+    let built = debian::packages(&bench.paths)?;
+    let [modules, initramfs]: [PathBuf; 2] = built
+        .try_into()
+        .map_err(|b| anyhow::anyhow!("there should be two: {b:?}"))?;
+    for (package, file) in [(&modules, MODULE), (&initramfs, HOOK)] {
+        let listed = dpkg_deb("--contents", package)?;
+        let found = listed.lines().any(|l| l.ends_with(file));
+        ensure!(found, "{} has no {file}", package.display());
+        ensure!(
+            listed.lines().all(|l| l.contains(" root/root ")),
+            "files of somebody else are in it:\n{listed}"
+        );
+        let texts = dpkg_deb("--field", package)?;
+        ensure!(!has_blanks(&texts), "{texts}");
+    }
+    let dir = tempfile::tempdir()?;
+    let mut extract = Command::new("dpkg-deb");
+    capture(extract.arg("-x").arg(&modules).arg(dir.path()))?;
+    let of_kernels = dir.path().join("usr/lib/modules");
+    let release = only_name_in(&of_kernels)?;
+    let mut modinfo = Command::new("/sbin/modinfo");
+    let module = of_kernels.join(&release).join(MODULE);
+    let aliases = capture(modinfo.args(["-F", "alias"]).arg(module))?;
+    ensure!(
+        aliases.contains("Crenesas,ipmmu-r8a7795"),
+        "the device tree does not lead to it: {aliases}"
+    );
+    let depends = dpkg_deb("--field", &modules)?;
+    ensure!(
+        depends.contains(&format!("linux-image-{release} (= ")),
+        "it is not for one kernel: {depends}"
+    );
+    Ok(())
+}
+
+/// Whether a word was not filled in.
+fn has_blanks(text: &str) -> bool {
+    ["@RELEASE@", "@VERSION@", "@KERNEL_VERSION@", "@MAINTAINER@"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+fn only_name_in(dir: &Path) -> Result<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    match &names[..] {
+        [name] => Ok(name.clone()),
+        _ => bail!("{} has {names:?}", dir.display()),
+    }
+}
+
+/// The crates that the module was built with are those in Debian's kernel.
+fn symbols_match(bench: &Bench) -> Result<()> {
+    let found = debian::agreement(&bench.paths)?;
+    ensure!(found.rust_imports > 0, "it needs nothing of Rust's");
+    let report = bench.paths.report().join("debian.json");
+    fs::write(report, serde_json::to_vec_pretty(&found)?)?;
+    Ok(())
+}
+
+/// It is Debian's kernel, with Debian's module for the cards and ours for the
+/// IPMMUs, and runs from a card.
+fn boots_on_debians_kernel(board: &mut Board) -> Result<()> {
+    board.expect_bound_except(&[])?;
+    let release = board.sh("uname -r")?;
+    ensure!(
+        release.trim().ends_with("+deb13-arm64"),
+        "this is {release}"
+    );
+    let version = board.sh("cat /proc/version")?;
+    ensure!(
+        version.contains(" Debian 7.3"),
+        "this is not Debian's kernel: {version}"
+    );
+    let modules = board.sh("cat /proc/modules")?;
+    for module in ["ipmmu_vmsa", "renesas_sdhi_internal_dmac"] {
+        let there = modules
+            .lines()
+            .any(|l| l.starts_with(&format!("{module} ")));
+        ensure!(there, "{module} is not loaded:\n{modules}");
+    }
+    let package =
+        board.sh("dpkg-query -W -f '${db:Status-Status}' ipmmu-vmsa-modules-$(uname -r)")?;
+    ensure!(package.trim() == "installed", "the package is {package}");
+    board.new_messages()?;
+    let complaints = complaints(&board.klog);
+    ensure!(complaints.is_empty(), "{complaints:?}");
+    Ok(())
+}
+
+/// It was there before the card that Debian is on was looked for.
+fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    let line = |text: &str| {
+        let found = board.klog.lines().position(|l| l.contains(text));
+        found.with_context(|| format!("nothing was said of \"{text}\""))
+    };
+    let ipmmu = line(": root, 7 contexts")?;
+    let card = line("mmcblk")?;
+    let mounted = line("mounted filesystem")?;
+    ensure!(
+        ipmmu < card && card < mounted,
+        "the IPMMU was found in line {ipmmu}, cards in {card}, mounted in {mounted}"
+    );
+    let root = board.sh("cat /sys/bus/platform/devices/ee140000.mmc/iommu_group/type")?;
+    ensure!(
+        root.trim() == "DMA",
+        "the eMMC is in a group of type {root}"
+    );
+    Ok(())
+}
+
+/// What is read from the cards is what was written, through the IPMMU, before
+/// and after the SoC was switched off.
+fn dma_and_suspend(board: &mut Board) -> Result<()> {
+    files_through_the_ipmmu(board)?;
+    let before = board.registers()?;
+    for host in &MMC_HOSTS {
+        before
+            .context_of("ipmmu_ds1", host.utlb)
+            .with_context(|| format!("uTLB {} is not enabled", host.utlb))?;
+    }
+    let slept = board.suspend(|_| Ok(()))?;
+    ensure!(
+        slept.asleep.len() == 0,
+        "{} registers survived the sleep: the machine is at fault",
+        slept.asleep.len()
+    );
+    board.expect_registers(&before)?;
+    files_through_the_ipmmu(board)
+}
+
+fn files_through_the_ipmmu(board: &mut Board) -> Result<()> {
+    let before = board.count("ipmmu_ds1", "translations")?;
+    let ktap = board.test(&format!("storage.sh {}", hosts()))?;
+    let translations = board.count("ipmmu_ds1", "translations")? - before;
+    let blocks = 2 * ktap.sum("bytes") / 512;
+    ensure!(blocks > 0, "nothing was written");
+    ensure!(translations >= blocks, "{translations} of {blocks} blocks");
+    ensure!(board.count("ipmmu_mm", "faults")? == 0, "there were faults");
+    Ok(())
+}

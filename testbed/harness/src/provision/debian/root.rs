@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A Debian 13 to build in: the compilers that Debian's kernel was built with,
+//! unpacked into a directory that they find themselves at home in.
+
+use std::env::consts::ARCH;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::exec::{Log, capture};
+use crate::paths::Paths;
+use crate::provision::apt::{Apt, System, Wanted};
+use crate::provision::artifact::{Key, keyed};
+use crate::provision::source;
+use crate::ui::Step;
+
+/// What builds Debian's kernel for arm64 on amd64; for its Rust, and for the
+/// few programs that the kernel's build makes for itself.
+const COMPILERS: System<'_> = System {
+    name: "the compilers of Debian 13",
+    architecture: "amd64",
+    packages: &[
+        "rustc/trixie",
+        "rust-src/trixie",
+        "bindgen",
+        "gcc-14-aarch64-linux-gnu",
+        "libc6-dev-arm64-cross",
+        "gcc-14",
+        "libc6-dev",
+        "libelf-dev",
+        "libssl-dev",
+        "openssl",
+        "pahole",
+        "make",
+        "flex",
+        "bison",
+        "bc",
+        "perl-base",
+        "python3-minimal",
+        "kmod",
+        "xz-utils",
+        "mawk",
+        "bash",
+        "dash",
+        "coreutils",
+        "diffutils",
+        "findutils",
+        "grep",
+        "sed",
+        "tar",
+        "gzip",
+    ],
+};
+
+/// What looks at the packages, and what it calls.
+const LINTIAN: System<'_> = System {
+    name: "Debian's lintian",
+    architecture: "amd64",
+    packages: &[
+        "lintian",
+        "bash",
+        "coreutils",
+        "dash",
+        "debianutils",
+        "diffutils",
+        "findutils",
+        "grep",
+        "gzip",
+        "libc-bin",
+        "mawk",
+        "sed",
+    ],
+};
+
+/// What is left out: half of what there is, and nothing that compiles anything.
+const NOT_NEEDED: [&str; 8] = [
+    "./usr/share/doc",
+    "./usr/share/locale",
+    "./usr/share/man",
+    "./usr/lib/llvm-19/lib/*.a",
+    "./usr/src/rustc-*/compiler",
+    "./usr/src/rustc-*/src",
+    "./usr/src/rustc-*/tests",
+    "./usr/src/rustc-*/vendor",
+];
+
+/// Makes the directory the root of a process, with more of them mounted there.
+/// The mounts are seen by that process alone, and end with it.
+const ENTER: &str = r#"
+set -e
+root=$1
+shift
+for own in /dev /proc; do
+	mount --rbind "$own" "$root$own"
+done
+while [ "$1" != -- ]; do
+	mkdir -p "$root$2"
+	mount --bind "$1" "$root$2"
+	shift 2
+done
+shift
+exec env -i PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C chroot "$root" "$@"
+"#;
+
+/// The unpacked system.
+pub struct Root(PathBuf);
+
+impl Root {
+    /// One with the compilers.
+    pub fn compilers(paths: &Paths, apt: &mut Apt) -> Result<Self> {
+        Self::prepare(paths, apt, "debian-root", COMPILERS)
+    }
+
+    /// One with the program that knows what is wrong with a package.
+    pub fn lintian(paths: &Paths, apt: &mut Apt) -> Result<Self> {
+        Self::prepare(paths, apt, "debian-lintian", LINTIAN)
+    }
+
+    /// Makes it unless the cache has it.
+    fn prepare(paths: &Paths, apt: &mut Apt, name: &str, system: System<'_>) -> Result<Self> {
+        ensure!(
+            ARCH == "x86_64",
+            "Debian's compilers for arm64 are run on amd64 here, and this is {ARCH}"
+        );
+        let wanted = Wanted::System(system);
+        let key = Key::new("debian root 1").text("files", &source::version(&apt.choose(wanted)?));
+        let dir = keyed(&paths.cache, name, key, |dir| {
+            let debs = apt.fetch(wanted)?;
+            let step = Step::new(format!("Unpacking {}", system.name));
+            let mut log = Log::create(paths, name)?;
+            if dir.exists() {
+                fs::remove_dir_all(dir)?;
+            }
+            unpack(&debs, dir, &NOT_NEEDED, &mut log, &step)?;
+            // What the packages' scripts would have done.
+            symlink("mawk", dir.join("usr/bin/awk"))?;
+            symlink("debian", dir.join("etc/dpkg/origins/default"))?;
+            step.done();
+            Ok(())
+        })?;
+        let this = Self(dir);
+        capture(&mut this.command(&[], "true")).with_context(|| {
+            format!(
+                "cannot make the directory of {} the root of a process: this needs root, or \
+                 user namespaces for everybody",
+                system.name
+            )
+        })?;
+        Ok(this)
+    }
+
+    /// `program` in this system, with directories of ours where it sees them.
+    pub fn command(&self, mounts: &[(&Path, &str)], program: &str) -> Command {
+        let mut command = Command::new("unshare");
+        command.arg("--mount");
+        let is_root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
+        if !is_root {
+            command.arg("--map-root-user");
+        }
+        command.args(["sh", "-c", ENTER, "sh"]).arg(&self.0);
+        for (from, to) in mounts {
+            command.arg(from).arg(to);
+        }
+        command.arg("--").arg(program);
+        command
+    }
+
+    /// What changes when any of its packages does.
+    pub fn key(&self) -> String {
+        self.0.to_string_lossy().into_owned()
+    }
+}
+
+/// Unpacks packages into a directory that is a system's root.
+pub fn unpack(
+    debs: &[PathBuf],
+    dir: &Path,
+    without: &[&str],
+    log: &mut Log,
+    step: &Step,
+) -> Result<()> {
+    fs::create_dir_all(dir.join("usr"))?;
+    for name in ["bin", "sbin", "lib", "lib64"] {
+        fs::create_dir_all(dir.join("usr").join(name))?;
+        symlink(format!("usr/{name}"), dir.join(name))?;
+    }
+    let script = "dir=$1\nshift\nwhile [ \"$1\" != -- ]; do\n\
+                  without=\"$without --exclude=$1\"\nshift\ndone\nshift\n\
+                  for deb; do\necho \"${deb##*/}\"\n\
+                  dpkg-deb --fsys-tarfile \"$deb\" | tar -x -C \"$dir\" --no-same-owner \
+                  --keep-directory-symlink \
+                  --no-wildcards-match-slash $without || exit 1\ndone\n";
+    let mut tar = Command::new("sh");
+    tar.args(["-f", "-c", script, "sh"]).arg(dir);
+    tar.args(without).arg("--").args(debs);
+    log.run(step, "unpacking packages of Debian 13", &mut tar)
+}
