@@ -150,6 +150,6 @@ mod tests {
                 .contains("a.b = IMCTR::from(0).into();")
         );
         let written = places[1].mutated(SOURCE);
-        assert!(!written.contains("write"), "{written}");
+        assert!(!written.contains("f.at(2)"), "{written}");
     }
 }
