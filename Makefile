@@ -14,6 +14,7 @@
 # make soak CYCLES=10000   sleep that often, with files and DMA going on
 # make compare             what this driver and the C driver do to the hardware
 # make bench               what both cost; `make bench-plot` draws it
+# make bench-profile       which functions spend it
 # make mutants             see whether tests notice a driver that is broken
 # make board-tests         the tests as an archive for a real board
 # make dt-check            validate device trees against the kernel's bindings
@@ -42,7 +43,7 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
 .PHONY: modules modules_install demo doc check soak mutants shell lint provision clean
-.PHONY: deb board-tests check-full check-kernel compare bench bench-plot dt-check install-hook install-tree uninstall-tree patches
+.PHONY: deb board-tests check-full check-kernel compare bench bench-plot bench-profile dt-check install-hook install-tree uninstall-tree patches
 
 modules modules_install: check-kernel
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
@@ -64,7 +65,7 @@ install-hook:
 	install -D -m 755 packaging/initramfs-tools/ipmmu_vmsa \
 		$(DESTDIR)/etc/initramfs-tools/hooks/ipmmu_vmsa
 
-demo deb doc compare bench bench-plot shell lint provision:
+demo deb doc compare bench bench-plot bench-profile shell lint provision:
 	@$(TESTBED) $@
 
 board-tests dt-check:

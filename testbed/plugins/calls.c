@@ -12,6 +12,9 @@
  * address of the first device register that it touched (0: none), instructions,
  * reads and writes of device registers. Functions that it calls are included,
  * and have no lines of their own; so is an interrupt that comes in between.
+ *
+ * profile=PATH receives at the end what these instructions were: one line for
+ * each address: NAME of the function that was called, the address, how often.
  */
 
 #include <inttypes.h>
@@ -33,6 +36,10 @@ static int function_count;
 static char *file;
 static FILE *in;
 static FILE *calls;
+static char *profile_path;
+
+/* How often each address was executed in calls of each function. */
+static GHashTable *profile[MAX_FUNCTIONS];
 
 /* It is over when its return address is reached. */
 typedef struct {
@@ -175,6 +182,42 @@ static void accessed(unsigned int index, qemu_plugin_meminfo_t info,
     }
 }
 
+static void executed(unsigned int index, void *address)
+{
+    Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
+    GHashTable *counts = profile[cpu->call.function];
+    uint64_t *count;
+
+    if (cpu->out.return_address) {
+        return;
+    }
+    count = g_hash_table_lookup(counts, address);
+    if (!count) {
+        count = g_new0(uint64_t, 1);
+        g_hash_table_insert(counts, address, count);
+    }
+    ++*count;
+}
+
+static void write_profile(qemu_plugin_id_t id, void *unused)
+{
+    FILE *out = fopen(profile_path, "w");
+
+    for (int f = 0; out && f < function_count; f++) {
+        GHashTableIter each;
+        gpointer address, count;
+
+        g_hash_table_iter_init(&each, profile[f]);
+        while (g_hash_table_iter_next(&each, &address, &count)) {
+            fprintf(out, "%s %" PRIxPTR " %" PRIu64 "\n", functions[f].name,
+                    (uintptr_t)address, *(uint64_t *)count);
+        }
+    }
+    if (out) {
+        fclose(out);
+    }
+}
+
 static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
 {
     size_t count = qemu_plugin_tb_n_insns(tb);
@@ -200,6 +243,13 @@ static void translated(qemu_plugin_id_t id, struct qemu_plugin_tb *tb)
         }
         qemu_plugin_register_vcpu_insn_exec_inline_per_vcpu(
             insn, QEMU_PLUGIN_INLINE_ADD_U64, instructions, 1);
+        if (profile_path) {
+            qemu_plugin_register_vcpu_insn_exec_cond_cb(insn, executed,
+                                                        QEMU_PLUGIN_CB_NO_REGS,
+                                                        QEMU_PLUGIN_COND_NE,
+                                                        active, 0,
+                                                        (void *)(uintptr_t)address);
+        }
         qemu_plugin_register_vcpu_mem_cb(insn, accessed,
                                          QEMU_PLUGIN_CB_NO_REGS,
                                          QEMU_PLUGIN_MEM_RW, NULL);
@@ -213,6 +263,8 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
     for (int i = 0; i < argc; i++) {
         if (g_str_has_prefix(argv[i], "functions=")) {
             file = g_strdup(argv[i] + strlen("functions="));
+        } else if (g_str_has_prefix(argv[i], "profile=")) {
+            profile_path = g_strdup(argv[i] + strlen("profile="));
         } else if (g_str_has_prefix(argv[i], "log=")) {
             calls = fopen(argv[i] + strlen("log="), "w");
         } else {
@@ -227,6 +279,12 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_install(qemu_plugin_id_t id,
     cpus = qemu_plugin_scoreboard_new(sizeof(Cpu));
     instructions = qemu_plugin_scoreboard_u64_in_struct(cpus, Cpu, instructions);
     active = qemu_plugin_scoreboard_u64_in_struct(cpus, Cpu, active);
+    if (profile_path) {
+        for (int f = 0; f < MAX_FUNCTIONS; f++) {
+            profile[f] = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+        }
+        qemu_plugin_register_atexit_cb(id, write_profile, NULL);
+    }
     qemu_plugin_register_vcpu_init_cb(id, vcpu_init);
     qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
     return 0;

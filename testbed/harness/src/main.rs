@@ -72,6 +72,8 @@ enum Action {
     },
     /// Measures both drivers
     Bench,
+    /// Shows which functions the drivers spend it in
+    BenchProfile,
     /// Draws what was measured
     BenchPlot,
     /// Shows what both drivers do to the hardware
@@ -140,6 +142,9 @@ fn run(arguments: Arguments) -> Result<bool> {
         }
         Action::BenchPlot => bench::plot::run(&paths)?,
         Action::Bench => bench::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?,
+        Action::BenchProfile => {
+            bench::profile::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?;
+        }
         Action::Compare => {
             compare::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?;
         }

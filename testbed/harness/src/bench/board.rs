@@ -2,6 +2,7 @@
 //! The board that drivers are measured on, and which of their functions count.
 
 use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
@@ -98,11 +99,13 @@ pub fn setup(paths: &Paths, provision: &Provision, driver: Driver, name: &str) -
         .dtb(device_tree(paths, provision)?))
 }
 
-/// Boots with `driver`; all IPMMUs are bound, and calls are counted.
+/// Boots with `driver`; all IPMMUs are bound, and calls are counted. With a
+/// `profile`, what they consist of is written there when the board is switched off.
 pub fn boot(
     paths: &Paths,
     provision: &Provision,
     driver: Driver,
+    profile: Option<&Path>,
     change: impl Fn(Setup) -> Setup,
 ) -> Result<(Board, Calls)> {
     let plugin = provision
@@ -116,7 +119,8 @@ pub fn boot(
     let calls = Calls::new(paths, name);
     let symbols = fs::read_to_string(provision.kernel.kdir.join("System.map"))?;
     calls.count(&kernel_functions(&symbols, driver)?)?;
-    let setup = change(setup(paths, provision, driver, name)?.plugin(&calls.argument(plugin)));
+    let setup =
+        change(setup(paths, provision, driver, name)?.plugin(&calls.argument(plugin, profile)));
     let mut board = Board::boot(paths, provision, &setup)?;
     board.sh("modprobe iommu_bench")?;
     let lap = board.address_in_module("iommu_bench", "iommu_bench_lap")?;

@@ -5,6 +5,7 @@
 pub mod board;
 mod measure;
 pub mod plot;
+pub mod profile;
 mod targets;
 
 use std::fs;
@@ -117,7 +118,7 @@ fn measure_one(
     driver: Driver,
     ask: bool,
 ) -> Result<(Costs, Costs, Vec<Witness>)> {
-    let (mut board, calls) = board::boot(paths, provision, driver, |setup| {
+    let (mut board, calls) = board::boot(paths, provision, driver, None, |setup| {
         setup.append(ONE_CPU).options(&COUNTED_TIME)
     })?;
     let costs = measure::all(&mut board, &calls)?;

@@ -47,13 +47,16 @@ impl Calls {
         }
     }
 
-    /// The argument of QEMU's `-plugin`.
-    pub fn argument(&self, plugin: &Path) -> String {
+    /// The argument of QEMU's `-plugin`. With a `profile`, it also notes there which
+    /// instructions are executed, how often.
+    pub fn argument(&self, plugin: &Path, profile: Option<&Path>) -> String {
+        let profile = profile.map(|to| format!(",profile={}", to.display()));
         format!(
-            "{},functions={},log={}",
+            "{},functions={},log={}{}",
             plugin.display(),
             self.functions.display(),
-            self.log.display()
+            self.log.display(),
+            profile.unwrap_or_default()
         )
     }
 

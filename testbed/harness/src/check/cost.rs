@@ -53,7 +53,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let calls = Calls::new(&bench.paths, "cost");
     let setup = Setup::new("cost", Driver::Rust)
         .dtb(one_master_each(bench)?)
-        .plugin(&calls.argument(plugin));
+        .plugin(&calls.argument(plugin, None));
     let board = Fixture::new(bench, setup, |_| Ok(()));
     let report = bench.paths.report().join("pm.json");
     Ok(vec![board.row("save_and_restore", move |b| {

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make bench-profile`: which functions the instructions are in, of what `make
+//! bench` measures. Prints it, and writes `profile.txt`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use super::{COUNTED_TIME, ONE_CPU, board, measure};
+use crate::board::{Board, Driver};
+use crate::paths::Paths;
+use crate::provision::Provision;
+
+/// Functions that take less than this share of a call are not shown.
+const SHOWN: f64 = 0.005;
+
+/// Symbols by address.
+type Symbols = BTreeMap<u64, String>;
+
+/// Measures each driver once.
+pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+    if let Some(why) = &provision.no_module {
+        bail!("there is no module to measure: {why}");
+    }
+    let mut page = String::new();
+    for driver in [Driver::C, Driver::Rust] {
+        page += &profile(paths, provision, driver)
+            .with_context(|| format!("measuring the {driver:?} driver"))?;
+    }
+    fs::write(paths.report().join("profile.txt"), &page)?;
+    print!("{page}");
+    Ok(())
+}
+
+fn profile(paths: &Paths, provision: &Provision, driver: Driver) -> Result<String> {
+    let counts = paths.log().join(format!("{driver:?}-profile"));
+    let (mut board, calls) = board::boot(paths, provision, driver, Some(&counts), |setup| {
+        setup.append(ONE_CPU).options(&COUNTED_TIME)
+    })?;
+    measure::all(&mut board, &calls)?;
+    let symbols = symbols(&mut board)?;
+    board.power_off()?;
+
+    let mut page = format!("\n{driver:?} driver, instructions per call\n");
+    let made = calls.read()?;
+    let text = fs::read_to_string(&counts)?;
+    let mut functions: Vec<&str> = made.iter().map(|c| c.function.as_str()).collect();
+    functions.sort_unstable();
+    functions.dedup();
+    for function in functions {
+        let times = made.iter().filter(|c| c.function == function).count() as f64;
+        describe(
+            &mut page,
+            function,
+            times,
+            &shares(&text, function, &symbols)?,
+        );
+    }
+    Ok(page)
+}
+
+/// What the kernel and its modules have where.
+fn symbols(board: &mut Board) -> Result<Symbols> {
+    let said = board.sh("grep -i ' [tw] ' /proc/kallsyms")?;
+    let symbols = said.lines().filter_map(|line| {
+        let (address, rest) = line.split_once(' ')?;
+        let address = u64::from_str_radix(address, 16).ok()?;
+        let name = rest.split_whitespace().nth(1)?;
+        Some((address, name.to_owned()))
+    });
+    Ok(symbols.collect())
+}
+
+/// Instructions of all calls of `function`, by the function that they are in.
+fn shares(text: &str, function: &str, symbols: &Symbols) -> Result<Vec<(String, u64)>> {
+    let mut sums = BTreeMap::new();
+    for line in text.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [name, address, count] = fields[..] else {
+            bail!("the plugin says {line:?}");
+        };
+        if name == function {
+            let address = u64::from_str_radix(address, 16)?;
+            let inside = symbols.range(..=address).next_back();
+            let inside = inside.map_or("?", |(_, symbol)| symbol);
+            *sums.entry(inside.to_owned()).or_insert(0) += count.parse::<u64>()?;
+        }
+    }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    Ok(sums)
+}
+
+fn describe(page: &mut String, function: &str, times: f64, shares: &[(String, u64)]) {
+    let all: u64 = shares.iter().map(|(_, count)| count).sum();
+    let per_call = |count: u64| count as f64 / times;
+    let _ = writeln!(page, "\n{function}: {:.1}, {times} calls", per_call(all));
+    for (symbol, count) in shares {
+        if *count as f64 >= all as f64 * SHOWN {
+            let _ = writeln!(page, "{:10.1}  {symbol}", per_call(*count));
+        }
+    }
+}
