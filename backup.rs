@@ -49,15 +49,11 @@ impl Used {
     }
 
     fn contexts(self, features: &Features) -> impl Iterator<Item = ContextId> + use<'_> {
-        features
-            .contexts()
-            .filter(move |id| self.contexts & id.bit() != 0)
+        features.contexts_in(self.contexts)
     }
 
     fn utlbs(self, features: &Features) -> impl Iterator<Item = UtlbId> + use<'_> {
-        features
-            .utlbs()
-            .filter(move |id| self.utlbs & id.bit() != 0)
+        features.utlbs_in(self.utlbs)
     }
 }
 

@@ -33,7 +33,8 @@ pub(crate) trait Tenant: Send + Sync {
     /// Writes what the tenant is, and how much it flushed. Not for interrupt context.
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// Waits until nobody touches registers for the tenant who began before. Interrupt context.
+    /// Looks again whether what it flushes is awake, and waits for who works under its lock.
+    /// Interrupt context.
     fn settle(&self);
 
     /// Calls `f` with the names of the devices that the context translates for. Interrupt context.
@@ -110,6 +111,18 @@ impl Contexts {
     /// Waits until the interrupt handler is done with what it found before. Not for its context.
     pub(crate) fn settle(&self) {
         drop(self.tenants.lock());
+    }
+
+    /// Has the tenants of those of the contexts in `mask` that are leased look again what is awake.
+    pub(crate) fn settle_each(&self, mask: u16) {
+        let tenants = self.tenants.lock();
+
+        for id in self.features.usable_contexts() {
+            match &tenants[id.index()] {
+                Some(tenant) if mask & id.bit() != 0 => tenant.settle(),
+                _ => (),
+            }
+        }
     }
 
     /// Calls `f` with a mask of the leased contexts, after all who touch registers for their

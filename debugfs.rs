@@ -111,7 +111,7 @@ fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
         ipmmu.contexts().for_each_leased(|id, _| used |= id.bit());
     }
     for id in features.contexts().filter(|id| used & id.bit() != 0) {
-        result = result.and_then(|()| write_context(&regs, ipmmu, id, f));
+        result = result.and_then(|()| write_context(regs, ipmmu, id, f));
     }
     result
 }

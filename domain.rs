@@ -116,7 +116,7 @@ impl Paging {
     }
 
     fn named(ipmmu: &Arc<Ipmmu>, name: Name) -> Result<Self> {
-        let tlb = Tlb::new()?;
+        let tlb = Tlb::new(ipmmu)?;
         let root = ipmmu.root();
         let config = Config {
             // The IPMMU refuses a descriptor without NS even below a table with NSTABLE, unlike the
@@ -180,6 +180,7 @@ impl PagingOps for Paging {
         &self.table
     }
 
+    #[inline]
     fn flush_all(&self) {
         self.tlb.flush_all();
     }
@@ -216,7 +217,7 @@ impl Tenant for Domain {
     }
 
     fn settle(&self) {
-        self.paging().tlb.with_seats(|_| ());
+        self.paging().tlb.settle();
     }
 
     fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display)) {

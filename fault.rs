@@ -102,7 +102,7 @@ impl FaultHandler {
 
         self.root.contexts().for_each_leased(|id, tenant| {
             if let Some(regs) = self.root.registers() {
-                found |= self.handle_context(&regs, id, tenant, when);
+                found |= self.handle_context(regs, id, tenant, when);
             }
         });
         found

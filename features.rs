@@ -93,6 +93,16 @@ pub(crate) struct Features {
     control_base: Option<usize>,
 }
 
+/// The numbers below `end` of the bits that are set in `mask`, from 0 up.
+fn numbers_in(mut mask: u64, end: u8) -> impl Iterator<Item = u8> {
+    core::iter::from_fn(move || {
+        let number = mask.trailing_zeros() as u8;
+
+        mask &= mask.wrapping_sub(1);
+        (number < end).then_some(number)
+    })
+}
+
 /// IMUCTR(0), from the micro-TLBs' base.
 const IMUCTR_LOW: usize = 0x300;
 /// IMUCTR(32), from the micro-TLBs' base.
@@ -175,6 +185,16 @@ impl Features {
     /// All micro-TLBs that exist.
     pub(crate) fn utlbs(&self) -> impl Iterator<Item = UtlbId> {
         (0..self.utlbs).map(UtlbId)
+    }
+
+    /// Those of the contexts that exist whose bit is set in `mask`.
+    pub(crate) fn contexts_in(&self, mask: u16) -> impl Iterator<Item = ContextId> {
+        numbers_in(u64::from(mask), self.contexts).map(ContextId)
+    }
+
+    /// Those of the micro-TLBs that exist whose bit is set in `mask`.
+    pub(crate) fn utlbs_in(&self, mask: u64) -> impl Iterator<Item = UtlbId> {
+        numbers_in(mask, self.utlbs).map(UtlbId)
     }
 
     /// The micro-TLB of that number, if it exists.
@@ -271,6 +291,19 @@ mod tests {
 
     fn imuctr_of(features: &Features, id: u8) -> usize {
         features.micro_tlb::<IMUCTR>(UtlbId(id)).offset()
+    }
+
+    #[test]
+    fn a_mask_gives_what_exists_of_it_in_order() {
+        let of = |mask| {
+            let mut utlbs = GEN3.utlbs_in(mask).map(UtlbId::index);
+            [utlbs.next(), utlbs.next(), utlbs.next()]
+        };
+
+        assert_eq!(of(0), [None; 3]);
+        assert_eq!(of(1 << 63 | 1 << 48), [None; 3]);
+        assert_eq!(of(1 << 47 | 1 << 3 | 1), [Some(0), Some(3), Some(47)]);
+        assert_eq!(GEN2.contexts_in(0xffff).count(), 1);
     }
 
     #[test]

@@ -8,10 +8,7 @@ use kernel::{
         Device, //
     },
     devres::Devres,
-    io::{
-        mem::DevresIoMem,
-        poll::read_poll_timeout_atomic, //
-    },
+    io::poll::read_poll_timeout_atomic,
     prelude::*,
     revocable::RevocableGuard,
     sync::{
@@ -30,7 +27,10 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::iommu,
+    abstractions::{
+        iommu,
+        mmio::Window, //
+    },
     backup::{
         Backup,
         Saved,
@@ -49,10 +49,7 @@ use crate::{
         MAX_CONTEXTS,
         MAX_UTLBS, //
     },
-    mmio::{
-        Mapped,
-        Registers, //
-    },
+    mmio::Registers,
     regs::{
         IMCTR,
         IMUASID,
@@ -64,13 +61,13 @@ use crate::{
 /// asleep, in what will be restored.
 pub(crate) struct Target<'a> {
     ipmmu: &'a Ipmmu,
-    hardware: Mapped<'a>,
+    hardware: &'a Window,
 }
 
 impl Target<'_> {
     /// Calls `f` with what will be restored, if the instance is asleep.
     fn if_asleep<R>(&self, f: impl FnOnce(&mut Saved) -> R) -> Option<R> {
-        if !self.ipmmu.asleep.load(Relaxed) {
+        if !self.ipmmu.is_asleep() {
             return None;
         }
 
@@ -110,11 +107,21 @@ struct State {
     contexts: u16,
 }
 
+/// How far the registers are within reach.
+mod reach {
+    /// They can be accessed.
+    pub(super) const AWAKE: u32 = 0;
+    /// They may be without power.
+    pub(super) const ASLEEP: u32 = 1;
+    /// The device is not bound any more.
+    pub(super) const GONE: u32 = 2;
+}
+
 /// One IPMMU.
 #[pin_data]
 pub(crate) struct Ipmmu {
     dev: ARef<Device>,
-    io: DevresIoMem,
+    window: Arc<Window>,
     features: &'static Features,
     /// Contexts of this instance if it is a root, of its root otherwise.
     contexts: Arc<Contexts>,
@@ -122,8 +129,8 @@ pub(crate) struct Ipmmu {
     root: Option<Arc<Ipmmu>>,
     #[pin]
     state: SpinLockIrq<State>,
-    /// The registers may be without power. While it is set, `backup` says whether they are.
-    asleep: Atomic<bool>,
+    /// A [`Reach`]. While it is `ASLEEP`, `backup` says whether there is power.
+    reach: Atomic<u32>,
     backup: Devres<SpinLockIrq<Backup>>,
     sleeps: Sleeps,
     /// Of each context of a root, whether the last flush did not complete.
@@ -151,7 +158,7 @@ impl Ipmmu {
     /// `ENOMEM`.
     pub(crate) fn new(
         dev: &Device<Bound>,
-        io: DevresIoMem,
+        window: Window,
         features: &'static Features,
         root: Option<Arc<Ipmmu>>,
     ) -> Result<Arc<Self>> {
@@ -159,16 +166,15 @@ impl Ipmmu {
             Some(root) => root.contexts.clone(),
             None => Contexts::new(features)?,
         };
+        let window = Arc::new(window, GFP_KERNEL)?;
         let mut slots = Slots::new(features, root.is_none())?;
-        if let Some(regs) = io.try_access().map(Mapped) {
-            slots.learn_control(&regs);
-        }
+        slots.learn_control(&*window);
         let backup = Devres::new(dev, new_spinlock_irq!(Backup::Awake(slots)))?;
 
         Arc::pin_init(
             pin_init!(Self {
                 dev: (&**dev).into(),
-                io,
+                window,
                 features,
                 contexts,
                 root,
@@ -176,7 +182,7 @@ impl Ipmmu {
                     utlbs: [UtlbState::default(); MAX_UTLBS],
                     contexts: 0,
                 }),
-                asleep: Atomic::new(false),
+                reach: Atomic::new(reach::AWAKE),
                 backup,
                 sleeps: Sleeps::new(),
                 stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
@@ -222,22 +228,17 @@ impl Ipmmu {
         self.root.as_ref()
     }
 
-    /// The registers; none while the instance is asleep, and once it was unbound. No sleeping while
-    /// they are held.
+    /// The registers; none while the instance is asleep, and once it was unbound.
     ///
     /// For what needs not be done to an instance that is asleep, such as a flush: its TLB is empty
     /// when it wakes up, or is flushed when its contexts are restored.
-    pub(crate) fn registers(&self) -> Option<Mapped<'_>> {
-        if self.asleep.load(Relaxed) {
-            return None;
-        }
-        self.io.try_access().map(Mapped)
+    pub(crate) fn registers(&self) -> Option<&Window> {
+        (self.reach.load(Relaxed) == reach::AWAKE).then_some(&self.window)
     }
 
-    /// The registers as they are to be, awake or asleep; none once it was unbound. No sleeping
-    /// while they are held.
+    /// The registers as they are to be, awake or asleep; none once it was unbound.
     pub(crate) fn target(&self) -> Option<Target<'_>> {
-        let hardware = self.io.try_access().map(Mapped)?;
+        let hardware = self.hardware()?;
 
         Some(Target {
             ipmmu: self,
@@ -247,18 +248,24 @@ impl Ipmmu {
 
     /// The registers of the hardware, whether they have power or not. For going to sleep and waking
     /// up alone.
-    pub(crate) fn hardware(&self) -> Option<Mapped<'_>> {
-        self.io.try_access().map(Mapped)
+    pub(crate) fn hardware(&self) -> Option<&Window> {
+        (self.reach.load(Relaxed) != reach::GONE).then_some(&self.window)
+    }
+
+    /// Where the registers are, for those who find out by themselves when to leave them alone.
+    pub(crate) fn window(&self) -> &Arc<Window> {
+        &self.window
     }
 
     /// Says whether the registers may be without power from now on.
     pub(crate) fn set_asleep(&self, asleep: bool) {
-        self.asleep.store(asleep, Relaxed);
+        self.reach
+            .store(if asleep { reach::ASLEEP } else { reach::AWAKE }, Relaxed);
     }
 
     /// Whether the registers may be without power.
     pub(crate) fn is_asleep(&self) -> bool {
-        self.asleep.load(Relaxed)
+        self.reach.load(Relaxed) == reach::ASLEEP
     }
 
     /// What is saved of the registers while they may be without power; none once the device was
@@ -303,7 +310,7 @@ impl Ipmmu {
     pub(crate) fn flush_root(&self, id: ContextId, imctr: IMCTR) {
         if let Some(regs) = self.registers() {
             regs.write(self.features.context(id), imctr);
-            self.wait_flushed_in(&regs, id);
+            self.wait_flushed_in(regs, id);
         }
     }
 
@@ -327,7 +334,7 @@ impl Ipmmu {
     /// A flush that does not complete is reported once, until one completes again.
     pub(crate) fn wait_flushed(&self, id: ContextId) {
         if let Some(regs) = self.registers() {
-            self.wait_flushed_in(&regs, id);
+            self.wait_flushed_in(regs, id);
         }
     }
 
@@ -351,6 +358,11 @@ impl Ipmmu {
             ),
             _ => (),
         }
+    }
+
+    /// Whether the last flush of context `id` of this root did not complete.
+    pub(crate) fn is_stuck(&self, id: ContextId) -> bool {
+        self.stuck[id.index()].load(Relaxed)
     }
 
     /// Points micro-TLB `utlb` to `context`, for one more user if `new_user`. 2 writes, none if it
@@ -439,6 +451,18 @@ impl Ipmmu {
             .map(|other| f(&other.dev))
     }
 
+    /// Calls for all who flush contexts in this instance to see whether it is asleep, and waits
+    /// until they have. Not for interrupt context.
+    pub(crate) fn notify_flushers(&self) {
+        let contexts = if self.is_root() {
+            u16::MAX
+        } else {
+            self.state.lock().contexts
+        };
+
+        self.contexts.settle_each(contexts);
+    }
+
     /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.
     pub(crate) fn for_each_active_utlb(&self, mut f: impl FnMut(UtlbId, ContextId)) {
         let state = self.state.lock();
@@ -465,6 +489,15 @@ impl Ipmmu {
             },
             utlbs: utlbs.fold(0, |mask, id| mask | id.bit()),
         })
+    }
+}
+
+/// The device is bound as long as this exists: nobody touches its registers afterwards.
+pub(crate) struct Held(pub(crate) Arc<Ipmmu>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.reach.store(reach::GONE, Relaxed);
     }
 }
 

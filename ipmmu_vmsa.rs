@@ -20,10 +20,6 @@ use kernel::{
     },
     dma::DmaMask,
     driver,
-    io::{
-        mem::DevresIoMem,
-        Io, //
-    },
     of,
     platform,
     prelude::*,
@@ -36,6 +32,7 @@ use crate::{
         fwnode,
         iommu,
         irq,
+        mmio::Window,
         module_static::Live,
         platform::Pm,
         power_domain::PowerWatch,
@@ -159,6 +156,7 @@ struct Bound {
     #[pin]
     power: PowerWatch<Sleeper>,
     sleeper: Arc<Sleeper>,
+    held: ipmmu::Held,
 }
 
 impl platform::Driver for Driver {
@@ -187,6 +185,7 @@ impl platform::Driver for Driver {
                 files <- debugfs::Files::new(&ipmmu),
                 registration: register(dev, &ipmmu)?,
                 sleeper,
+                held: ipmmu::Held(ipmmu),
             }? Error))
         })
     }
@@ -218,10 +217,10 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
 
     // For the page tables of a root, which its walks reach with 40 address bits.
     abstractions::platform::set_dma_mask(pdev, DmaMask::new::<40>())?;
-    let io = map(pdev, features)?;
-    let ipmmu = Ipmmu::new(dev, io, features, root)?;
+    let window = map(pdev, features)?;
+    let ipmmu = Ipmmu::new(dev, window, features, root)?;
     if let Some(regs) = ipmmu.registers() {
-        ipmmu.reset(&regs);
+        ipmmu.reset(regs);
     }
 
     match ipmmu.root_if_cache() {
@@ -281,29 +280,27 @@ fn find_root(
 }
 
 /// Maps the registers, and finds them large enough for all that the driver will touch.
-fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<DevresIoMem> {
+fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Window> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
-    let Some(request) = pdev.io_request_by_index(0) else {
-        dev_err!(dev, "no registers: reg is missing in the device tree\n");
-        return Err(ENODEV);
-    };
-    // Not `iomap_exclusive()`: of a device from the device tree, whose resources are not part of
-    // the tree of all resources, it takes a region that it then fails to give back.
-    let io = request.iomap().inspect_err(|_| {
-        dev_err!(dev, "the registers cannot be mapped\n");
+    let window = Window::new(pdev, 0).inspect_err(|e| {
+        if *e == ENODEV {
+            dev_err!(dev, "no registers: reg is missing in the device tree\n");
+        } else {
+            dev_err!(dev, "the registers cannot be mapped\n");
+        }
     })?;
 
-    let (size, window) = (Io::size(&io), features.window());
-    if size < window {
+    let (size, needed) = (window.size(), features.window());
+    if size < needed {
         dev_err!(
             dev,
             "reg has 0x{:x} bytes, 0x{:x} are needed\n",
             size,
-            window
+            needed
         );
         return Err(ENODEV);
     }
-    io.into_devres()
+    Ok(window)
 }
 
 /// Requests a root's fault interrupt.

@@ -38,7 +38,10 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::power_domain::PowerOps,
+    abstractions::{
+        power_domain::PowerOps,
+        rcu, //
+    },
     backup::Backup,
     fault::{
         FaultHandler,
@@ -80,7 +83,7 @@ impl Sleeper {
         &self.ipmmu
     }
 
-    /// The system falls asleep. Does not sleep.
+    /// The system falls asleep. May sleep.
     ///
     /// # Errors
     ///
@@ -91,7 +94,7 @@ impl Sleeper {
         Ok(())
     }
 
-    /// The system makes an image of itself. Does not sleep.
+    /// The system makes an image of itself. May sleep.
     ///
     /// # Errors
     ///
@@ -112,14 +115,14 @@ impl Sleeper {
         if self.is_frozen.xchg(false, Relaxed) {
             // Now or when it loaded the image, another kernel may have used the instance.
             if let Some(regs) = self.ipmmu.hardware() {
-                self.ipmmu.reset(&regs);
+                self.ipmmu.reset(regs);
             }
         }
         self.wake_up()
     }
 
     /// Switches off all contexts, for good: the next kernel must not have devices translated by
-    /// tables that are no more. Does not sleep.
+    /// tables that are no more. May sleep.
     ///
     /// Micro-TLBs stay pointed to them, which keeps masters that nobody brought to rest from
     /// memory. If they were off, DMA would go wherever an IOVA happens to point.
@@ -134,34 +137,40 @@ impl Sleeper {
             return;
         }
         if let Some(regs) = self.ipmmu.hardware() {
-            self.ipmmu.reset_contexts(&regs);
+            self.ipmmu.reset_contexts(regs);
         }
     }
 
     /// Saves the registers of all contexts and micro-TLBs that are in use, and has them not be
     /// touched any more. Nothing to do if the instance sleeps already.
     ///
-    /// Allocates nothing and does not sleep. The masters must be quiet.
+    /// Allocates nothing. May sleep. The masters must be quiet.
     fn fall_asleep(&self) -> Result {
         let ipmmu = &self.ipmmu;
         if ipmmu.is_asleep() {
             return Ok(());
         }
         let regs = ipmmu.hardware().ok_or(ENODEV)?;
-        let backup = ipmmu.backup().ok_or(ENODEV)?;
 
         // The status is not among what is saved: whoever is to hear of a fault hears of it now.
         if let Some(faults) = &self.faults {
             faults.look(When::Awake);
         }
 
-        // Who has not seen this yet is waited for; who has goes by the backup, and waits there.
+        // Who flushes without a lock does so no more; who has begun to is waited for.
         ipmmu.set_asleep(true);
+        ipmmu.notify_flushers();
+        rcu::synchronize();
+
+        // Nobody sleeps from here on.
+        let backup = ipmmu.backup().ok_or(ENODEV)?;
+        // Who works under a lock and has not seen it yet is waited for; who has goes by the backup,
+        // and waits there.
         ipmmu.contexts().with_settled(|leased| {
             ipmmu.with_used(leased, |used| {
                 let mut backup = backup.lock();
                 if let Some(slots) = backup.take_slots() {
-                    *backup = Backup::Asleep(slots.save(&regs, used));
+                    *backup = Backup::Asleep(slots.save(regs, used));
                 }
             });
         });
@@ -182,9 +191,9 @@ impl Sleeper {
             return Ok(());
         };
 
-        saved.restore(&regs, |id| ipmmu.wait_flushed_in(&regs, id));
+        saved.restore(regs, |id| ipmmu.wait_flushed_in(regs, id));
         let mut result = Ok(());
-        let slots = saved.verify(&regs, |lost| {
+        let slots = saved.verify(regs, |lost| {
             dev_err!(
                 ipmmu.dev(),
                 "{}: {} is 0x{:08x} after resume, 0x{:08x} expected\n",
@@ -200,6 +209,7 @@ impl Sleeper {
         ipmmu.set_asleep(false);
         drop(backup);
 
+        ipmmu.notify_flushers();
         ipmmu.sleeps().restored();
         if let Some(faults) = &self.faults {
             faults.look(When::Asleep);

@@ -11,6 +11,7 @@ use kernel::{
         aref::ARef,
         new_mutex,
         new_spinlock_irq,
+        rcu,
         Arc,
         Mutex,
         SpinLockIrq, //
@@ -18,9 +19,13 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::io_pgtable::{
-        FlushOps,
-        LpaeS1, //
+    abstractions::{
+        io_pgtable::{
+            FlushOps,
+            LpaeS1, //
+        },
+        mmio::Port,
+        tally::Tally, //
     },
     context::{
         Lease,
@@ -139,7 +144,6 @@ struct Active {
     lease: Arc<Lease>,
     root: Arc<Ipmmu>,
     users: Users,
-    flushes: u64,
 }
 
 impl Active {
@@ -147,11 +151,15 @@ impl Active {
         self.lease.id()
     }
 
+    /// Where the context's IMCTR is, in the root and in its caches alike.
+    fn imctr(&self) -> usize {
+        self.root.features().context::<IMCTR>(self.id()).offset()
+    }
+
     /// Invalidates all translations: a write per cache in use, a write and a read of the root.
-    fn flush(&mut self) {
+    fn flush(&self) {
         let id = self.id();
 
-        self.flushes += 1;
         for cache in &self.users.caches {
             cache.flush_context(id, imctr_enabled());
         }
@@ -203,7 +211,7 @@ impl Active {
     /// base is 0 in both: see [`Config::root_below_4g`].
     ///
     /// [`Config::root_below_4g`]: crate::abstractions::io_pgtable::Config::root_below_4g
-    fn retarget(&mut self, table: LpaeS1) {
+    fn retarget(&self, table: LpaeS1) {
         if let Some(regs) = self.root.target() {
             let base = IMTTLBR0::from(table.ttbr as u32);
             regs.write(self.root.features().context(self.id()), base);
@@ -216,22 +224,118 @@ impl Active {
 ///
 /// Attaches and detaches, which change who uses the context, are serialised by the root's attach
 /// lock.
+///
+/// # Flushing
+///
+/// Each page that is unmapped in strict mode is flushed, so that a flush is to cost little beside
+/// its accesses: a write to the cache, a write to the root and a read of it. Which context that is,
+/// in which cache, and whether they have power, changes at attach, detach, suspend and resume. All
+/// who change it do so under the lock of `active`, and then say in two [`Port`]s which registers a
+/// flush is to write ([`Tlb::aim`]). A flush looks at these and takes no lock.
+///
+/// - While `root` has a register, it and the one in `cache`, if any, are all that is to be written.
+/// - While it has none, it takes a look under the lock: at nothing, at an instance that is asleep,
+///   at several caches, or at a root that did not complete a flush.
+///
+/// Without the lock a flush may come late. What it does then has to be harmless:
+///
+/// - *An instance falls asleep.* Its registers must not be touched without power. So it has its
+///   flushers look elsewhere first, and waits for a grace period of RCU, which a flush is within,
+///   from its look at the ports to its last access.
+/// - *A device is attached behind another cache*, which a flush does not know of yet. The page was
+///   unmapped before, and its entry written back with a full barrier (`DSB`). The micro-TLB is
+///   pointed to the context after the ports were changed. So the walks of the new cache see the
+///   entry cleared.
+/// - *The last device leaves.* The context may be switched on again after it was switched off. No
+///   micro-TLB is pointed to it any more, so it translates for nobody; the next one who leases it
+///   sets it up and flushes it before a micro-TLB is pointed to it.
+/// - *Another domain takes the context over.* It is flushed once too often.
 #[pin_data]
 pub(crate) struct Tlb {
+    /// IMCTR in `home`, while it is in use and awake.
+    cache: Port,
+    /// IMCTR in the root, while that and `cache` are all that is to be written.
+    root: Port,
+    /// The instance that the domain was made for a device of.
+    home: Arc<Ipmmu>,
+    /// Since the context is in use.
+    flushes: Tally,
     /// `None` while no device is attached: nothing is cached then. Taken in any context.
     #[pin]
     active: SpinLockIrq<Option<Active>>,
 }
 
 impl Tlb {
-    /// Of a domain that nobody uses. May sleep.
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    /// Of a domain that nobody uses, made for devices behind `home`, or others with the same root.
+    /// May sleep.
+    pub(crate) fn new(home: &Arc<Ipmmu>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
+                cache: Port::new(home.window().clone()),
+                root: Port::new(home.root().window().clone()),
+                home: home.clone(),
+                flushes: Tally::new(),
                 active <- new_spinlock_irq!(None),
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// Changes what is in use with `f`, and what a flush is to write accordingly.
+    fn change<R>(&self, f: impl FnOnce(&mut Option<Active>) -> R) -> R {
+        let mut active = self.active.lock();
+        let result = f(&mut active);
+
+        self.aim(active.as_ref());
+        result
+    }
+
+    /// Says what a flush is to write.
+    fn aim(&self, active: Option<&Active>) {
+        let Some(active) = active else {
+            self.root.choose(None);
+            self.cache.choose(None);
+            return;
+        };
+        let caches = &active.users.caches;
+        let is_home = |cache: &Arc<Ipmmu>| Arc::ptr_eq(cache, &self.home);
+        let at = active.imctr();
+        let is_plain = caches.iter().all(is_home)
+            && !active.root.is_asleep()
+            && !active.root.is_stuck(active.id());
+        let has_home = caches.iter().any(is_home) && !self.home.is_asleep();
+
+        self.cache.choose(has_home.then_some(at));
+        self.root.choose(is_plain.then_some(at));
+    }
+
+    /// Looks again at what is awake. Afterwards only who flushes without the lock may still go by
+    /// what was seen before. Any context.
+    pub(crate) fn settle(&self) {
+        self.change(|_| ());
+    }
+
+    /// As [`Tlb::flush_all`], where it has to be looked at more closely.
+    #[cold]
+    #[inline(never)]
+    fn flush_under_lock(&self) {
+        self.change(|active| {
+            if let Some(active) = active {
+                self.flushes.count();
+                active.flush();
+            }
+        });
+    }
+
+    /// Waits for a flush that has begun.
+    #[cold]
+    #[inline(never)]
+    fn wait_flushed(&self) {
+        self.change(|active| {
+            if let Some(active) = active {
+                active.root.wait_flushed(active.id());
+            }
+        });
     }
 
     /// The context in use.
@@ -239,9 +343,9 @@ impl Tlb {
         self.active.lock().as_ref().map(Active::id)
     }
 
-    /// How often it was flushed since the context is in use.
-    pub(crate) fn flushes(&self) -> u64 {
-        self.active.lock().as_ref().map_or(0, |a| a.flushes)
+    /// About how often it was flushed since the context is in use.
+    pub(crate) fn flushes(&self) -> usize {
+        self.flushes.get()
     }
 
     /// The seat number `index` of those that use the context.
@@ -293,13 +397,16 @@ impl Tlb {
         let mut users = self.users()?;
         let is_new_cache = users.add(seat);
 
-        if let Some(active) = &mut *self.active.lock() {
+        self.change(|active| {
+            let Some(active) = active else {
+                return;
+            };
             if is_new_cache {
                 // The cache must have the context before a micro-TLB of it is pointed there.
                 seat.ipmmu.switch_context(active.id(), imctr_enabled());
             }
             core::mem::swap(&mut active.users, &mut users);
-        }
+        });
         Ok(())
     }
 
@@ -315,10 +422,10 @@ impl Tlb {
             lease: Arc::new(lease, GFP_KERNEL)?,
             root: seat.ipmmu.root(),
             users,
-            flushes: 0,
         };
 
-        self.active.lock().insert(active).program(table);
+        self.flushes.reset();
+        self.change(|slot| slot.insert(active).program(table));
         Ok(())
     }
 
@@ -336,16 +443,16 @@ impl Tlb {
 
         // From here on what is unmapped from either domain is flushed in the context.
         lease.hand_over(domain.clone());
-        *self.active.lock() = Some(Active {
-            lease,
-            root,
-            users,
-            flushes: 0,
+        let active = Active { lease, root, users };
+        self.flushes.reset();
+        self.change(|slot| *slot = Some(active));
+        self.change(|active| {
+            if let Some(active) = active {
+                self.flushes.count();
+                active.retarget(table);
+            }
         });
-        if let Some(active) = &mut *self.active.lock() {
-            active.retarget(table);
-        }
-        let old = from.active.lock().take();
+        let old = from.change(Option::take);
         for seat in old.iter().flat_map(|old| &old.users.seats) {
             seat.set_domain(Some(domain.clone()));
         }
@@ -361,34 +468,49 @@ impl Tlb {
     /// Ends the use by `seat`, whose micro-TLBs point elsewhere already. After the last one the
     /// context is switched off and returned. May sleep.
     pub(crate) fn leave(&self, seat: &Arc<Seat>) {
-        let mut guard = self.active.lock();
-        let Some(active) = &mut *guard else {
-            return;
-        };
-        active.users.seats.retain(|s| !Arc::ptr_eq(s, seat));
-        let (id, ipmmu, root) = (active.id(), &seat.ipmmu, active.root.clone());
+        let returned = self.change(|slot| {
+            let active = slot.as_mut()?;
+            let ipmmu = &seat.ipmmu;
 
-        let mut returned = None;
-        if active.users.seats.is_empty() {
-            active.switch_off();
-            returned = guard.take();
-        } else if !active.users.are_behind(ipmmu) {
-            ipmmu.switch_context(id, IMCTR::from(0));
-            active.users.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
-        }
+            active.users.seats.retain(|s| !Arc::ptr_eq(s, seat));
+            if active.users.seats.is_empty() {
+                active.switch_off();
+                return slot.take();
+            }
+            if !active.users.are_behind(ipmmu) {
+                ipmmu.switch_context(active.id(), IMCTR::from(0));
+                active.users.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
+            }
+            None
+        });
 
-        drop(guard);
         // The context is returned with this, which takes a lock of its own.
         drop(returned);
         // After this nobody looks at the seat any more because of the context.
-        root.contexts().settle();
+        seat.ipmmu.contexts().settle();
     }
 }
 
 impl FlushOps for Tlb {
+    #[inline]
     fn flush_all(&self) {
-        if let Some(active) = &mut *self.active.lock() {
-            active.flush();
+        let section = rcu::read_lock();
+        let Some(root) = self.root.get(&section) else {
+            drop(section);
+            return self.flush_under_lock();
+        };
+        let imctr = imctr_enabled().into();
+
+        if let Some(cache) = self.cache.get(&section) {
+            cache.write(imctr);
+        }
+        root.write(imctr);
+        self.flushes.count();
+        let flushed = IMCTR::from(root.read());
+
+        drop(section);
+        if flushed.flush() {
+            self.wait_flushed();
         }
     }
 }

@@ -15,7 +15,6 @@ use core::{
 use kernel::{
     bindings,
     device::Device,
-    error::to_result,
     prelude::*,
     sync::{
         aref::ARef,
@@ -193,12 +192,14 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
 
     /// Maps `count` pages of `size` bytes from `iova` to `paddr`.
     ///
-    /// Returns how many bytes were mapped, also when there was an error after some.
+    /// Adds to `mapped` how many bytes were mapped, also when there is an error after some. Returns
+    /// 0 or the error, as C has it: this is called by C for each page.
     ///
     /// # Safety
     ///
     /// - No other operation on this table touches the range meanwhile.
     /// - `gfp` is a valid `gfp_t` for the calling context.
+    /// - `mapped` is valid for reads and writes.
     pub(crate) unsafe fn map_pages(
         &self,
         iova: usize,
@@ -207,46 +208,38 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         count: usize,
         prot: i32,
         gfp: bindings::gfp_t,
-    ) -> (usize, Result) {
-        let mut mapped = 0;
+        mapped: *mut usize,
+    ) -> c_int {
         let ops = self.ops.as_ptr();
 
         // SAFETY: By the type invariant `ops` is valid; every format sets `map_pages`. The caller
-        // vouches for the range and `gfp`.
-        let ret = unsafe {
+        // vouches for the range, `gfp` and `mapped`.
+        unsafe {
             (*ops).map_pages.unwrap_unchecked()(
-                ops,
-                iova,
-                paddr,
-                size,
-                count,
-                prot,
-                gfp,
-                &mut mapped,
+                ops, iova, paddr, size, count, prot, gfp, mapped,
             )
-        };
-
-        (mapped, to_result(ret))
+        }
     }
 
     /// Unmaps `count` pages of `size` bytes from `iova`; returns how many bytes were unmapped.
+    /// Which they were is noted nowhere: `T` flushes everything.
     ///
     /// # Safety
     ///
-    /// - No other operation on this table touches the range meanwhile.
-    /// - `gather` is null or valid.
+    /// No other operation on this table touches the range meanwhile.
     pub(crate) unsafe fn unmap_pages(
         &self,
         iova: usize,
         size: usize,
         count: usize,
-        gather: *mut bindings::iommu_iotlb_gather,
     ) -> usize {
         let ops = self.ops.as_ptr();
 
         // SAFETY: By the type invariant `ops` is valid; every format sets `unmap_pages`. The caller
-        // vouches for the range and `gather`.
-        unsafe { (*ops).unmap_pages.unwrap_unchecked()(ops, iova, size, count, gather) }
+        // vouches for the range. Without a `gather` it gathers nothing.
+        unsafe {
+            (*ops).unmap_pages.unwrap_unchecked()(ops, iova, size, count, core::ptr::null_mut())
+        }
     }
 
     /// The physical address that `iova` is mapped to; 0 when it is not.

@@ -12,10 +12,13 @@ pub(crate) mod fwnode;
 pub(crate) mod io_pgtable;
 pub(crate) mod iommu;
 pub(crate) mod irq;
+pub(crate) mod mmio;
 pub(crate) mod module_static;
 pub(crate) mod param;
 pub(crate) mod platform;
 
 pub(crate) mod power_domain;
+pub(crate) mod rcu;
 pub(crate) mod runtime_pm;
 pub(crate) mod soc;
+pub(crate) mod tally;

@@ -21,7 +21,8 @@ use kernel::{
 
 /// What a driver does about the power of its device's domain.
 ///
-/// Both are called with the domain locked, which may be with interrupts off.
+/// Both are called with the domain locked. They may sleep: domains that are locked with interrupts
+/// off (`GENPD_FLAG_IRQ_SAFE`), as some are that CPUs are in, must not be watched.
 #[cfg_attr(not(CONFIG_PM_GENERIC_DOMAINS), expect(dead_code))]
 pub(crate) trait PowerOps: Send + Sync + 'static {
     /// The power is about to be cut: all devices in the domain sleep.

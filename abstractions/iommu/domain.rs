@@ -180,15 +180,12 @@ impl<T: Ops> Domain<T> {
         // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        // SAFETY: The users of the core own the ranges that they map, and pass their `gfp`.
-        let (done, result) = unsafe {
+        // SAFETY: The users of the core own the ranges that they map, and pass their `gfp`;
+        // `mapped` is the core's.
+        unsafe {
             let table = domain.paging.table();
-            table.map_pages(iova, paddr, size, count, prot, gfp)
-        };
-
-        // SAFETY: The core passes a valid pointer.
-        unsafe { *mapped += done };
-        from_result(|| result.map(|()| 0))
+            table.map_pages(iova, paddr, size, count, prot, gfp, mapped)
+        }
     }
 
     extern "C" fn unmap_pages(
@@ -196,13 +193,15 @@ impl<T: Ops> Domain<T> {
         iova: usize,
         size: usize,
         count: usize,
-        gather: *mut bindings::iommu_iotlb_gather,
+        _gather: *mut bindings::iommu_iotlb_gather,
     ) -> usize {
         // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        // SAFETY: The users of the core own the ranges that they unmap; `gather` is the core's.
-        unsafe { domain.paging.table().unmap_pages(iova, size, count, gather) }
+        // What is flushed is everything, so that nothing needs to be gathered.
+        //
+        // SAFETY: The users of the core own the ranges that they unmap.
+        unsafe { domain.paging.table().unmap_pages(iova, size, count) }
     }
 
     extern "C" fn flush_iotlb_all(raw: *mut bindings::iommu_domain) {
@@ -210,11 +209,14 @@ impl<T: Ops> Domain<T> {
         unsafe { Self::borrow(raw) }.paging.flush_all();
     }
 
+    /// For each page that is unmapped in strict mode.
+
     extern "C" fn iotlb_sync(
         raw: *mut bindings::iommu_domain,
         _gather: *mut bindings::iommu_iotlb_gather,
     ) {
-        Self::flush_iotlb_all(raw);
+        // SAFETY: As above.
+        unsafe { Self::borrow(raw) }.paging.flush_all();
     }
 
     extern "C" fn iova_to_phys(
