@@ -115,12 +115,14 @@ impl Contexts {
 
     /// Has the tenants of those of the contexts in `mask` that are leased look again what is awake.
     pub(crate) fn settle_each(&self, mask: u16) {
-        let tenants = self.tenants.lock();
+        if mask == 0 {
+            return;
+        }
 
-        for id in self.features.usable_contexts() {
-            match &tenants[id.index()] {
-                Some(tenant) if mask & id.bit() != 0 => tenant.settle(),
-                _ => (),
+        let tenants = self.tenants.lock();
+        for id in self.features.contexts_in(mask) {
+            if let Some(tenant) = &tenants[id.index()] {
+                tenant.settle();
             }
         }
     }

@@ -3,6 +3,10 @@
 //! The interrupt: translation faults.
 
 use kernel::{
+    fmt::{
+        self,
+        Write, //
+    },
     irq::{
         Handler,
         IrqReturn, //
@@ -155,18 +159,51 @@ impl FaultHandler {
             When::Awake => "Unhandled fault",
             When::Asleep => "Fault during sleep",
         };
+        let mut line = Line::new();
+        // What does not fit in is left out.
         tenant.with_devices(&mut |names| {
-            dev_err!(
-                dev,
-                "{}: context {}, iova 0x{:x}, status 0x{:08x} ({}), of {}\n",
-                what,
-                index,
-                iova,
-                status,
-                words,
-                names
-            );
+            let _ = line.write_fmt(fmt!(
+                "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of {names}"
+            ));
         });
+        dev_err!(dev, "{}\n", line.as_str());
+    }
+}
+
+/// A line of a message.
+///
+/// The kernel formats each message twice, the first time to see how long it is. Made here, it is
+/// copied twice instead; and nobody prints while names are locked.
+struct Line {
+    text: [u8; Self::MAX],
+    len: usize,
+}
+
+impl Line {
+    const MAX: usize = 384;
+
+    fn new() -> Self {
+        Self {
+            text: [0; Self::MAX],
+            len: 0,
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.text[..self.len]).unwrap_or("?")
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, s: &str) -> fmt::Result {
+        let end = self.len + s.len();
+
+        self.text
+            .get_mut(self.len..end)
+            .ok_or(fmt::Error)?
+            .copy_from_slice(s.as_bytes());
+        self.len = end;
+        Ok(())
     }
 }
 

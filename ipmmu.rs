@@ -133,6 +133,8 @@ pub(crate) struct Ipmmu {
     reach: Atomic<u32>,
     backup: Devres<SpinLockIrq<Backup>>,
     sleeps: Sleeps,
+    /// Somebody may be accessing a register without a lock.
+    exposed: Atomic<bool>,
     /// Of each context of a root, whether the last flush did not complete.
     stuck: [Atomic<bool>; MAX_CONTEXTS],
     #[pin]
@@ -183,6 +185,7 @@ impl Ipmmu {
                     contexts: 0,
                 }),
                 reach: Atomic::new(reach::AWAKE),
+                exposed: Atomic::new(false),
                 backup,
                 sleeps: Sleeps::new(),
                 stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
@@ -196,6 +199,12 @@ impl Ipmmu {
     /// The device.
     pub(crate) fn dev(&self) -> &Device {
         &self.dev
+    }
+
+    /// The device's name, to be printed at once: a `CStr` is printed, and looked at, character by
+    /// character.
+    pub(crate) fn name(&self) -> &str {
+        self.dev.name().to_str().unwrap_or("?")
     }
 
     /// What this generation has.
@@ -451,16 +460,23 @@ impl Ipmmu {
             .map(|other| f(&other.dev))
     }
 
-    /// Calls for all who flush contexts in this instance to see whether it is asleep, and waits
-    /// until they have. Not for interrupt context.
-    pub(crate) fn notify_flushers(&self) {
-        let contexts = if self.is_root() {
+    /// Takes note that registers are accessed without a lock from now on.
+    pub(crate) fn expose(&self) {
+        self.exposed.store(true, Relaxed);
+    }
+
+    /// Whether somebody may still do so. Whoever asks waits for that, after nobody begins to.
+    pub(crate) fn was_exposed(&self) -> bool {
+        self.exposed.xchg(false, Relaxed)
+    }
+
+    /// The contexts that were set up in this instance; all, if it is a root.
+    pub(crate) fn contexts_here(&self) -> u16 {
+        if self.is_root() {
             u16::MAX
         } else {
             self.state.lock().contexts
-        };
-
-        self.contexts.settle_each(contexts);
+        }
     }
 
     /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.

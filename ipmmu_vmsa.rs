@@ -228,7 +228,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
             // Suspends and unbinds before the root.
             device_link::add_managed(dev, root.dev())?;
             let utlbs = features.utlb_count();
-            dev_info!(dev, "cache of {}, {} uTLBs\n", root.dev().name(), utlbs);
+            dev_info!(dev, "cache of {}, {} uTLBs\n", root.name(), utlbs);
             Sleeper::new(ipmmu, None)
         }
         None => {

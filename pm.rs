@@ -50,6 +50,16 @@ use crate::{
     ipmmu::Ipmmu,
 };
 
+/// What those are doing who map, unmap, attach and detach while an instance falls asleep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Whatever they like.
+    GoOn,
+    /// Nothing: user space is frozen, and the drivers of all masters have suspended their devices,
+    /// which includes being done with what they had mapped, and waiting for their interrupts.
+    AreFrozen,
+}
+
 /// One instance, as far as it sleeps.
 pub(crate) struct Sleeper {
     ipmmu: Arc<Ipmmu>,
@@ -83,18 +93,18 @@ impl Sleeper {
         &self.ipmmu
     }
 
-    /// The system falls asleep. May sleep.
+    /// The system falls asleep. Does not sleep.
     ///
     /// # Errors
     ///
     /// `ENODEV` when the instance was unbound.
     pub(crate) fn system_sleeps(&self) -> Result {
-        self.fall_asleep()?;
+        self.fall_asleep(Others::AreFrozen)?;
         self.system_sleeps.store(true, Relaxed);
         Ok(())
     }
 
-    /// The system makes an image of itself. May sleep.
+    /// The system makes an image of itself. Does not sleep.
     ///
     /// # Errors
     ///
@@ -133,7 +143,7 @@ impl Sleeper {
         }
 
         // Whatever anyone still wants of it changes what is never restored.
-        if self.fall_asleep().is_err() {
+        if self.fall_asleep(Others::GoOn).is_err() {
             return;
         }
         if let Some(regs) = self.ipmmu.hardware() {
@@ -144,8 +154,8 @@ impl Sleeper {
     /// Saves the registers of all contexts and micro-TLBs that are in use, and has them not be
     /// touched any more. Nothing to do if the instance sleeps already.
     ///
-    /// Allocates nothing. May sleep. The masters must be quiet.
-    fn fall_asleep(&self) -> Result {
+    /// Allocates nothing. May sleep if others go on. The masters must be quiet.
+    fn fall_asleep(&self, others: Others) -> Result {
         let ipmmu = &self.ipmmu;
         if ipmmu.is_asleep() {
             return Ok(());
@@ -159,8 +169,10 @@ impl Sleeper {
 
         // Who flushes without a lock does so no more; who has begun to is waited for.
         ipmmu.set_asleep(true);
-        ipmmu.notify_flushers();
-        rcu::synchronize();
+        ipmmu.contexts().settle_each(ipmmu.contexts_here());
+        if ipmmu.was_exposed() && others == Others::GoOn {
+            rcu::synchronize();
+        }
 
         // Nobody sleeps from here on.
         let backup = ipmmu.backup().ok_or(ENODEV)?;
@@ -209,7 +221,6 @@ impl Sleeper {
         ipmmu.set_asleep(false);
         drop(backup);
 
-        ipmmu.notify_flushers();
         ipmmu.sleeps().restored();
         if let Some(faults) = &self.faults {
             faults.look(When::Asleep);
@@ -222,7 +233,7 @@ impl Sleeper {
 /// callbacks, root before caches, not that of power domains.
 impl PowerOps for Sleeper {
     fn before_off(&self) {
-        let _ = self.fall_asleep();
+        let _ = self.fall_asleep(Others::GoOn);
     }
 
     fn after_on(&self) {

@@ -233,9 +233,11 @@ impl Active {
 /// who change it do so under the lock of `active`, and then say in two [`Port`]s which registers a
 /// flush is to write ([`Tlb::aim`]). A flush looks at these and takes no lock.
 ///
-/// - While `root` has a register, it and the one in `cache`, if any, are all that is to be written.
+/// - While `root` has a register, it and the one in `cache`, if any, are all that is to be written,
+///   and awake.
 /// - While it has none, it takes a look under the lock: at nothing, at an instance that is asleep,
-///   at several caches, or at a root that did not complete a flush.
+///   at several caches, or at a root that did not complete a flush. If it is over, it says so in
+///   the ports. So nobody has to when an instance wakes up.
 ///
 /// Without the lock a flush may come late. What it does then has to be harmless:
 ///
@@ -252,7 +254,7 @@ impl Active {
 /// - *Another domain takes the context over.* It is flushed once too often.
 #[pin_data]
 pub(crate) struct Tlb {
-    /// IMCTR in `home`, while it is in use and awake.
+    /// IMCTR in `home`, while `root` has one and it is a cache that is in use.
     cache: Port,
     /// IMCTR in the root, while that and `cache` are all that is to be written.
     root: Port,
@@ -300,12 +302,16 @@ impl Tlb {
         let caches = &active.users.caches;
         let is_home = |cache: &Arc<Ipmmu>| Arc::ptr_eq(cache, &self.home);
         let at = active.imctr();
-        let is_plain = caches.iter().all(is_home)
+        let is_plain = caches.iter().all(|c| is_home(c) && !c.is_asleep())
             && !active.root.is_asleep()
             && !active.root.is_stuck(active.id());
-        let has_home = caches.iter().any(is_home) && !self.home.is_asleep();
+        let has_home = caches.iter().any(is_home);
 
-        self.cache.choose(has_home.then_some(at));
+        if is_plain {
+            self.home.expose();
+            active.root.expose();
+        }
+        self.cache.choose((is_plain && has_home).then_some(at));
         self.root.choose(is_plain.then_some(at));
     }
 
@@ -521,8 +527,11 @@ pub(crate) struct Names<'a>(pub(crate) &'a [Arc<Seat>]);
 impl fmt::Display for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, seat) in self.0.iter().enumerate() {
-            let comma = if i > 0 { ", " } else { "" };
-            f.write_fmt(fmt!("{}{}", comma, seat.dev.name()))?;
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            // At once; as a `CStr` it would be written, and looked at, character by character.
+            f.write_str(seat.dev.name().to_str().unwrap_or("?"))?;
         }
         Ok(())
     }

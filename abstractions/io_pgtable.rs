@@ -215,9 +215,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         // SAFETY: By the type invariant `ops` is valid; every format sets `map_pages`. The caller
         // vouches for the range, `gfp` and `mapped`.
         unsafe {
-            (*ops).map_pages.unwrap_unchecked()(
-                ops, iova, paddr, size, count, prot, gfp, mapped,
-            )
+            (*ops).map_pages.unwrap_unchecked()(ops, iova, paddr, size, count, prot, gfp, mapped)
         }
     }
 
@@ -227,12 +225,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     /// # Safety
     ///
     /// No other operation on this table touches the range meanwhile.
-    pub(crate) unsafe fn unmap_pages(
-        &self,
-        iova: usize,
-        size: usize,
-        count: usize,
-    ) -> usize {
+    pub(crate) unsafe fn unmap_pages(&self, iova: usize, size: usize, count: usize) -> usize {
         let ops = self.ops.as_ptr();
 
         // SAFETY: By the type invariant `ops` is valid; every format sets `unmap_pages`. The caller

@@ -32,10 +32,12 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `base` comes from `ioremap()` of `size` bytes, and was not unmapped. `size` is not below 4.
+/// `base` comes from `ioremap()` of `size` bytes, is aligned, and was not unmapped. `last` is the number of the
+/// last 32-bit register that is inside.
 pub(crate) struct Window {
     base: *mut c_void,
     size: usize,
+    last: usize,
 }
 
 // SAFETY: A mapping is bound to no thread.
@@ -52,8 +54,10 @@ impl Window {
     pub(crate) fn new(pdev: &platform::Device<Bound>, index: u32) -> Result<Self> {
         let resource = pdev.resource_by_index(index).ok_or(ENODEV)?;
         let size = usize::try_from(resource.size())?;
-        if size < size_of::<u32>() {
-            return Err(ENODEV);
+        let last = (size / size_of::<u32>()).checked_sub(1).ok_or(ENODEV)?;
+
+        if resource.start() % 4 != 0 {
+            return Err(EINVAL);
         }
 
         // SAFETY: The resource is memory of the device, and not empty.
@@ -61,8 +65,8 @@ impl Window {
         if base.is_null() {
             return Err(ENOMEM);
         }
-        // INVARIANT: It was just mapped, and the size is checked.
-        Ok(Self { base, size })
+        // INVARIANT: It was just mapped, as aligned as the resource is, and there is one register.
+        Ok(Self { base, size, last })
     }
 
     /// How many bytes there are.
@@ -73,13 +77,16 @@ impl Window {
     /// The register at `offset`; none if it is not inside, or not aligned.
     #[inline(always)]
     pub(crate) fn register(&self, offset: usize) -> Option<MmioRegister<'_>> {
-        // By the invariant this does not wrap.
-        if offset > self.size - size_of::<u32>() || offset % size_of::<u32>() != 0 {
+        // The number of the register. Of an offset that is not aligned it is a huge one.
+        if offset.rotate_right(size_of::<u32>().trailing_zeros()) > self.last {
             return None;
         }
 
-        // INVARIANT: It is inside of the mapping, which `self` keeps, and `ioremap()` returns pages.
-        Some(MmioRegister(self.base.wrapping_byte_add(offset), PhantomData))
+        // INVARIANT: It is inside of the mapping, which `self` keeps, and aligned as that is.
+        Some(MmioRegister(
+            self.base.wrapping_byte_add(offset),
+            PhantomData,
+        ))
     }
 }
 
