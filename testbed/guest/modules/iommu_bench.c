@@ -6,7 +6,8 @@
  *
  * map      maps a buffer for DMA by the device, and unmaps it
  * list     the same with a scatter-gather list of single pages
- * attach   allocates a domain, attaches the device, detaches it, frees the domain
+ * attach   allocates a domain, attaches the device and all others of its group,
+ *          detaches them, frees the domain
  * block    the same, and in between maps memory at its own address, which nobody
  *          touches, and unmaps it
  * bare     maps and unmaps in an IO page table of its own, which no driver sees
@@ -77,17 +78,24 @@ static int bench_list(struct bench *b)
 
 static int bench_attached(struct bench *b, int (*work)(struct bench *b, struct iommu_domain *domain))
 {
-	struct iommu_domain *domain = iommu_paging_domain_alloc(b->dev);
+	struct iommu_group *group = iommu_group_get(b->dev);
+	struct iommu_domain *domain;
 	int ret;
 
-	if (IS_ERR(domain))
+	if (!group)
+		return -ENODEV;
+	domain = iommu_paging_domain_alloc(b->dev);
+	if (IS_ERR(domain)) {
+		iommu_group_put(group);
 		return PTR_ERR(domain);
-	ret = iommu_attach_device(domain, b->dev);
+	}
+	ret = iommu_attach_group(domain, group);
 	if (!ret) {
 		ret = work ? work(b, domain) : 0;
-		iommu_detach_device(domain, b->dev);
+		iommu_detach_group(domain, group);
 	}
 	iommu_domain_free(domain);
+	iommu_group_put(group);
 	return ret;
 }
 

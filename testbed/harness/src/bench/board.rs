@@ -92,11 +92,30 @@ const KERNEL: [(&str, &str); 5] = [
     ("-register", "iommu_device_register"),
 ];
 
-/// The board, with [`MASTERS`] and a SoC that neither driver has a policy for.
-pub fn setup(paths: &Paths, provision: &Provision, driver: Driver, name: &str) -> Result<Setup> {
+/// What a profile shows apart, because much is below it.
+const APART: [(&str, &str); 7] = [
+    ("-link", "device_link_add"),
+    ("-debugfs_dir", "debugfs_create_dir"),
+    ("-debugfs_file", "debugfs_create_file_full"),
+    ("-sysfs", "iommu_device_sysfs_add"),
+    ("-print", "_dev_printk"),
+    ("-print_info", "_dev_info"),
+    ("-irq", "request_threaded_irq"),
+];
+
+/// The board, with [`MASTERS`] and what `change` makes of it, and a SoC that
+/// neither driver has a policy for.
+pub fn setup(
+    paths: &Paths,
+    provision: &Provision,
+    driver: Driver,
+    name: &str,
+    change: impl FnOnce(Dtb) -> Result<Dtb>,
+) -> Result<Setup> {
+    let dtb = change(device_tree(paths, provision)?)?;
     Ok(Setup::new(name, driver)
         .prr(UNKNOWN_SOC)
-        .dtb(device_tree(paths, provision)?))
+        .dtb(dtb.into_path()))
 }
 
 /// Boots with `driver`; all IPMMUs are bound, and calls are counted. With a
@@ -118,9 +137,10 @@ pub fn boot(
     };
     let calls = Calls::new(paths, name);
     let symbols = fs::read_to_string(provision.kernel.kdir.join("System.map"))?;
-    calls.count(&kernel_functions(&symbols, driver)?)?;
+    let apart: &[_] = if profile.is_some() { &APART } else { &[] };
+    calls.count(&kernel_functions(&symbols, driver, apart)?)?;
     let setup =
-        change(setup(paths, provision, driver, name)?.plugin(&calls.argument(plugin, profile)));
+        change(setup(paths, provision, driver, name, Ok)?.plugin(&calls.argument(plugin, profile)));
     let mut board = Board::boot(paths, provision, &setup)?;
     board.sh("modprobe iommu_bench")?;
     let lap = board.address_in_module("iommu_bench", "iommu_bench_lap")?;
@@ -152,10 +172,15 @@ fn load_again(board: &mut Board, calls: &Calls) -> Result<()> {
     Ok(())
 }
 
-fn kernel_functions(symbols: &str, driver: Driver) -> Result<Vec<(String, u64)>> {
+fn kernel_functions(
+    symbols: &str,
+    driver: Driver,
+    apart: &[(&'static str, &'static str)],
+) -> Result<Vec<(String, u64)>> {
     let c = FUNCTIONS.iter().map(|(name, symbol, _)| (*name, *symbol));
     let c = c.filter(|(_, symbol)| driver == Driver::C && !symbol.is_empty());
     c.chain(KERNEL)
+        .chain(apart.iter().copied())
         .map(|(name, symbol)| {
             let address = symbols
                 .lines()
@@ -168,7 +193,7 @@ fn kernel_functions(symbols: &str, driver: Driver) -> Result<Vec<(String, u64)>>
 }
 
 /// The board's device tree, with the wires of [`MASTERS`] and no others.
-fn device_tree(paths: &Paths, provision: &Provision) -> Result<std::path::PathBuf> {
+fn device_tree(paths: &Paths, provision: &Provision) -> Result<Dtb> {
     let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "bench")?;
     for (node, property) in OTHERS {
         dtb = dtb.delete(&format!("/soc/{node}"), property)?;
@@ -176,5 +201,5 @@ fn device_tree(paths: &Paths, provision: &Provision) -> Result<std::path::PathBu
     for device in [DMACS[1], DMACS[2], "ee100000.mmc", "ee140000.mmc"] {
         dtb = dtb.delete(&node_of(device), "iommus")?;
     }
-    Ok(dtb.put_behind(&MASTERS)?.into_path())
+    dtb.put_behind(&MASTERS)
 }

@@ -50,13 +50,11 @@ fn profile(paths: &Paths, provision: &Provision, driver: Driver) -> Result<Strin
     functions.sort_unstable();
     functions.dedup();
     for function in functions {
-        let times = made.iter().filter(|c| c.function == function).count() as f64;
-        describe(
-            &mut page,
-            function,
-            times,
-            &shares(&text, function, &symbols)?,
-        );
+        let of_it = || made.iter().filter(|c| c.function == function);
+        let times = of_it().count() as f64;
+        let all = of_it().map(|c| c.cost.instructions).sum::<u64>() as f64;
+        let _ = writeln!(page, "\n{function}: {:.1}, {times} calls", all / times);
+        describe(&mut page, times, &shares(&text, function, &symbols)?);
     }
     Ok(page)
 }
@@ -93,13 +91,11 @@ fn shares(text: &str, function: &str, symbols: &Symbols) -> Result<Vec<(String, 
     Ok(sums)
 }
 
-fn describe(page: &mut String, function: &str, times: f64, shares: &[(String, u64)]) {
+fn describe(page: &mut String, times: f64, shares: &[(String, u64)]) {
     let all: u64 = shares.iter().map(|(_, count)| count).sum();
-    let per_call = |count: u64| count as f64 / times;
-    let _ = writeln!(page, "\n{function}: {:.1}, {times} calls", per_call(all));
     for (symbol, count) in shares {
         if *count as f64 >= all as f64 * SHOWN {
-            let _ = writeln!(page, "{:10.1}  {symbol}", per_call(*count));
+            let _ = writeln!(page, "{:10.1}  {symbol}", *count as f64 / times);
         }
     }
 }

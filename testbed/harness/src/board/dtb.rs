@@ -121,15 +121,21 @@ impl Dtb {
     /// Puts each of these devices behind an IPMMU, with that many micro-TLBs from 0.
     pub fn put_behind(mut self, masters: &[(&str, &str, u32)]) -> Result<Self> {
         for (master, ipmmu, utlbs) in masters {
-            let (_, device) = IPMMUS
-                .iter()
-                .find(|(label, _)| label == ipmmu)
-                .context("no such IPMMU")?;
-            let phandle = self.cell(&node_of(device), "phandle", 0)?;
-            let cells: Vec<u32> = (0..*utlbs).flat_map(|utlb| [phandle, utlb]).collect();
-            self = self.set_cells(&node_of(master), "iommus", &cells)?;
+            let utlbs: Vec<u32> = (0..*utlbs).collect();
+            self = self.put_one_behind(master, ipmmu, &utlbs)?;
         }
         Ok(self)
+    }
+
+    /// Puts a device behind an IPMMU, with these micro-TLBs.
+    pub fn put_one_behind(self, master: &str, ipmmu: &str, utlbs: &[u32]) -> Result<Self> {
+        let (_, device) = IPMMUS
+            .iter()
+            .find(|(label, _)| *label == ipmmu)
+            .context("no such IPMMU")?;
+        let phandle = self.cell(&node_of(device), "phandle", 0)?;
+        let cells: Vec<u32> = utlbs.iter().flat_map(|utlb| [phandle, *utlb]).collect();
+        self.set_cells(&node_of(master), "iommus", &cells)
     }
 
     fn cells(&self, node: &str, property: &str) -> Result<Vec<String>> {

@@ -19,11 +19,16 @@ use crate::paths::Paths;
 use crate::provision::Provision;
 use trace::{Access, Contexts, Trace};
 
+/// One of the masters, and a device behind the same cache that shares its first
+/// micro-TLB, and has one of its own: the two are on one domain in both drivers.
+const SHARER: (&str, &str, u32) = MASTERS[5];
+const SECOND: (&str, [u32; 2]) = ("fea37000.fcp", [0, 40]);
+
 type Work = fn(&mut Board) -> Result<()>;
 
 /// What is done, in this order. First: all IPMMUs are bound, and all masters are
 /// translated by a domain of their own.
-const SCENARIOS: [(&str, Work); 12] = [
+const SCENARIOS: [(&str, Work); 13] = [
     ("boot, bind, first attach of 7 devices", bind),
     ("map and unmap 4 KiB", |b| work(b, "map 4096")),
     ("map and unmap 64 KiB", |b| work(b, "map 65536")),
@@ -40,6 +45,9 @@ const SCENARIOS: [(&str, Work); 12] = [
     ("the same, with 1 GiB mapped and unmapped", |b| {
         work(b, "block 1073741824")
     }),
+    ("a second device on the same domain", |b| {
+        run_for(b, "block 4096", SHARER.0)
+    }),
     ("detach all but one device", leave_one),
     ("suspend and resume with 1 context", |b| {
         b.suspend(|_| Ok(())).map(drop)
@@ -54,9 +62,13 @@ fn bind(board: &mut Board) -> Result<()> {
 }
 
 fn work(board: &mut Board, what: &str) -> Result<()> {
+    run_for(board, what, CLIENT)
+}
+
+fn run_for(board: &mut Board, what: &str, device: &str) -> Result<()> {
     let run = "/sys/module/iommu_bench/parameters/run";
     board
-        .sh(&format!("echo {what} 1 {CLIENT} > {run}"))
+        .sh(&format!("echo {what} 1 {device} > {run}"))
         .map(drop)
 }
 
@@ -166,7 +178,10 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
 fn watch(paths: &Paths, provision: &Provision, driver: Driver) -> Result<Vec<Seen>> {
     let name = format!("compare-{driver:?}").to_lowercase();
     let mut trace = Trace::new(paths, &name);
-    let setup = setup(paths, provision, driver, &name)?.options(&trace.options());
+    let setup = setup(paths, provision, driver, &name, |dtb| {
+        dtb.put_one_behind(SECOND.0, SHARER.1, &SECOND.1)
+    })?
+    .options(&trace.options());
     let mut board = Board::boot(paths, provision, &setup)?;
     let mut seen = Vec::new();
     let mut contexts = Contexts::default();
