@@ -35,6 +35,13 @@ const CHANGED: Feature = Feature {
     c: C::NotApplicable("its power is never cut"),
 };
 
+const FLUSHED: Feature = Feature {
+    id: "unmap_without_power",
+    part: Part::Sleep,
+    says: "Pages are unmapped while the IPMMU has no power, and its registers are left alone.",
+    c: C::NotApplicable("its power is never cut"),
+};
+
 const ASLEEP: Feature = Feature {
     id: "suspend_without_power",
     part: Part::Sleep,
@@ -57,6 +64,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     })
     .feature(IDLE, idle)
     .feature(CHANGED, changed)
+    .feature(FLUSHED, flushed)
     .feature(ASLEEP, asleep);
     Ok(pair.rows().collect())
 }
@@ -130,6 +138,22 @@ fn changed(board: &mut Board) -> Result<()> {
         before.of("ipmmu_extra0")
     );
     Ok(())
+}
+
+fn flushed(board: &mut Board) -> Result<()> {
+    let unmap = format!("echo map 4096 4 {EXTRA_DMAC} > /sys/module/iommu_bench/parameters/run");
+    board.sh("modprobe iommu_bench")?;
+    works(board)?;
+    wait_until_off(board)?;
+    board.sh(&unmap)?;
+    // A flush would have left IMCTR set.
+    wait_until_off(board)?;
+    // Afterwards it is flushed again: what was cached of these pages is gone.
+    for _ in 0..2 {
+        works(board)?;
+        board.sh(&unmap)?;
+    }
+    works(board)
 }
 
 fn asleep(board: &mut Board) -> Result<()> {
