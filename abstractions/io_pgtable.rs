@@ -200,6 +200,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     /// - No other operation on this table touches the range meanwhile.
     /// - `gfp` is a valid `gfp_t` for the calling context.
     /// - `mapped` is valid for reads and writes.
+    #[expect(clippy::too_many_arguments, reason = "those of the C function")]
     pub(crate) unsafe fn map_pages(
         &self,
         iova: usize,

@@ -32,8 +32,8 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `base` comes from `ioremap()` of `size` bytes, is aligned, and was not unmapped. `last` is the number of the
-/// last 32-bit register that is inside.
+/// `base` comes from `ioremap()` of `size` bytes, is aligned, and was not unmapped. `last` is the
+/// number of the last 32-bit register that is inside.
 pub(crate) struct Window {
     base: *mut c_void,
     size: usize,

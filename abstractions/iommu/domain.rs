@@ -210,7 +210,6 @@ impl<T: Ops> Domain<T> {
     }
 
     /// For each page that is unmapped in strict mode.
-
     extern "C" fn iotlb_sync(
         raw: *mut bindings::iommu_domain,
         _gather: *mut bindings::iommu_iotlb_gather,
