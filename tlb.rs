@@ -239,6 +239,9 @@ impl Active {
 ///   at several caches, or at a root that did not complete a flush. If it is over, it says so in
 ///   the ports. So nobody has to when an instance wakes up.
 ///
+/// There are two words to look at, and they may change in between. So the cache's is chosen before
+/// the root's, and stays when that one is taken away: who found the root's never goes without it.
+///
 /// Without the lock a flush may come late. What it does then has to be harmless:
 ///
 /// - *An instance falls asleep.* Its registers must not be touched without power. So it has its
@@ -254,7 +257,7 @@ impl Active {
 /// - *Another domain takes the context over.* It is flushed once too often.
 #[pin_data]
 pub(crate) struct Tlb {
-    /// IMCTR in `home`, while `root` has one and it is a cache that is in use.
+    /// IMCTR in `home`, if that is a cache; to be looked at after `root` only.
     cache: Port,
     /// IMCTR in the root, while that and `cache` are all that is to be written.
     root: Port,
@@ -294,25 +297,30 @@ impl Tlb {
 
     /// Says what a flush is to write.
     fn aim(&self, active: Option<&Active>) {
-        let Some(active) = active else {
-            self.root.choose(None);
-            self.cache.choose(None);
-            return;
-        };
-        let caches = &active.users.caches;
-        let is_home = |cache: &Arc<Ipmmu>| Arc::ptr_eq(cache, &self.home);
-        let at = active.imctr();
-        let is_plain = caches.iter().all(|c| is_home(c) && !c.is_asleep())
-            && !active.root.is_asleep()
-            && !active.root.is_stuck(active.id());
-        let has_home = caches.iter().any(is_home);
+        let at = active.and_then(|active| self.plain(active));
 
-        if is_plain {
-            self.home.expose();
-            active.root.expose();
+        // This one is never taken away: whoever has found the root's is to find it, too.
+        if at.is_some() && !self.home.is_root() {
+            self.cache.choose(at);
         }
-        self.cache.choose((is_plain && has_home).then_some(at));
-        self.root.choose(is_plain.then_some(at));
+        self.root.choose(at);
+    }
+
+    /// Where IMCTR is, if there is no more to a flush than writing it to `home` and the root, or to
+    /// the root alone if that is `home`.
+    fn plain(&self, active: &Active) -> Option<usize> {
+        let (root, caches) = (&active.root, &active.users.caches);
+        let is_awake_home = |c: &Arc<Ipmmu>| Arc::ptr_eq(c, &self.home) && !c.is_asleep();
+        let is_plain = caches.len() == usize::from(!self.home.is_root())
+            && caches.iter().all(is_awake_home)
+            && !root.is_asleep()
+            && !root.is_stuck(active.id());
+
+        is_plain.then(|| {
+            self.home.expose();
+            root.expose();
+            active.imctr()
+        })
     }
 
     /// Looks again at what is awake. Afterwards only who flushes without the lock may still go by
