@@ -46,11 +46,11 @@ use crate::{
     features::ContextId,
     ipmmu::Ipmmu,
     master::IommuOps,
-    tlb::{
+    seat::{
         Names,
-        Seat,
-        Tlb, //
+        Seat, //
     },
+    tlb::Tlb,
 };
 
 /// A domain as the IOMMU core knows it.

@@ -17,10 +17,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        new_mutex,
         new_spinlock_irq,
         Arc,
-        Mutex,
         SpinLockIrq, //
     },
     time::Delta,
@@ -38,10 +36,7 @@ use crate::{
         Slots,
         Used, //
     },
-    context::{
-        Contexts,
-        Room, //
-    },
+    context::Contexts,
     features::{
         ContextId,
         Features,
@@ -49,6 +44,7 @@ use crate::{
         MAX_CONTEXTS,
         MAX_UTLBS, //
     },
+    group::Masters,
     mmio::Registers,
     regs::{
         IMCTR,
@@ -129,7 +125,7 @@ pub(crate) struct Ipmmu {
     root: Option<Arc<Ipmmu>>,
     #[pin]
     state: SpinLockIrq<State>,
-    /// A [`Reach`]. While it is `ASLEEP`, `backup` says whether there is power.
+    /// One of [`reach`]. While it is `ASLEEP`, `backup` says whether there is power.
     reach: Atomic<u32>,
     backup: Devres<SpinLockIrq<Backup>>,
     sleeps: Sleeps,
@@ -138,18 +134,9 @@ pub(crate) struct Ipmmu {
     /// Of each context of a root, whether the last flush did not complete.
     stuck: [Atomic<bool>; MAX_CONTEXTS],
     #[pin]
-    masters: Mutex<KVec<MasterEntry>>,
+    masters: Masters,
     #[pin]
     iommu: iommu::Instance,
-}
-
-/// A bus master behind an instance.
-struct MasterEntry {
-    dev: ARef<Device>,
-    /// Its micro-TLBs, a bit each.
-    utlbs: u64,
-    /// The context of its group, which it has in common with those that share a micro-TLB.
-    room: Arc<Room>,
 }
 
 impl Ipmmu {
@@ -178,6 +165,7 @@ impl Ipmmu {
                 dev: (&**dev).into(),
                 window,
                 features,
+                masters <- Masters::new(features, contexts.clone()),
                 contexts,
                 root,
                 state <- new_spinlock_irq!(State {
@@ -189,7 +177,6 @@ impl Ipmmu {
                 backup,
                 sleeps: Sleeps::new(),
                 stuck: [const { Atomic::new(false) }; MAX_CONTEXTS],
-                masters <- new_mutex!(KVec::new()),
                 iommu <- iommu::Instance::new(),
             }),
             GFP_KERNEL,
@@ -406,58 +393,9 @@ impl Ipmmu {
         }
     }
 
-    /// Takes note that `dev` is behind this instance, with micro-TLBs `utlbs`. Returns the context
-    /// that its group has room for. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` when the root has no context left for one more group, `EEXIST` when `dev` would make
-    /// one group of several that exist, `ENOMEM`.
-    pub(crate) fn add_master(&self, dev: &Device, utlbs: &[UtlbId]) -> Result<Arc<Room>> {
-        let utlbs = utlbs.iter().fold(0, |mask, utlb| mask | utlb.bit());
-        let mut masters = self.masters.lock();
-
-        let mut sharers = masters.iter().filter(|m| self.share(m.utlbs, utlbs));
-        let room = match sharers.next() {
-            Some(first) if sharers.any(|m| !Arc::ptr_eq(&m.room, &first.room)) => {
-                return Err(EEXIST);
-            }
-            Some(first) => first.room.clone(),
-            None => Arc::new(self.contexts.promise().ok_or(EBUSY)?, GFP_KERNEL)?,
-        };
-        let entry = MasterEntry {
-            dev: dev.into(),
-            utlbs,
-            room: room.clone(),
-        };
-        masters.push(entry, GFP_KERNEL)?;
-        Ok(room)
-    }
-
-    /// Forgets `dev`. May sleep.
-    pub(crate) fn remove_master(&self, dev: &Device) {
-        self.masters
-            .lock()
-            .retain(|entry| !core::ptr::eq(&*entry.dev, dev));
-    }
-
-    /// Whether masters with micro-TLBs `a` and `b` must see the same: they share one of them, or
-    /// there is but one context for all.
-    fn share(&self, a: u64, b: u64) -> bool {
-        a & b != 0 || self.features.usable_contexts().count() == 1
-    }
-
-    /// Calls `f` with another master behind this instance that must see the same as `dev`, if there
-    /// is any. It stays behind the instance during the call. May sleep.
-    pub(crate) fn with_alias<R>(&self, dev: &Device, f: impl FnOnce(&Device) -> R) -> Option<R> {
-        let masters = self.masters.lock();
-        let is_dev = |m: &&MasterEntry| core::ptr::eq(&*m.dev, dev);
-        let own = masters.iter().find(is_dev)?;
-
-        masters
-            .iter()
-            .find(|other| !is_dev(other) && self.share(other.utlbs, own.utlbs))
-            .map(|other| f(&other.dev))
+    /// The masters behind it.
+    pub(crate) fn masters(&self) -> &Masters {
+        &self.masters
     }
 
     /// Takes note that registers are accessed without a lock from now on.

@@ -59,6 +59,7 @@ mod debugfs;
 mod domain;
 mod fault;
 mod features;
+mod group;
 mod instances;
 mod ipmmu;
 mod kept;
@@ -67,6 +68,7 @@ mod mmio;
 mod pm;
 mod policy;
 mod regs;
+mod seat;
 mod tlb;
 
 iommu_ops_table!(static OPS: IommuOps, in Module);

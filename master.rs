@@ -35,7 +35,7 @@ use crate::{
     instances,
     ipmmu::Ipmmu,
     policy,
-    tlb::Seat,
+    seat::Seat,
     OPS, //
 };
 
@@ -60,7 +60,7 @@ impl Master {
         }
 
         let blocked = instances::blocked(&ipmmu.root()).ok_or(ENODEV)?;
-        let entry = ipmmu.add_master(dev, &utlbs)?;
+        let entry = ipmmu.masters().add(dev, &utlbs)?;
         let master = Self {
             seat: Seat::new(dev, ipmmu, utlbs, entry)?,
             blocked,
@@ -114,7 +114,7 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
-        self.seat.ipmmu.remove_master(&self.seat.dev);
+        self.seat.ipmmu.masters().remove(&self.seat.dev);
     }
 }
 
@@ -233,7 +233,7 @@ impl iommu::Ops for IommuOps {
     }
 
     fn with_alias<R>(dev: &Device, master: &Master, f: impl FnOnce(&Device) -> R) -> Option<R> {
-        master.seat.ipmmu.with_alias(dev, f)
+        master.seat.ipmmu.masters().with_alias(dev, f)
     }
 
     fn alloc_paging(master: &Master) -> Result<(Geometry, Paging)> {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where bus masters sit: which of them use a context, from behind which caches.
+
+use kernel::{
+    device::Device,
+    fmt,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        new_mutex,
+        Arc,
+        Mutex, //
+    },
+};
+
+use crate::{
+    context::Room,
+    domain::Domain,
+    features::UtlbId,
+    ipmmu::Ipmmu, //
+};
+
+/// A bus master's place behind its IPMMU, and what translates for it.
+#[pin_data]
+pub(crate) struct Seat {
+    pub(crate) dev: ARef<Device>,
+    pub(crate) ipmmu: Arc<Ipmmu>,
+    pub(crate) utlbs: KVec<UtlbId>,
+    /// The same for all masters of a group.
+    pub(crate) room: Arc<Room>,
+    /// `None` while addresses pass through. Changed under the root's attach lock.
+    #[pin]
+    domain: Mutex<Option<Arc<Domain>>>,
+}
+
+impl Seat {
+    /// A seat in which addresses pass through.
+    pub(crate) fn new(
+        dev: &Device,
+        ipmmu: Arc<Ipmmu>,
+        utlbs: KVec<UtlbId>,
+        room: Arc<Room>,
+    ) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                dev: dev.into(),
+                ipmmu,
+                utlbs,
+                room,
+                domain <- new_mutex!(None),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// What translates for the master. May sleep.
+    pub(crate) fn domain(&self) -> Option<Arc<Domain>> {
+        self.domain.lock().clone()
+    }
+
+    /// Takes note of what translates for the master from now on. May sleep.
+    pub(crate) fn set_domain(&self, domain: Option<Arc<Domain>>) {
+        let old = core::mem::replace(&mut *self.domain.lock(), domain);
+
+        drop(old);
+    }
+}
+
+/// Who uses a context.
+pub(crate) struct Users {
+    pub(crate) seats: KVec<Arc<Seat>>,
+    /// IPMMUs beside the root that the context must be flushed in: those that `seats` are behind.
+    pub(crate) caches: KVec<Arc<Ipmmu>>,
+}
+
+impl Users {
+    /// Whether any of them is behind `ipmmu`.
+    pub(crate) fn are_behind(&self, ipmmu: &Arc<Ipmmu>) -> bool {
+        self.seats.iter().any(|s| Arc::ptr_eq(&s.ipmmu, ipmmu))
+    }
+
+    /// Adds all of `other`, as far as there is room.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        for seat in &other.seats {
+            let _ = self.seats.push_within_capacity(seat.clone());
+        }
+        for cache in &other.caches {
+            let _ = self.caches.push_within_capacity(cache.clone());
+        }
+    }
+
+    /// Adds `seat`, as far as there is room; returns whether its cache is new.
+    pub(crate) fn add(&mut self, seat: &Arc<Seat>) -> bool {
+        let ipmmu = &seat.ipmmu;
+        let _ = self.seats.push_within_capacity(seat.clone());
+        let is_new = !ipmmu.is_root() && !self.caches.iter().any(|c| Arc::ptr_eq(c, ipmmu));
+
+        if is_new {
+            let _ = self.caches.push_within_capacity(ipmmu.clone());
+        }
+        is_new
+    }
+}
+
+/// The names of bus masters, separated by commas.
+pub(crate) struct Names<'a>(pub(crate) &'a [Arc<Seat>]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, seat) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(", ")?;
+            }
+            // At once; as a `CStr` it would be written, and looked at, character by character.
+            f.write_str(seat.dev.name().to_str().unwrap_or("?"))?;
+        }
+        Ok(())
+    }
+}
