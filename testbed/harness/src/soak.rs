@@ -31,7 +31,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const CHECKPOINTS: u32 = 10;
 
 /// How many cycles there are between two changes.
-const STEADY: u32 = 10;
+const STEADY: u32 = 25;
 
 /// Whose files are written and read back.
 const HOSTS: [&str; 3] = [MMC_HOSTS[0].device, MMC_HOSTS[1].device, FUNCTIONS[0]];
