@@ -3,10 +3,7 @@
 //! The interrupt: translation faults.
 
 use kernel::{
-    fmt::{
-        self,
-        Write, //
-    },
+    fmt,
     irq::{
         Handler,
         IrqReturn, //
@@ -160,9 +157,8 @@ impl FaultHandler {
             When::Asleep => "Fault during sleep",
         };
         let mut line = Line::new();
-        // What does not fit in is left out.
         tenant.with_devices(&mut |names| {
-            let _ = line.write_fmt(fmt!(
+            line.say(fmt!(
                 "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of {names}"
             ));
         });
@@ -187,6 +183,11 @@ impl Line {
             text: [0; Self::MAX],
             len: 0,
         }
+    }
+
+    /// Adds what fits in.
+    fn say(&mut self, text: fmt::Arguments<'_>) {
+        let _ = fmt::Write::write_fmt(self, text);
     }
 
     fn as_str(&self) -> &str {

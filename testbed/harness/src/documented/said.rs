@@ -9,8 +9,8 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// Macros whose first string goes to the log.
 const PRINTING: [&str; 2] = ["dev_", "pr_"];
-/// A function to which a message is handed with `fmt!`.
-const SAYING: &str = "say_once";
+/// Functions to which a message is handed with `fmt!`.
+const SAYING: [&str; 2] = ["say_once", "say"];
 /// Macros whose strings nobody sees at run time.
 const SILENT: [&str; 8] = [
     "module",
@@ -67,7 +67,9 @@ impl Said {
                     self.call(&name.to_string(), group, is_message);
                     3
                 }
-                [TokenTree::Ident(name), TokenTree::Group(group), ..] if name == SAYING => {
+                [TokenTree::Ident(name), TokenTree::Group(group), ..]
+                    if SAYING.iter().any(|s| name == s) =>
+                {
                     self.walk(group.stream(), true);
                     2
                 }
