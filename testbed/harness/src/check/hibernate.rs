@@ -203,7 +203,8 @@ impl Again {
             let failed = b.sh("cat /sys/power/suspend_stats/last_failed_dev")?;
             ensure!(failed.trim() == "last", "{failed:?} failed");
             Ok(())
-        })
+        })?;
+        board.sh("rmmod pm_trouble").map(drop)
     }
 
     /// Leaves the board switched off; the number is that of the command that
