@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
 use crate::board::{Board, Driver, Setup};
+use crate::check::control;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::{Provision, driver_sources, overlay};
@@ -92,7 +93,7 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
             work.write(file, &place.mutated(&source))?;
             let rows = ROWS.iter().find(|(call, _)| place.code.contains(call));
             let caught_by = match (rows, work.initramfs(paths, provision)) {
-                (_, Err(e)) => vec![format!("the compiler ({e:#})")],
+                (_, Err(e)) => return Err(e.context(format!("without {}", place.code))),
                 (None, Ok(initramfs)) => notice(paths, provision, Some(initramfs)),
                 (Some((_, rows)), Ok(_)) if work.pass(paths, rows)? => Vec::new(),
                 (Some((_, rows)), Ok(_)) => vec![(*rows).to_owned()],
@@ -193,7 +194,11 @@ fn try_out(
     let mut setup = Setup::new("mutant", Driver::Rust).append("kunit.enable=1 kunit.autorun=1");
     setup.initramfs = initramfs.map(Path::to_owned);
     let mut board = Board::boot(paths, provision, &setup)?;
+    control::be_firmware(&mut board)?;
     board.load_driver(&DMACS)?;
+    if control::expect_kept(&mut board).is_err() {
+        noticed.push("what firmware left".into());
+    }
     let suites = board.try_sh("/tests/kunit.sh")?;
     if Ktap::parse(&suites.text).judge().is_err() {
         noticed.push("KUnit".into());

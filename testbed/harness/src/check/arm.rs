@@ -124,12 +124,12 @@ fn c_loses_a_client(board: &mut Board) -> Result<()> {
 
 /// One client is bound anew while the other one copies on.
 fn clients_come_and_go(board: &mut Board) -> Result<()> {
-    let clients = GEN2.clients();
-    for (driver, device) in clients.iter().chain(&clients) {
-        board.sh(&format!("echo {device} > {driver}/unbind"))?;
-        let rest: Vec<&str> = GEN2.dmacs.iter().copied().filter(|d| d != device).collect();
+    let clients = GEN2.dmacs;
+    for device in clients.iter().chain(clients) {
+        board.client("unbind", device)?;
+        let rest: Vec<&str> = clients.iter().copied().filter(|d| d != device).collect();
         board.dma(&rest)?;
-        board.sh(&format!("echo {device} > {driver}/bind"))?;
+        board.client("bind", device)?;
     }
     dma_is_translated(board)
 }

@@ -6,6 +6,7 @@ mod asleep_faults;
 mod board_tests;
 pub mod c_driver;
 pub mod common;
+pub mod control;
 mod cost;
 mod debian;
 mod defects;
@@ -122,6 +123,7 @@ pub fn run(
     rows.extend(order::rows(&bench)?);
     rows.extend(trouble::rows(&bench));
     rows.extend(asleep_faults::rows(&bench));
+    rows.extend(control::rows(&bench));
     rows.extend(storage::rows(&bench));
     rows.extend(pcie::rows(&bench)?);
     rows.extend(hibernate::rows(&bench));

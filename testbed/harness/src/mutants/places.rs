@@ -54,9 +54,7 @@ fn in_comment(code: &str, at: usize) -> bool {
 /// The access whose method's name begins after the dot at `dot`.
 fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
     let receiver = code[..dot].trim_end();
-    let start = receiver
-        .rfind(|c: char| !(c.is_alphanumeric() || "_.".contains(c)))
-        .map_or(0, |n| n + 1);
+    let start = beginning(receiver);
     let method = &code[dot + 1..];
     let name_end = method.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
     if !["", "_"].contains(&&method[verb.len() - 1..name_end.min(verb.len())]) {
@@ -96,6 +94,21 @@ fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
     })
 }
 
+/// Where the value that `text` ends with begins: names and dots, and whatever
+/// there is in brackets after a name.
+fn beginning(text: &str) -> usize {
+    let mut depth = 0;
+    for (at, c) in text.char_indices().rev() {
+        match c {
+            ')' | ']' => depth += 1,
+            '(' | '[' if depth > 0 => depth -= 1,
+            c if depth > 0 || c.is_alphanumeric() || "_.".contains(c) => (),
+            c => return at + c.len_utf8(),
+        }
+    }
+    0
+}
+
 /// The length of what is between the parenthesis that `text` begins with and
 /// its counterpart, both included.
 fn closing(text: &str) -> Option<usize> {
@@ -124,7 +137,8 @@ mod tests {
         self.ready();\n    \
         i.reset_contexts(&regs);\n    \
         i.restored();\n    \
-        f.write_str(x);\n\
+        f.write_str(x);\n    \
+        s.a[id.index()].restore(x);\n\
         }\n#[kunit_tests(x)]\nfn t() { regs.read::<IMCTR>(at) }\n";
 
     #[test]
@@ -137,6 +151,7 @@ mod tests {
                 (3, "regs.read::<IMCTR>(f.at(1))".to_owned()),
                 (4, "regs.write(f.at(2), IMCTR::from(a.b));".to_owned()),
                 (7, "i.reset_contexts(&regs);".to_owned()),
+                (10, "s.a[id.index()].restore(x);".to_owned()),
             ]
         );
     }
