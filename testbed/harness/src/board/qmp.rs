@@ -55,13 +55,18 @@ impl Qmp {
         Ok(())
     }
 
-    /// What the CPUs are doing, for a person to read, of a board that says nothing.
+    /// Whether it sleeps and what the CPUs are doing, for a person to read, of a
+    /// board that says nothing.
     pub fn cpus(&mut self) -> Result<String> {
-        let command = qmp::human_monitor_command {
-            command_line: "info registers -a".into(),
-            cpu_index: None,
-        };
-        self.inner.execute(&command).context("asking for the CPUs")
+        let mut told = String::new();
+        for question in ["info status", "info registers -a"] {
+            let command = qmp::human_monitor_command {
+                command_line: question.into(),
+                cpu_index: None,
+            };
+            told += &self.inner.execute(&command).context(question)?;
+        }
+        Ok(told)
     }
 
     /// Waits until the board has gone to sleep.
