@@ -153,8 +153,9 @@ impl Active {
 ///   at several caches, or at a root that did not complete a flush. If it is over, it says so in
 ///   the ports. So nobody has to when an instance wakes up.
 ///
-/// There are two words to look at, and they may change in between. So the cache's is chosen before
-/// the root's, and stays when that one is taken away: who found the root's never goes without it.
+/// There are two words to look at, and they may change in between. So the cache's stays when the
+/// root's is taken away: who found the root's does not go without it. Nothing orders the two when
+/// they are chosen first; who sees the root's alone then is a flush that comes late.
 ///
 /// Without the lock a flush may come late. What it does then has to be harmless:
 ///
