@@ -226,6 +226,17 @@ impl Board {
         Ok(Slept { asleep })
     }
 
+    /// Sleeps and wakes once: the SoC loses its registers, and all of them come back.
+    pub fn suspend_and_compare(&mut self) -> Result<()> {
+        let before = self.registers()?;
+        let kept = self.suspend(|_| Ok(()))?.asleep.len();
+        ensure!(
+            kept == 0,
+            "{kept} registers survived the sleep: the machine is at fault"
+        );
+        self.expect_registers(&before)
+    }
+
     /// Hibernates, in one of the modes that return to this board, until it is
     /// awake again.
     pub fn hibernate(&mut self, mode: &str) -> Result<()> {

@@ -248,13 +248,7 @@ fn dma_and_suspend(board: &mut Board) -> Result<()> {
             .context_of("ipmmu_ds1", host.utlb)
             .with_context(|| format!("uTLB {} is not enabled", host.utlb))?;
     }
-    let slept = board.suspend(|_| Ok(()))?;
-    ensure!(
-        slept.asleep.len() == 0,
-        "{} registers survived the sleep: the machine is at fault",
-        slept.asleep.len()
-    );
-    board.expect_registers(&before)?;
+    board.suspend_and_compare()?;
     files_through_the_ipmmu(board)
 }
 
