@@ -12,11 +12,7 @@ dmatest=/sys/module/dmatest/parameters
 
 channels=
 for wanted in "$@"; do
-	controller=${wanted%%:*}
-	index=0
-	[ "$wanted" = "$controller" ] || index=${wanted#*:}
-	channel=$(channels_of "$controller" | sed -n "$((index + 1))p")
-	channels="$channels ${channel:-none}"
+	channels="$channels $(channel_of "$wanted" || echo none)"
 done
 
 echo "$size" >$dmatest/test_buf_size

@@ -42,13 +42,25 @@ log_since() {
 # channels_of DEVICE: the DMA channels of a controller, one per line. Waits
 # for its driver, which itself may have waited for the IOMMU.
 channels_of() {
+	channel_of "$1" >/dev/null
+	# shellcheck disable=SC2012 # sysfs names are tame
+	ls "/sys/bus/platform/devices/$1/dma" | sort -t n -k 2 -n
+}
+
+# channel_of DEVICE[:INDEX]: one of them, counted from 0; the first without INDEX.
+# Waits for it: a controller that is being probed registers one after the other.
+channel_of() {
+	index=0
+	[ "${1%%:*}" = "$1" ] || index=${1#*:}
 	tries=100
-	until [ -d "/sys/bus/platform/devices/$1/dma" ] || [ $tries -eq 0 ]; do
+	while [ $tries -gt 0 ]; do
+		# shellcheck disable=SC2012 # as above
+		ls "/sys/bus/platform/devices/${1%%:*}/dma" 2>/dev/null |
+			sort -t n -k 2 -n | sed -n "$((index + 1))p" | grep . && return
 		usleep 100000
 		tries=$((tries - 1))
 	done
-	# shellcheck disable=SC2012 # sysfs names are tame
-	ls "/sys/bus/platform/devices/$1/dma" | sort -t n -k 2 -n
+	return 1
 }
 
 # ktap_all_good: whether nothing has failed so far.

@@ -54,9 +54,7 @@ start_dma() {
 	echo "${TIMEOUT:-3000}" >$dmatest/timeout
 	echo Y >$dmatest/norandom
 	for wanted in "$@"; do
-		index=${wanted#*:}
-		[ "$index" != "$wanted" ] || index=0
-		channels_of "${wanted%%:*}" | sed -n "$((index + 1))p" >$dmatest/channel
+		channel_of "$wanted" >$dmatest/channel
 	done
 	echo 1 >$dmatest/run
 	# It has the CPUs when nobody else wants them, of whom there is always one

@@ -90,16 +90,21 @@ impl Board {
         Ok(text)
     }
 
-    /// Loads our driver; one that is built in needs no loading.
+    /// Loads our driver, one that is built in needs no loading, and waits until its clients have
+    /// been probed.
     pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
-        if self.driver != Driver::Rust {
-            return Ok(());
+        if self.driver == Driver::Rust {
+            let allow = match allow {
+                [] => String::new(),
+                some => format!(" allow={}", some.join(",")),
+            };
+            self.sh(&format!("modprobe ipmmu_vmsa{allow}"))?;
         }
-        let allow = match allow {
-            [] => String::new(),
-            some => format!(" allow={}", some.join(",")),
-        };
-        self.sh(&format!("modprobe ipmmu_vmsa{allow}")).map(drop)
+        match self.driver {
+            Driver::Rust | Driver::C => self.sh("modprobe probed && rmmod probed").map(drop),
+            // Its kernel has no modules of ours.
+            Driver::BuiltIn | Driver::Packaged => Ok(()),
+        }
     }
 
     /// Waits until these DMA controllers have channels: their driver waits for the IOMMU, and is
