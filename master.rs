@@ -212,6 +212,11 @@ impl iommu::Ops for IommuOps {
 
     fn probe_device(dev: &Device, fwspec: FwSpec<'_>) -> Result<(Arc<Ipmmu>, Master)> {
         let ipmmu = find(dev, fwspec.node())?;
+        let core: &iommu::Instance = (*ipmmu).as_ref();
+        if core.is_too_early_for(dev) {
+            return Err(ENODEV);
+        }
+
         let master = Master::new(dev, ipmmu.clone(), fwspec.ids()).inspect_err(|e| {
             let name = ipmmu.dev().name();
             match *e {

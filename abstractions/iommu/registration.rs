@@ -9,14 +9,12 @@ use kernel::{
         Device, //
     },
     error::to_result,
+    new_mutex,
     prelude::*,
     sync::{
-        atomic::{
-            Acquire,
-            Atomic,
-            Release, //
-        },
-        Arc, //
+        aref::ARef,
+        Arc,
+        Mutex, //
     },
     types::Opaque, //
 };
@@ -30,8 +28,10 @@ use super::Ops;
 pub(crate) struct Instance {
     #[pin]
     raw: Opaque<bindings::iommu_device>,
-    /// Whether the core has gone through all devices that were there.
-    is_open: Atomic<bool>,
+    /// Devices that came too early; none any more once all devices that were there have been gone
+    /// through.
+    #[pin]
+    early: Mutex<Option<KVec<ARef<Device>>>>,
     #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
     #[pin]
     mapping: SharedMapping,
@@ -47,7 +47,7 @@ impl Instance {
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             raw <- Opaque::zeroed(),
-            is_open: Atomic::new(false),
+            early <- new_mutex!(Some(KVec::new())),
             #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
             mapping <- SharedMapping::new(),
         })
@@ -60,15 +60,41 @@ impl Instance {
     /// Whether `dev` has come too early: a driver is being bound to it, while the core is going
     /// through the devices to put those behind this instance that are.
     ///
-    /// The core has a warning for devices that get an IOMMU when they have a driver already. One
-    /// that is asked to come again ([`EPROBE_DEFER`]) is found by the core in between.
+    /// The core passes over a device that has a driver, if only for a moment, and warns of one that
+    /// is found to have an IOMMU then, or that gets a driver in the moment of being found. So the
+    /// driver is to be asked to come again ([`EPROBE_DEFER`]), and the device is put behind the
+    /// instance in between. May sleep.
     pub(crate) fn is_too_early_for(&self, dev: &Device) -> bool {
-        let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
+        if !has_driver(dev) {
+            return false;
+        }
 
-        // SAFETY: `Device` is a transparent wrapper of `struct device`. The driver core may change
-        // the pointer at any time, so it is read once, and what it points to is not looked at.
-        let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
-        !driver.is_null() && !self.is_open.load(Acquire)
+        match &mut *self.early.lock() {
+            Some(devices) => {
+                // Without memory for it the worst is that warning.
+                let _ = devices.push(dev.into(), GFP_KERNEL);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Puts the devices behind the instance that came too early. From now on none does. May sleep.
+    fn open(&self) {
+        loop {
+            let mut early = self.early.lock();
+            let next = match &mut *early {
+                Some(devices) => devices.pop(),
+                None => None,
+            };
+            let Some(dev) = next else {
+                *early = None;
+                return;
+            };
+
+            drop(early);
+            configure(&dev);
+        }
     }
 
     /// The mapping of the devices behind the IOMMU that the core knows as `raw`.
@@ -83,6 +109,46 @@ impl Instance {
         // SAFETY: The registration keeps the instance, whose `raw` this is.
         unsafe { &(*kernel::container_of!(raw, Self, raw)).mapping }
     }
+}
+
+/// Whether a driver is bound to `dev`, or being bound.
+fn has_driver(dev: &Device) -> bool {
+    let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
+
+    // SAFETY: `Device` is a transparent wrapper of `struct device`. The driver core may change the
+    // pointer at any time, so it is read once, and what it points to is not looked at.
+    let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
+    !driver.is_null()
+}
+
+/// Has the bus of `dev` find out what is behind which IOMMU, as the core does for each device when
+/// an IOMMU is registered; unless a driver is bound, which was found out before then. Sleeps until
+/// no driver is being bound.
+fn configure(dev: &ARef<Device>) {
+    let raw = core::ptr::from_ref::<Device>(dev)
+        .cast_mut()
+        .cast::<bindings::device>();
+
+    // SAFETY: `dev` is a reference to an initialised device, and this is what `device_lock()` does.
+    // Who probes an IOMMU may take the lock of a device that is not bound: drivers of devices do
+    // not wait for the one of an IOMMU with the lock held, they defer.
+    unsafe { bindings::mutex_lock(&raw mut (*raw).mutex) };
+
+    // SAFETY: `raw` is valid. A device that is in sysfs is not removed while it is locked.
+    let (is_there, bus) = unsafe { ((*raw).kobj.state_in_sysfs() != 0, (*raw).bus) };
+    if is_there && !bus.is_null() && !has_driver(dev) {
+        // SAFETY: The bus of a device lives as long as that.
+        if let Some(dma_configure) = unsafe { (*bus).dma_configure } {
+            // The device says itself why it is not translated.
+            //
+            // SAFETY: It is called for a device of the bus which has no driver and, being locked,
+            // gets none meanwhile, as the core calls it.
+            unsafe { dma_configure(raw) };
+        }
+    }
+
+    // SAFETY: It was locked above.
+    unsafe { bindings::mutex_unlock(&raw mut (*raw).mutex) };
 }
 
 /// The registration of an [`Ops::Instance`] with the core, and its entry in sysfs.
@@ -134,7 +200,7 @@ impl<T: Ops> Registration<T> {
         }
 
         let core: &Instance = (*instance).as_ref();
-        core.is_open.store(true, Release);
+        core.open();
         // INVARIANT: Both was just done.
         Ok(Self { instance })
     }
