@@ -13,7 +13,6 @@ use kernel::{
         Relaxed, //
     },
 };
-use pin_init::Zeroable;
 
 use crate::{
     features::{
@@ -22,18 +21,19 @@ use crate::{
         UtlbId, //
     },
     kept::{
-        compare,
-        ContextRegs,
-        ControlRegs,
+        clear_secgrp,
+        context,
+        control,
+        first_of_context,
+        utlb,
+        Kept,
         Lost,
         Part,
-        UtlbRegs, //
+        CONTEXT,
+        CONTROL,
+        UTLB, //
     },
-    mmio::Registers,
-    regs::{
-        IMCTR,
-        IMUCTR, //
-    },
+    mmio::Registers, //
 };
 
 /// What of an instance is in use: a bit each.
@@ -62,11 +62,16 @@ impl Used {
 pub(crate) struct Slots {
     features: &'static Features,
     is_root: bool,
-    contexts: KVec<ContextRegs>,
-    utlbs: KVec<UtlbRegs>,
-    control: ControlRegs,
+    control: Option<[Kept; CONTROL.len()]>,
+    contexts: KVec<[Kept; CONTEXT.len()]>,
+    utlbs: KVec<[Kept; UTLB.len()]>,
     /// Which of the slots hold something that was saved, now or the last time.
     used: Used,
+    /// A copy of these and of `control`, in the order in which they come back: what is to be done
+    /// after the sleep, found out before it.
+    list: KVec<Kept>,
+    /// Where in the list micro-TLBs begin.
+    utlbs_at: usize,
 }
 
 impl Slots {
@@ -75,98 +80,151 @@ impl Slots {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(features: &'static Features, is_root: bool) -> Result<Self> {
-        let (contexts, utlbs) = (features.context_count(), features.utlb_count());
+    pub(crate) fn new(features: &'static Features, is_root: bool) -> Result<KBox<Self>> {
+        let mut contexts = KVec::with_capacity(features.context_count(), GFP_KERNEL)?;
+        for id in features.contexts() {
+            contexts.push(context(features, id), GFP_KERNEL)?;
+        }
+        let mut utlbs = KVec::with_capacity(features.utlb_count(), GFP_KERNEL)?;
+        for id in features.utlbs() {
+            utlbs.push(utlb(features, id), GFP_KERNEL)?;
+        }
+        let all = CONTROL.len() + CONTEXT.len() * contexts.len() + UTLB.len() * utlbs.len();
 
-        Ok(Self {
+        let slots = Self {
             features,
             is_root,
-            contexts: KVec::from_elem(ContextRegs::zeroed(), contexts, GFP_KERNEL)?,
-            utlbs: KVec::from_elem(UtlbRegs::zeroed(), utlbs, GFP_KERNEL)?,
-            control: ControlRegs::zeroed(),
+            control: control(features),
+            contexts,
+            utlbs,
             used: Used::default(),
-        })
+            list: KVec::with_capacity(all, GFP_KERNEL)?,
+            utlbs_at: 0,
+        };
+        Ok(KBox::new(slots, GFP_KERNEL)?)
     }
 
     /// Learns what the control registers are to hold, and has them hold it: 2 reads and at most 2
     /// writes, none on Gen2.
     pub(crate) fn learn_control(&mut self, regs: &impl Registers) {
-        let found = ControlRegs::save(regs, self.features);
-
-        self.control = found.without_secgrp();
-        if self.control != found {
-            self.control.restore(regs, self.features);
+        if self.save_control(regs) {
+            for kept in self.control.iter().flatten() {
+                kept.restore(regs);
+            }
         }
+    }
+
+    /// 2 reads; whether something else is to come back.
+    fn save_control(&mut self, regs: &impl Registers) -> bool {
+        let Some(control) = &mut self.control else {
+            return false;
+        };
+
+        for kept in &mut *control {
+            kept.save(regs);
+        }
+        clear_secgrp(control)
     }
 
     /// Saves what `used` says, and the control registers: 5 reads per context of a root, 1 in a
     /// cache, 2 per micro-TLB, 2 for the instance. None of an instance that is not used: its
     /// control registers are known from the last time.
-    pub(crate) fn save(mut self, regs: &impl Registers, used: Used) -> Saved {
-        for id in used.contexts(self.features) {
-            self.contexts[id.index()] = ContextRegs::save(regs, self.features, id, self.is_root);
-        }
-        for id in used.utlbs(self.features) {
-            self.utlbs[id.index()] = UtlbRegs::save(regs, self.features, id);
-        }
-        if !used.is_nothing() {
-            self.control = ControlRegs::save(regs, self.features).without_secgrp();
-        }
+    pub(crate) fn save(mut self: KBox<Self>, regs: &impl Registers, used: Used) -> Saved {
         self.used = used;
+        if !used.is_nothing() {
+            self.save_control(regs);
+        }
+        self.enlist(|kept| kept.save(regs));
         Saved(self)
     }
 
-    /// Whether the contexts of the instance have a register of that name.
-    fn has(&self, name: &str) -> bool {
-        match name {
-            "IMCTR" => true,
-            "IMBUSCR" => self.features.has_imbuscr,
-            _ => self.is_root,
+    /// Makes the list of what is in use, `f` being called with each before; not with `control`.
+    fn enlist(&mut self, mut f: impl FnMut(&mut Kept)) {
+        let first = first_of_context(self.features, self.is_root);
+        // There is room for all.
+        let list = &mut self.list;
+        let mut enlist = |list: &mut KVec<Kept>, kept: &mut Kept| {
+            f(kept);
+            let _ = list.push_within_capacity(*kept);
+        };
+
+        list.clear();
+        for kept in self.control.iter().flatten() {
+            let _ = list.push_within_capacity(*kept);
+        }
+        for id in self.used.contexts(self.features) {
+            for kept in &mut self.contexts[id.index()][first..] {
+                enlist(list, kept);
+            }
+        }
+        self.utlbs_at = list.len();
+        for id in self.used.utlbs(self.features) {
+            for kept in &mut self.utlbs[id.index()] {
+                enlist(list, kept);
+            }
         }
     }
 
     /// Calls `f` with each register that was saved the last time.
-    pub(crate) fn for_each(&self, mut f: impl FnMut(Part, &'static str, u32)) {
+    fn each_kept(&self, mut f: impl FnMut(Part, &'static str, &Kept)) {
+        let first = first_of_context(self.features, self.is_root);
+
         for id in self.used.contexts(self.features) {
-            for (name, value) in self.contexts[id.index()].named() {
-                if self.has(name) {
-                    f(Part::Context(id), name, value);
-                }
-            }
+            let context = CONTEXT.iter().zip(&self.contexts[id.index()]);
+            context
+                .skip(first)
+                .for_each(|(name, kept)| f(Part::Context(id), name, kept));
         }
         for id in self.used.utlbs(self.features) {
-            for (name, value) in self.utlbs[id.index()].named() {
-                f(Part::Utlb(id), name, value);
+            let utlb = UTLB.iter().zip(&self.utlbs[id.index()]);
+            utlb.for_each(|(name, kept)| f(Part::Utlb(id), name, kept));
+        }
+        let control = self.control.iter().flatten();
+        CONTROL
+            .iter()
+            .zip(control)
+            .for_each(|(name, kept)| f(Part::Control, name, kept));
+    }
+
+    /// What a register of the list is.
+    #[cold]
+    fn name_of(&self, listed: &Kept) -> Option<(Part, &'static str)> {
+        let mut found = None;
+
+        self.each_kept(|part, name, kept| {
+            if kept.offset() == listed.offset() {
+                found = Some((part, name));
             }
-        }
-        for (name, value) in self.control.named() {
-            f(Part::Control, name, value);
-        }
+        });
+        found
+    }
+
+    /// Calls `f` with each register that was saved the last time, and its value.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(Part, &'static str, u32)) {
+        self.each_kept(|part, name, kept| f(part, name, kept.value()));
     }
 }
 
 /// What was saved, and changed since: attaching and detaching go on while an instance sleeps.
-pub(crate) struct Saved(Slots);
+pub(crate) struct Saved(KBox<Slots>);
 
 impl Saved {
     /// The register at `offset` from the start of the window, if it is one that is kept; and what
     /// is in use because of it, once it is written.
-    fn at(&mut self, offset: usize) -> Option<(&mut u32, Used)> {
-        let slots = &mut self.0;
+    fn at(&mut self, offset: usize) -> Option<(&mut Kept, Used)> {
+        let slots = &mut *self.0;
         let features = slots.features;
 
         for (id, context) in features.contexts().zip(&mut slots.contexts) {
-            let base = features.context::<IMCTR>(id).offset();
-            if let Some(register) = offset.checked_sub(base).and_then(|at| context.at(at)) {
+            if let Some(kept) = context.iter_mut().find(|kept| kept.offset() == offset) {
                 let contexts = id.bit();
-                return Some((register, Used { contexts, utlbs: 0 }));
+                return Some((kept, Used { contexts, utlbs: 0 }));
             }
         }
         for (id, utlb) in features.utlbs().zip(&mut slots.utlbs) {
-            let base = features.micro_tlb::<IMUCTR>(id).offset();
-            if let Some(register) = offset.checked_sub(base).and_then(|at| utlb.at(at)) {
+            if let Some(kept) = utlb.iter_mut().find(|kept| kept.offset() == offset) {
                 let utlbs = id.bit();
-                return Some((register, Used { contexts: 0, utlbs }));
+                return Some((kept, Used { contexts: 0, utlbs }));
             }
         }
         None
@@ -176,34 +234,34 @@ impl Saved {
     ///
     /// What is not kept is ignored.
     pub(crate) fn write(&mut self, offset: usize, value: u32) {
-        if let Some((register, used)) = self.at(offset) {
-            *register = value;
+        if let Some((kept, used)) = self.at(offset) {
+            kept.set(value);
             self.0.used.contexts |= used.contexts;
             self.0.used.utlbs |= used.utlbs;
+            self.0.enlist(|_| ());
         }
     }
 
     /// What the register at `offset` from the start of the window comes back with.
     pub(crate) fn read(&mut self, offset: usize) -> u32 {
-        self.at(offset).map_or(0, |(register, _)| *register)
+        self.at(offset).map_or(0, |(kept, _)| kept.value())
     }
 
     /// Writes back what was saved: the instance's control, then contexts, then micro-TLBs. As many
-    /// writes as there were reads, and 2 more. `flushed` is called for each context of a root, to
-    /// wait until it is flushed.
+    /// writes as there were reads, and 2 more. `flushed` is called for each context of a root
+    /// before any micro-TLB, to wait until it is flushed.
     pub(crate) fn restore(&self, regs: &impl Registers, flushed: impl Fn(ContextId)) {
-        let slots = &self.0;
-        let features = slots.features;
+        let slots = &*self.0;
+        let (before, utlbs) = slots.list.split_at(slots.utlbs_at);
 
-        slots.control.restore(regs, features);
-        for id in slots.used.contexts(features) {
-            slots.contexts[id.index()].restore(regs, features, id, slots.is_root);
-            if slots.is_root {
-                flushed(id);
-            }
+        for kept in before {
+            kept.restore(regs);
         }
-        for id in slots.used.utlbs(features) {
-            slots.utlbs[id.index()].restore(regs, features, id);
+        if slots.is_root {
+            slots.used.contexts(slots.features).for_each(flushed);
+        }
+        for kept in utlbs {
+            kept.restore(regs);
         }
     }
 
@@ -212,28 +270,23 @@ impl Saved {
     ///
     /// Not inlined, so that what it costs can be told from what restoring costs.
     #[inline(never)]
-    pub(crate) fn verify(self, regs: &impl Registers, mut report: impl FnMut(Lost)) -> Slots {
+    pub(crate) fn verify(self, regs: &impl Registers, mut report: impl FnMut(Lost)) -> KBox<Slots> {
         let slots = self.0;
-        let features = slots.features;
 
-        if slots.used.is_nothing() {
-            return slots;
-        }
-        let now = ControlRegs::save(regs, features).named();
-        compare(Part::Control, slots.control.named(), now, &mut report);
-        for id in slots.used.contexts(features) {
-            let now = ContextRegs::save(regs, features, id, slots.is_root).named();
-            let then = slots.contexts[id.index()].named();
-            compare(Part::Context(id), then, now, &mut report);
-        }
-        for id in slots.used.utlbs(features) {
-            let now = UtlbRegs::save(regs, features, id).named();
-            compare(
-                Part::Utlb(id),
-                slots.utlbs[id.index()].named(),
-                now,
-                &mut report,
-            );
+        if !slots.used.is_nothing() {
+            for kept in &slots.list {
+                let Some(found) = kept.lost(regs) else {
+                    continue;
+                };
+                if let Some((part, register)) = slots.name_of(kept) {
+                    report(Lost {
+                        part,
+                        register,
+                        expected: kept.value(),
+                        found,
+                    });
+                }
+            }
         }
         slots
     }
@@ -242,7 +295,7 @@ impl Saved {
 /// The backup of one instance, in device-managed memory: it is there while the device is bound.
 pub(crate) enum Backup {
     /// The instance is awake.
-    Awake(Slots),
+    Awake(KBox<Slots>),
     /// It is asleep.
     Asleep(Saved),
     /// It is neither, for a moment, under the lock that the backup is in.
@@ -251,11 +304,11 @@ pub(crate) enum Backup {
 
 impl Backup {
     /// The slots, if the instance is awake.
-    pub(crate) fn take_slots(&mut self) -> Option<Slots> {
+    pub(crate) fn take_slots(&mut self) -> Option<KBox<Slots>> {
         match core::mem::replace(self, Self::Between) {
             Self::Awake(slots) => Some(slots),
             other => {
-                *self = other;
+                self.put(other);
                 None
             }
         }
@@ -266,10 +319,16 @@ impl Backup {
         match core::mem::replace(self, Self::Between) {
             Self::Asleep(saved) => Some(saved),
             other => {
-                *self = other;
+                self.put(other);
                 None
             }
         }
+    }
+
+    /// Has what was taken go on as `state`.
+    pub(crate) fn put(&mut self, state: Self) {
+        // It is `Between`, which owns nothing: there is no need to look what to drop.
+        core::mem::forget(core::mem::replace(self, state));
     }
 
     /// What is saved, or was the last time.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which registers are kept over a sleep, and how each kind is read, written and compared.
+//! Which registers are kept over a sleep, and how one is read, written and compared.
 
 use kernel::{
     io::register::Register,
@@ -10,6 +10,7 @@ use pin_init::Zeroable;
 
 use crate::{
     features::{
+        At,
         ContextId,
         Features,
         UtlbId, //
@@ -29,174 +30,139 @@ use crate::{
     },
 };
 
-/// A context's registers. In a cache there is IMCTR alone.
+/// A register that is kept: where it is, and what it comes back with.
 #[derive(Clone, Copy, Zeroable)]
-pub(crate) struct ContextRegs {
-    imttlbr0: u32,
-    imttubr0: u32,
-    imttbcr: u32,
-    immair0: u32,
-    imbuscr: u32,
-    imctr: u32,
+pub(crate) struct Kept {
+    /// Bytes from the start of the window.
+    offset: u32,
+    /// What is written: `value` and `commands`.
+    written: u32,
+    /// What it is to hold then.
+    value: u32,
+    /// Bits that start something when they are written, and read as 0 when that is done.
+    commands: u32,
 }
 
-impl ContextRegs {
-    /// 5 reads, on Gen2 6; in a cache 1.
-    pub(crate) fn save(
-        regs: &impl Registers,
-        features: &Features,
-        id: ContextId,
-        is_root: bool,
-    ) -> Self {
-        let mut saved = Self {
-            imctr: regs.read::<IMCTR>(features.context(id)).into(),
+impl Kept {
+    /// The register at `at`; it comes back with 0 as long as nothing else is known.
+    fn new<R: Register<Storage = u32>>(at: At<R>) -> Self {
+        Self {
+            // A window is not that large.
+            offset: at.offset() as u32,
             ..Zeroable::zeroed()
-        };
-
-        if is_root {
-            saved.imttlbr0 = regs.read::<IMTTLBR0>(features.context(id)).into();
-            saved.imttubr0 = regs.read::<IMTTUBR0>(features.context(id)).into();
-            saved.imttbcr = regs.read::<IMTTBCR>(features.context(id)).into();
-            saved.immair0 = regs.read::<IMMAIR0>(features.context(id)).into();
-            if features.has_imbuscr {
-                saved.imbuscr = regs.read::<IMBUSCR>(features.context(id)).into();
-            }
-        }
-        saved
-    }
-
-    /// 5 writes, on Gen2 6; in a cache 1. The flush that IMCTR starts is not waited for.
-    pub(crate) fn restore(
-        &self,
-        regs: &impl Registers,
-        features: &Features,
-        id: ContextId,
-        is_root: bool,
-    ) {
-        if is_root {
-            regs.write(features.context(id), IMTTLBR0::from(self.imttlbr0));
-            regs.write(features.context(id), IMTTUBR0::from(self.imttubr0));
-            regs.write(features.context(id), IMTTBCR::from(self.imttbcr));
-            regs.write(features.context(id), IMMAIR0::from(self.immair0));
-            if features.has_imbuscr {
-                regs.write(features.context(id), IMBUSCR::from(self.imbuscr));
-            }
-        }
-        // Last: this is what has the others take effect. If no power was lost, the TLB must forget
-        // what it knows all the same, because the registers above were written.
-        let imctr = IMCTR::from(self.imctr).with_flush(true);
-        regs.write(features.context(id), imctr);
-    }
-
-    /// All of them, with their names. Those that a cache does not have are 0.
-    pub(crate) fn named(&self) -> [(&'static str, u32); 6] {
-        [
-            ("IMTTLBR0", self.imttlbr0),
-            ("IMTTUBR0", self.imttubr0),
-            ("IMTTBCR", self.imttbcr),
-            ("IMMAIR0", self.immair0),
-            ("IMBUSCR", self.imbuscr),
-            ("IMCTR", IMCTR::from(self.imctr).with_flush(false).into()),
-        ]
-    }
-
-    /// The register at `offset` from the start of the context.
-    pub(crate) fn at(&mut self, offset: usize) -> Option<&mut u32> {
-        match offset {
-            <IMTTLBR0 as Register>::OFFSET => Some(&mut self.imttlbr0),
-            <IMTTUBR0 as Register>::OFFSET => Some(&mut self.imttubr0),
-            <IMTTBCR as Register>::OFFSET => Some(&mut self.imttbcr),
-            <IMMAIR0 as Register>::OFFSET => Some(&mut self.immair0),
-            <IMBUSCR as Register>::OFFSET => Some(&mut self.imbuscr),
-            <IMCTR as Register>::OFFSET => Some(&mut self.imctr),
-            _ => None,
-        }
-    }
-}
-
-/// A micro-TLB's registers.
-#[derive(Clone, Copy, Zeroable)]
-pub(crate) struct UtlbRegs {
-    imuctr: u32,
-    imuasid: u32,
-}
-
-impl UtlbRegs {
-    /// 2 reads.
-    pub(crate) fn save(regs: &impl Registers, features: &Features, id: UtlbId) -> Self {
-        Self {
-            imuctr: regs.read::<IMUCTR>(features.micro_tlb(id)).into(),
-            imuasid: regs.read::<IMUASID>(features.micro_tlb(id)).into(),
         }
     }
 
-    /// 2 writes, the one that enables last.
-    pub(crate) fn restore(&self, regs: &impl Registers, features: &Features, id: UtlbId) {
-        let imuctr = IMUCTR::from(self.imuctr).with_flush(true);
-
-        regs.write(features.micro_tlb(id), IMUASID::from(self.imuasid));
-        regs.write(features.micro_tlb(id), imuctr);
-    }
-
-    /// Both of them, with their names.
-    pub(crate) fn named(&self) -> [(&'static str, u32); 2] {
-        [
-            ("IMUASID", self.imuasid),
-            ("IMUCTR", IMUCTR::from(self.imuctr).with_flush(false).into()),
-        ]
-    }
-
-    /// The register at `offset` from the start of the micro-TLB.
-    pub(crate) fn at(&mut self, offset: usize) -> Option<&mut u32> {
-        match offset {
-            <IMUCTR as Register>::OFFSET => Some(&mut self.imuctr),
-            <IMUASID as Register>::OFFSET => Some(&mut self.imuasid),
-            _ => None,
-        }
-    }
-}
-
-/// The registers of the instance as a whole. All 0 where there are none.
-#[derive(Clone, Copy, PartialEq, Eq, Zeroable)]
-pub(crate) struct ControlRegs {
-    imsctlr: u32,
-    imsauxctlr: u32,
-}
-
-impl ControlRegs {
-    /// 2 reads; none on Gen2.
-    pub(crate) fn save(regs: &impl Registers, features: &Features) -> Self {
-        let mut saved = Self::zeroed();
-
-        if let (Some(imsctlr), Some(imsauxctlr)) = (features.control(), features.control()) {
-            saved.imsctlr = regs.read::<IMSCTLR>(imsctlr).into();
-            saved.imsauxctlr = regs.read::<IMSAUXCTLR>(imsauxctlr).into();
-        }
-        saved
-    }
-
-    /// With access for the normal world, whatever the firmware left there.
-    pub(crate) fn without_secgrp(self) -> Self {
-        let imsctlr = IMSCTLR::from(self.imsctlr).with_use_secgrp(false);
+    /// The same, with bits that are commands.
+    fn with_commands<R: Register<Storage = u32> + Into<u32>>(self, commands: R) -> Self {
+        let commands = commands.into();
 
         Self {
-            imsctlr: imsctlr.into(),
+            written: self.value | commands,
+            commands,
             ..self
         }
     }
 
-    /// 2 writes; none on Gen2.
-    pub(crate) fn restore(&self, regs: &impl Registers, features: &Features) {
-        if let (Some(imsctlr), Some(imsauxctlr)) = (features.control(), features.control()) {
-            regs.write(imsctlr, IMSCTLR::from(self.imsctlr));
-            regs.write(imsauxctlr, IMSAUXCTLR::from(self.imsauxctlr));
-        }
+    /// Where it is, in bytes from the start of the window.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset as usize
     }
 
-    /// Both of them, with their names.
-    pub(crate) fn named(&self) -> [(&'static str, u32); 2] {
-        [("IMSCTLR", self.imsctlr), ("IMSAUXCTLR", self.imsauxctlr)]
+    /// What it comes back with.
+    pub(crate) fn value(&self) -> u32 {
+        self.value
     }
+
+    /// Has it come back with `value`, and with all commands.
+    pub(crate) fn set(&mut self, value: u32) {
+        self.value = value & !self.commands;
+        self.written = value | self.commands;
+    }
+
+    /// Has it come back with what it holds: 1 read.
+    pub(crate) fn save(&mut self, regs: &impl Registers) {
+        self.set(regs.read_at(self.offset()));
+    }
+
+    /// 1 write.
+    #[inline]
+    pub(crate) fn restore(&self, regs: &impl Registers) {
+        regs.write_at(self.offset(), self.written);
+    }
+
+    /// What it holds, if that is not what it should: 1 read.
+    #[inline]
+    pub(crate) fn lost(&self, regs: &impl Registers) -> Option<u32> {
+        let found = regs.read_at(self.offset()) & !self.commands;
+
+        (found != self.value).then_some(found)
+    }
+}
+
+/// The registers of a context, by name, in the order in which they come back.
+pub(crate) const CONTEXT: [&str; 6] = [
+    "IMBUSCR", "IMTTLBR0", "IMTTUBR0", "IMTTBCR", "IMMAIR0", "IMCTR",
+];
+
+/// The first of [`CONTEXT`] that a context has: the root's have all, but for IMBUSCR, which is on
+/// Gen2 alone; there is only IMCTR in a cache.
+pub(crate) fn first_of_context(features: &Features, is_root: bool) -> usize {
+    match (is_root, features.has_imbuscr) {
+        (true, true) => 0,
+        (true, false) => 1,
+        (false, _) => CONTEXT.len() - 1,
+    }
+}
+
+/// Those of context `id`. IMCTR comes last: it is what has the others take effect. It flushes: if
+/// no power was lost, the TLB must forget what it knows all the same, because the others were
+/// written.
+pub(crate) fn context(features: &Features, id: ContextId) -> [Kept; CONTEXT.len()] {
+    let flush = IMCTR::zeroed().with_flush(true);
+
+    [
+        Kept::new(features.context::<IMBUSCR>(id)),
+        Kept::new(features.context::<IMTTLBR0>(id)),
+        Kept::new(features.context::<IMTTUBR0>(id)),
+        Kept::new(features.context::<IMTTBCR>(id)),
+        Kept::new(features.context::<IMMAIR0>(id)),
+        Kept::new(features.context::<IMCTR>(id)).with_commands(flush),
+    ]
+}
+
+/// The registers of a micro-TLB, by name, in the order in which they come back.
+pub(crate) const UTLB: [&str; 2] = ["IMUASID", "IMUCTR"];
+
+/// Those of micro-TLB `id`. IMUCTR, which enables it, comes last.
+pub(crate) fn utlb(features: &Features, id: UtlbId) -> [Kept; UTLB.len()] {
+    let flush = IMUCTR::zeroed().with_flush(true);
+
+    [
+        Kept::new(features.micro_tlb::<IMUASID>(id)),
+        Kept::new(features.micro_tlb::<IMUCTR>(id)).with_commands(flush),
+    ]
+}
+
+/// The registers of an instance as a whole, by name.
+pub(crate) const CONTROL: [&str; 2] = ["IMSCTLR", "IMSAUXCTLR"];
+
+/// Those of any instance of the generation; Gen2 has none.
+pub(crate) fn control(features: &Features) -> Option<[Kept; CONTROL.len()]> {
+    Some([
+        Kept::new(features.control::<IMSCTLR>()?),
+        Kept::new(features.control::<IMSAUXCTLR>()?),
+    ])
+}
+
+/// Has the normal world have access, whatever the firmware left in `control`; whether that is
+/// something else than it was.
+pub(crate) fn clear_secgrp(control: &mut [Kept; CONTROL.len()]) -> bool {
+    let imsctlr = &mut control[0];
+    let before = imsctlr.value();
+
+    imsctlr.set(IMSCTLR::from(before).with_use_secgrp(false).into());
+    imsctlr.value() != before
 }
 
 /// Which part of an instance a register is of.
@@ -224,25 +190,6 @@ pub(crate) struct Lost {
     pub(crate) register: &'static str,
     pub(crate) expected: u32,
     pub(crate) found: u32,
-}
-
-/// Calls `report` for each register in which `found` differs from what is `expected`.
-pub(crate) fn compare<const N: usize>(
-    part: Part,
-    expected: [(&'static str, u32); N],
-    found: [(&'static str, u32); N],
-    report: &mut impl FnMut(Lost),
-) {
-    for ((register, expected), (_, found)) in expected.into_iter().zip(found) {
-        if expected != found {
-            report(Lost {
-                part,
-                register,
-                expected,
-                found,
-            });
-        }
-    }
 }
 
 #[kunit_tests(ipmmu_kept)]
@@ -294,22 +241,27 @@ mod tests {
         }
     }
 
-    /// Saves the last context of a root from one memory and restores it to an empty one.
-    fn context_round_trip(features: &Features, is_root: bool) -> Result<(Memory, Memory)> {
+    /// Saves `registers` from one memory and restores them to an empty one.
+    fn round_trip(features: &Features, registers: &mut [Kept]) -> Result<(Memory, Memory)> {
         let (from, to) = (
             Memory::new(features, 0x01234567)?,
             Memory::new(features, 0)?,
         );
-        let id = features.contexts().last().ok_or(EINVAL)?;
 
-        ContextRegs::save(&from, features, id, is_root).restore(&to, features, id, is_root);
+        for kept in &mut *registers {
+            kept.save(&from);
+        }
+        for kept in registers {
+            kept.restore(&to);
+        }
         Ok((from, to))
     }
 
     /// What is wrong with the context of a root after a round trip.
     fn fault_of_root(features: &Features) -> Result<Option<&'static str>> {
-        let (from, to) = context_round_trip(features, true)?;
         let id = features.contexts().last().ok_or(EINVAL)?;
+        let first = first_of_context(features, true);
+        let (from, to) = round_trip(features, &mut context(features, id)[first..])?;
         let same = |offset: usize| from.read_at(offset) == to.read_at(offset);
         let imbuscr = features.context::<IMBUSCR>(id).offset();
         let imctr = features.context::<IMCTR>(id).offset();
@@ -345,33 +297,41 @@ mod tests {
     }
 
     #[test]
-    fn every_register_that_does_not_come_back_is_named() {
-        let expected = [("IMTTLBR0", 1), ("IMMAIR0", 2), ("IMCTR", 5)];
-        let found = [("IMTTLBR0", 1), ("IMMAIR0", 0), ("IMCTR", 1)];
-        let mut lost = KVec::new();
+    fn what_does_not_come_back_is_found_but_not_commands() -> Result {
+        let id = GEN3.contexts().last().ok_or(EINVAL)?;
+        let mut registers = context(&GEN3, id);
+        let (_, to) = round_trip(&GEN3, &mut registers)?;
+        let [.., immair0, imctr] = registers;
 
-        compare(Part::Control, expected, expected, &mut |_| unreachable!());
-        compare(Part::Control, expected, found, &mut |l: Lost| {
-            let _ = lost.push((l.register, l.expected, l.found), GFP_KERNEL);
-        });
-        assert_eq!(&lost[..], [("IMMAIR0", 2, 0), ("IMCTR", 5, 1)]);
+        assert_eq!(immair0.lost(&to), None);
+        assert_eq!(imctr.lost(&to), None);
+        to.write_at(immair0.offset(), 1);
+        assert_eq!(immair0.lost(&to), Some(1));
+        to.write_at(imctr.offset(), 1 | FLUSH);
+        assert_eq!(imctr.lost(&to), Some(1));
+        Ok(())
     }
 
     #[test]
-    fn control_registers_come_back() -> Result {
-        let (from, to) = (Memory::new(&GEN4, 0x01234567)?, Memory::new(&GEN4, 0)?);
+    fn control_registers_come_back_without_secgrp() -> Result {
+        let mut registers = control(&GEN4).ok_or(EINVAL)?;
+        let (from, to) = round_trip(&GEN4, &mut registers)?;
 
-        ControlRegs::save(&from, &GEN4).restore(&to, &GEN4);
         assert_eq!(to.read_at(0x1500), from.read_at(0x1500));
         assert_eq!(to.read_at(0x1504), from.read_at(0x1504));
         assert_eq!(to.writes.borrow().len(), 2);
+        registers[0].set(!0);
+        assert!(clear_secgrp(&mut registers));
+        assert_eq!(registers[0].value(), !(1 << 28));
+        assert!(!clear_secgrp(&mut registers));
         Ok(())
     }
 
     #[test]
     fn a_cache_has_imctr_alone() -> Result {
-        let (_, to) = context_round_trip(&GEN3, false)?;
         let id = GEN3.contexts().last().ok_or(EINVAL)?;
+        let first = first_of_context(&GEN3, false);
+        let (_, to) = round_trip(&GEN3, &mut context(&GEN3, id)[first..])?;
 
         assert_eq!(to.writes.borrow().len(), 1);
         assert_eq!(to.wrote(0), Some(GEN3.context::<IMCTR>(id).offset()));
@@ -381,15 +341,11 @@ mod tests {
     #[test]
     fn a_micro_tlb_comes_back_with_imuctr_last() -> Result {
         for features in [&GEN2, &GEN3, &GEN4] {
-            let (from, to) = (
-                Memory::new(features, 0x01234567)?,
-                Memory::new(features, 0)?,
-            );
             let id = features.utlbs().last().ok_or(EINVAL)?;
             let imuctr = features.micro_tlb::<IMUCTR>(id).offset();
             let imuasid = features.micro_tlb::<IMUASID>(id).offset();
+            let (from, to) = round_trip(features, &mut utlb(features, id))?;
 
-            UtlbRegs::save(&from, features, id).restore(&to, features, id);
             assert_eq!(to.read_at(imuctr), from.read_at(imuctr) | FLUSH);
             assert_eq!(to.read_at(imuasid), from.read_at(imuasid));
             assert_eq!(to.wrote(1), Some(imuctr));

@@ -182,7 +182,7 @@ impl Sleeper {
             ipmmu.with_used(leased, |used| {
                 let mut backup = backup.lock();
                 if let Some(slots) = backup.take_slots() {
-                    *backup = Backup::Asleep(slots.save(regs, used));
+                    backup.put(Backup::Asleep(slots.save(regs, used)));
                 }
             });
         });
@@ -217,7 +217,7 @@ impl Sleeper {
             ipmmu.sleeps().lost();
             result = Err(EIO);
         });
-        *backup = Backup::Awake(slots);
+        backup.put(Backup::Awake(slots));
         ipmmu.set_asleep(false);
         drop(backup);
 

@@ -3,8 +3,8 @@
 //! keep registers across a loss of power?
 //!
 //! Each read of a register is replaced by a zero, each write removed, and so is
-//! each call of a function that does nothing but such, one at a time; the module
-//! is built anew, and the KUnit suites and a suspend tell whether they notice, or
+//! each call of a function that does nothing but such, and each entry of a list
+//! of registers to be kept, one at a time; the module is built anew, and the KUnit suites and a suspend tell whether they notice, or
 //! rows of `make check` for what happens otherwise only. What to change is found
 //! by its form, not by a list.
 

@@ -18,6 +18,16 @@ pub struct Place {
 }
 
 impl Place {
+    fn new(code: &str, range: Range<usize>, instead: String) -> Self {
+        let words: Vec<&str> = code[range.clone()].split_whitespace().collect();
+        Self {
+            line: code[..range.start].matches('\n').count() + 1,
+            code: words.join(" ").replace(" .", "."),
+            range,
+            instead,
+        }
+    }
+
     /// `source` without this access.
     pub fn mutated(&self, source: &str) -> String {
         let (before, after) = (&source[..self.range.start], &source[self.range.end..]);
@@ -26,12 +36,17 @@ impl Place {
 }
 
 /// What methods that access registers are named, or begin with before a `_`.
-const VERBS: [&str; 5] = [".read", ".write", ".restore", ".reset", ".look"];
+const VERBS: [&str; 6] = [".read", ".write", ".save", ".restore", ".reset", ".look"];
+/// What begins an entry of a list of registers to be kept.
+const ENTRY: &str = "Kept::new";
+/// A register that nobody wants to be kept.
+const NO_ENTRY: &str = "Kept::zeroed()";
 /// What is written with these is text.
 const FORMATTING: [&str; 2] = ["write_fmt", "write_str"];
 
 /// All accesses of `source` outside of its tests: calls of methods that are
-/// named after one of [`VERBS`], as `read` or `reset_contexts`.
+/// named after one of [`VERBS`], as `read` or `reset_contexts`, and what is in
+/// lists of registers to be kept.
 pub fn find(source: &str) -> Vec<Place> {
     let code = &source[..source.find(TESTS).unwrap_or(source.len())];
     let mut places = Vec::new();
@@ -42,8 +57,20 @@ pub fn find(source: &str) -> Vec<Place> {
             }
         }
     }
+    for (start, _) in code.match_indices(ENTRY) {
+        if !in_comment(code, start) {
+            places.extend(entry(code, start));
+        }
+    }
     places.sort_by_key(|place| place.range.start);
     places
+}
+
+/// The entry that begins at `start`.
+fn entry(code: &str, start: usize) -> Option<Place> {
+    let open = start + ENTRY.len();
+    let end = open + closing(code[open..].strip_prefix('(').and(Some(&code[open..]))?)?;
+    Some(Place::new(code, start..end, NO_ENTRY.into()))
 }
 
 fn in_comment(code: &str, at: usize) -> bool {
@@ -76,22 +103,17 @@ fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
     let mut end = dot + 1 + open + closing(&method[open..])?;
     let instead = match (verb, register) {
         (".read", Some(register)) => format!("{register}::from(0)"),
-        (".read", None) => "From::from(0u32)".into(),
+        (".read", None) => "0u32".into(),
+        // What has another argument makes what was saved, which cannot be done without.
+        (".save", _) if code[dot..end].contains(',') => return None,
+        // Nothing, or false.
+        (".save", _) => "Default::default()".into(),
         _ => {
             end += usize::from(code[end..].starts_with(';'));
             String::new()
         }
     };
-    Some(Place {
-        line: code[..start].matches('\n').count() + 1,
-        code: code[start..end]
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .replace(" .", "."),
-        range: start..end,
-        instead,
-    })
+    Some(Place::new(code, start..end, instead))
 }
 
 /// Where the value that `text` ends with begins: names and dots, and whatever
@@ -138,7 +160,10 @@ mod tests {
         i.reset_contexts(&regs);\n    \
         i.restored();\n    \
         f.write_str(x);\n    \
-        s.a[id.index()].restore(x);\n\
+        s.a[id.index()].restore(x);\n    \
+        l.enlist(|kept| kept.save(regs));\n    \
+        slots.save(regs, used);\n    \
+        [Kept::new(f.at(1)).with_commands(x), Kept::nothing()]\n\
         }\n#[kunit_tests(x)]\nfn t() { regs.read::<IMCTR>(at) }\n";
 
     #[test]
@@ -152,6 +177,8 @@ mod tests {
                 (4, "regs.write(f.at(2), IMCTR::from(a.b));".to_owned()),
                 (7, "i.reset_contexts(&regs);".to_owned()),
                 (10, "s.a[id.index()].restore(x);".to_owned()),
+                (11, "kept.save(regs)".to_owned()),
+                (13, "Kept::new(f.at(1))".to_owned()),
             ]
         );
     }
