@@ -326,16 +326,19 @@ impl Tlb {
         let mut users = self.users()?;
         let is_new_cache = users.add(seat);
 
-        self.change(|active| {
-            let Some(active) = active else {
-                return;
-            };
-            if is_new_cache {
-                // The cache must have the context before a micro-TLB of it is pointed there.
-                seat.ipmmu.switch_context(active.id(), imctr_enabled());
+        let old = self.change(|active| match active {
+            Some(active) => {
+                if is_new_cache {
+                    // The cache must have the context before a micro-TLB of it is pointed there.
+                    seat.ipmmu.switch_context(active.id(), imctr_enabled());
+                }
+                core::mem::replace(&mut active.users, users)
             }
-            core::mem::swap(&mut active.users, &mut users);
+            None => users,
         });
+
+        // Memory is freed with this, which is not a matter of the lock.
+        drop(old);
         Ok(())
     }
 
