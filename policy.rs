@@ -14,13 +14,16 @@ use kernel::{
 use crate::{
     abstractions::{
         bus,
-        soc::Pattern, //
+        soc::{
+            Pattern,
+            Table, //
+        },
     },
     ALLOW, //
 };
 
 /// SoCs on which only listed devices are translated.
-const OPT_IN: [Pattern; 3] = [
+static OPT_IN: Table<3> = Table::new([
     Pattern {
         family: Some(c"R-Car Gen3"),
         ..Pattern::ANY
@@ -33,10 +36,10 @@ const OPT_IN: [Pattern; 3] = [
         family: Some(c"RZ/G2"),
         ..Pattern::ANY
     },
-];
+]);
 
 /// SoCs whose IPMMU cannot be used.
-const DENIED: [Pattern; 3] = [
+static DENIED: Table<3> = Table::new([
     Pattern {
         soc_id: Some(c"r8a774a1"),
         ..Pattern::ANY
@@ -50,7 +53,7 @@ const DENIED: [Pattern; 3] = [
         soc_id: Some(c"r8a7796"),
         ..Pattern::ANY
     },
-];
+]);
 
 /// Devices that are known to work behind the IPMMU: SDHI0 to SDHI3.
 const VERIFIED: [&CStr; 4] = [
@@ -85,10 +88,10 @@ impl Refusal {
 ///
 /// Why it may not.
 pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
-    if !OPT_IN.iter().any(Pattern::matches) {
+    if !OPT_IN.has_this_soc() {
         return Ok(());
     }
-    if DENIED.iter().any(Pattern::matches) {
+    if DENIED.has_this_soc() {
         return Err(Refusal::SocDenied);
     }
 

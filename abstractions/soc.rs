@@ -4,13 +4,14 @@
 //!
 //! C header: [`include/linux/sys_soc.h`](srctree/include/linux/sys_soc.h)
 
-#[cfg(CONFIG_SOC_BUS)]
-use kernel::bindings;
-use kernel::prelude::*;
+use kernel::{
+    bindings,
+    prelude::*,
+    str::as_char_ptr_in_const_context, //
+};
 
 /// What a SoC must be to match; `None` matches anything. Strings may contain globs.
 #[derive(Clone, Copy)]
-#[cfg_attr(not(CONFIG_SOC_BUS), expect(dead_code))]
 pub(crate) struct Pattern {
     /// `/sys/devices/soc0/family`
     pub(crate) family: Option<&'static CStr>,
@@ -28,30 +29,63 @@ impl Pattern {
         revision: None,
     };
 
-    /// Whether the running SoC is known to the kernel and matches. May sleep.
-    pub(crate) fn matches(&self) -> bool {
+    const fn as_attribute(&self) -> bindings::soc_device_attribute {
+        const fn ptr(text: Option<&'static CStr>) -> *const c_char {
+            match text {
+                Some(text) => as_char_ptr_in_const_context(text),
+                None => core::ptr::null(),
+            }
+        }
+
+        bindings::soc_device_attribute {
+            family: ptr(self.family),
+            soc_id: ptr(self.soc_id),
+            revision: ptr(self.revision),
+            ..pin_init::zeroed()
+        }
+    }
+}
+
+/// SoCs, as the kernel looks for them. For a `static`.
+///
+/// # Invariants
+///
+/// `end` is all zero. The strings that `soc` points to end with NUL, and live forever.
+#[repr(C)]
+#[cfg_attr(not(CONFIG_SOC_BUS), expect(dead_code))]
+pub(crate) struct Table<const N: usize> {
+    soc: [bindings::soc_device_attribute; N],
+    end: bindings::soc_device_attribute,
+}
+
+// SAFETY: Only read.
+unsafe impl<const N: usize> Sync for Table<N> {}
+
+impl<const N: usize> Table<N> {
+    /// What matches any of `patterns`.
+    pub(crate) const fn new(patterns: [Pattern; N]) -> Self {
+        let mut soc = [pin_init::zeroed(); N];
+        let mut i = 0;
+
+        while i < N {
+            soc[i] = patterns[i].as_attribute();
+            i += 1;
+        }
+        // INVARIANT: The strings are `&'static CStr`.
+        Self {
+            soc,
+            end: pin_init::zeroed(),
+        }
+    }
+
+    /// Whether the running SoC is known to the kernel and among these. May sleep.
+    pub(crate) fn has_this_soc(&'static self) -> bool {
         #[cfg(not(CONFIG_SOC_BUS))]
         return false;
 
+        // SAFETY: By the type invariant the table ends with an entry that is all zero, as the
+        // function requires; the layout is that of one array.
         #[cfg(CONFIG_SOC_BUS)]
-        self.matches_soc_bus()
-    }
-
-    #[cfg(CONFIG_SOC_BUS)]
-    fn matches_soc_bus(&self) -> bool {
-        let ptr = |s: Option<&'static CStr>| s.map_or(core::ptr::null(), CStr::as_char_ptr);
-        let table = [
-            bindings::soc_device_attribute {
-                family: ptr(self.family),
-                soc_id: ptr(self.soc_id),
-                revision: ptr(self.revision),
-                ..pin_init::zeroed()
-            },
-            pin_init::zeroed(),
-        ];
-
-        // SAFETY: `table` ends with an entry that is all zero, as the function requires, and its
-        // strings are NUL-terminated and live forever.
-        !unsafe { bindings::soc_device_match(table.as_ptr()) }.is_null()
+        !unsafe { bindings::soc_device_match(core::ptr::from_ref(self).cast()) }.is_null()
     }
 }
