@@ -25,15 +25,10 @@ use kernel::{
 
 /// Who invalidates cached translations.
 ///
-/// Both are called in any context, also with interrupts off, from within a change of the table.
+/// Called in any context, also with interrupts off, from within a change of the table.
 pub(crate) trait FlushOps: Send + Sync + 'static {
     /// Invalidates all translations, and waits until that is done.
     fn flush_all(&self);
-
-    /// Invalidates at least `size` bytes from `iova`, table entries included, and waits.
-    fn flush_walk(&self, _iova: usize, _size: usize, _granule: usize) {
-        self.flush_all();
-    }
 }
 
 /// A table format, and what the hardware must be told about a table of it.
@@ -267,6 +262,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         unsafe { iommu_free_pages(table) };
     }
 
+    #[inline(never)]
     extern "C" fn tlb_flush_all(cookie: *mut c_void) {
         // SAFETY: The page table code passes the cookie, which by the type invariant comes from
         // `Arc::<T>::into_foreign()` and is taken back only after the table is freed.
@@ -275,11 +271,9 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         flush.flush_all();
     }
 
-    extern "C" fn tlb_flush_walk(iova: usize, size: usize, granule: usize, cookie: *mut c_void) {
-        // SAFETY: As in `tlb_flush_all()`.
-        let flush = unsafe { Arc::<T>::borrow(cookie) };
-
-        flush.flush_walk(iova, size, granule);
+    /// For less than all there is no other way: see [`FlushOps`].
+    extern "C" fn tlb_flush_walk(_iova: usize, _size: usize, _granule: usize, cookie: *mut c_void) {
+        Self::tlb_flush_all(cookie);
     }
 }
 

@@ -205,16 +205,16 @@ impl<T: Ops> Domain<T> {
     }
 
     extern "C" fn flush_iotlb_all(raw: *mut bindings::iommu_domain) {
-        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
-        unsafe { Self::borrow(raw) }.paging.flush_all();
+        Self::iotlb_sync(raw, core::ptr::null_mut());
     }
 
     /// For each page that is unmapped in strict mode.
+    #[inline(never)]
     extern "C" fn iotlb_sync(
         raw: *mut bindings::iommu_domain,
         _gather: *mut bindings::iommu_iotlb_gather,
     ) {
-        // SAFETY: As above.
+        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
         unsafe { Self::borrow(raw) }.paging.flush_all();
     }
 
