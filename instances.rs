@@ -25,11 +25,16 @@ use crate::{
     module_static, //
 };
 
+/// One of them.
+struct Listed {
+    ipmmu: Arc<Ipmmu>,
+    /// Of a root: the domain in which the masters behind it reach no memory.
+    blocked: Option<Arc<Domain>>,
+}
+
 /// What the instances share.
 pub(crate) struct Instances {
-    bound: KVec<Arc<Ipmmu>>,
-    /// One of each root.
-    blocked: KVec<(Arc<Ipmmu>, Arc<Domain>)>,
+    bound: KVec<Listed>,
     /// Devices that something was said about.
     told: KVec<ARef<Device>>,
     /// `ipmmu/` in debugfs.
@@ -48,7 +53,6 @@ module_static! {
 pub(crate) fn start() -> Result<Live<Instances, StaticLock>> {
     init(Instances {
         bound: KVec::new(),
-        blocked: KVec::new(),
         told: KVec::new(),
         debugfs: Dir::new(c"ipmmu"),
     })
@@ -56,23 +60,23 @@ pub(crate) fn start() -> Result<Live<Instances, StaticLock>> {
 
 /// The bound instance that `fwnode` describes. May sleep.
 pub(crate) fn find(fwnode: &FwNode) -> Option<Arc<Ipmmu>> {
-    let is_it = |ipmmu: &&Arc<Ipmmu>| {
-        let node = ipmmu.dev().fwnode();
+    let is_it = |listed: &&Listed| {
+        let node = listed.ipmmu.dev().fwnode();
         node.is_some_and(|node| core::ptr::eq(node, fwnode))
     };
 
     INSTANCES
-        .with(|all| all.bound.iter().find(is_it).cloned())
+        .with(|all| all.bound.iter().find(is_it).map(|it| it.ipmmu.clone()))
         .ok()
         .flatten()
 }
 
 /// The domain in which the masters behind `root` reach no memory. May sleep.
 pub(crate) fn blocked(root: &Arc<Ipmmu>) -> Option<Arc<Domain>> {
-    let of_root = |(owner, _): &&(Arc<Ipmmu>, Arc<Domain>)| Arc::ptr_eq(owner, root);
+    let is_it = |listed: &&Listed| Arc::ptr_eq(&listed.ipmmu, root);
 
     INSTANCES
-        .with(|all| all.blocked.iter().find(of_root).map(|(_, d)| d.clone()))
+        .with(|all| all.bound.iter().find(is_it)?.blocked.clone())
         .ok()
         .flatten()
 }
@@ -108,27 +112,27 @@ impl Entry {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(ipmmu: Arc<Ipmmu>) -> Result<Self> {
+        let blocked = if ipmmu.is_root() {
+            Some(Paging::blocked(&ipmmu)?)
+        } else {
+            None
+        };
         let entry = Self(ipmmu.clone());
 
-        if ipmmu.is_root() {
-            let blocked = (ipmmu.clone(), Paging::blocked(&ipmmu)?);
-            INSTANCES.with(|all| all.blocked.push(blocked, GFP_KERNEL))??;
-        }
-        INSTANCES.with(|all| all.bound.push(ipmmu, GFP_KERNEL))??;
+        INSTANCES.with(|all| all.bound.push(Listed { ipmmu, blocked }, GFP_KERNEL))??;
         Ok(entry)
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let blocked = INSTANCES.with(|all| {
-            all.bound.retain(|other| !Arc::ptr_eq(other, &self.0));
-            let of_root = |(owner, _): &(Arc<Ipmmu>, Arc<Domain>)| Arc::ptr_eq(owner, &self.0);
-            let index = all.blocked.iter().position(of_root)?;
-            all.blocked.remove(index).ok()
+        let listed = INSTANCES.with(|all| {
+            let is_it = |listed: &Listed| Arc::ptr_eq(&listed.ipmmu, &self.0);
+            let index = all.bound.iter().position(is_it)?;
+            all.bound.remove(index).ok()
         });
 
-        // Its page table goes away with it, which is not a matter of all instances.
-        drop(blocked);
+        // A page table goes away with it, which is not a matter of all instances.
+        drop(listed);
     }
 }
