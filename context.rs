@@ -37,8 +37,8 @@ pub(crate) trait Tenant: Send + Sync {
     /// Interrupt context.
     fn settle(&self);
 
-    /// Calls `f` with the names of the devices that the context translates for. Interrupt context.
-    fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display));
+    /// Writes the names of the devices that the context translates for. Interrupt context.
+    fn name_devices(&self, to: &mut dyn fmt::Write) -> fmt::Result;
 }
 
 /// The contexts of one root.
@@ -225,7 +225,9 @@ mod tests {
 
         fn settle(&self) {}
 
-        fn with_devices(&self, _f: &mut dyn FnMut(&dyn fmt::Display)) {}
+        fn name_devices(&self, _to: &mut dyn fmt::Write) -> fmt::Result {
+            Ok(())
+        }
     }
 
     fn tenant() -> Result<Arc<Nobody>> {

@@ -47,7 +47,7 @@ use crate::{
     ipmmu::Ipmmu,
     master::IommuOps,
     seat::{
-        Names,
+        self,
         Seat, //
     },
     tlb::Tlb,
@@ -220,8 +220,11 @@ impl Tenant for Domain {
         self.paging().tlb.settle();
     }
 
-    fn with_devices(&self, f: &mut dyn FnMut(&dyn fmt::Display)) {
-        // The lock is taken here, not while a message is being put together.
-        self.paging().tlb.with_seats(|seats| f(&Names(seats)));
+    fn name_devices(&self, to: &mut dyn fmt::Write) -> fmt::Result {
+        let mut result = Ok(());
+
+        let tlb = &self.paging().tlb;
+        tlb.with_seats(|seats| result = seat::write_names(seats, to));
+        result
     }
 }

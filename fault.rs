@@ -157,11 +157,10 @@ impl FaultHandler {
             When::Asleep => "Fault during sleep",
         };
         let mut line = Line::new();
-        tenant.with_devices(&mut |names| {
-            line.say(fmt!(
-                "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of {names}"
-            ));
-        });
+        line.say(fmt!(
+            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of "
+        ));
+        let _ = tenant.name_devices(&mut line);
         dev_err!(dev, "{}\n", line.as_str());
     }
 }

@@ -103,18 +103,14 @@ impl Users {
     }
 }
 
-/// The names of bus masters, separated by commas.
-pub(crate) struct Names<'a>(pub(crate) &'a [Arc<Seat>]);
-
-impl fmt::Display for Names<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, seat) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            // At once; as a `CStr` it would be written, and looked at, character by character.
-            f.write_str(seat.dev.name().to_str().unwrap_or("?"))?;
+/// Writes the names of bus masters, separated by commas.
+pub(crate) fn write_names(seats: &[Arc<Seat>], to: &mut dyn fmt::Write) -> fmt::Result {
+    for (i, seat) in seats.iter().enumerate() {
+        if i > 0 {
+            to.write_str(", ")?;
         }
-        Ok(())
+        // At once; as a `CStr` it would be written, and looked at, character by character.
+        to.write_str(seat.dev.name().to_str().unwrap_or("?"))?;
     }
+    Ok(())
 }
