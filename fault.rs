@@ -79,20 +79,23 @@ pub(crate) enum When {
 }
 
 /// The handler of a root's fault interrupt.
+#[pin_data]
 pub(crate) struct FaultHandler {
     root: Arc<Ipmmu>,
-    limit: Pin<KBox<SpinLockIrq<RateLimit>>>,
+    #[pin]
+    limit: SpinLockIrq<RateLimit>,
 }
 
 impl FaultHandler {
     /// For the contexts of `root`.
     pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Arc<Self>> {
-        let handler = Self {
-            root,
-            limit: KBox::pin_init(new_spinlock_irq!(RateLimit::new()), GFP_KERNEL)?,
-        };
-
-        Ok(Arc::new(handler, GFP_KERNEL)?)
+        Arc::pin_init(
+            pin_init!(Self {
+                root,
+                limit <- new_spinlock_irq!(RateLimit::new()),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// Deals with the faults that are there: 1 read per leased context, 2 reads and a write more
@@ -143,7 +146,7 @@ impl FaultHandler {
     }
 
     fn log(&self, id: ContextId, iova: u64, status: IMSTR, tenant: &dyn Tenant, when: When) {
-        let Some(suppressed) = self.limit.as_ref().get_ref().lock().allow() else {
+        let Some(suppressed) = self.limit.lock().allow() else {
             return;
         };
         let dev = self.root.dev();
