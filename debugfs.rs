@@ -12,14 +12,15 @@ use kernel::{
         Scope, //
     },
     fmt,
+    io::register::Register,
     prelude::*,
     sync::Arc, //
 };
 
 use crate::{
-    features::ContextId,
     instances,
     ipmmu::Ipmmu,
+    kept::Part,
     mmio::Registers,
     regs::{
         IMCTR,
@@ -91,54 +92,73 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     result
 }
 
-/// What the hardware holds of the contexts and micro-TLBs in use: all fields by name.
-fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let Some(regs) = ipmmu.registers() else {
-        return f.write_str("asleep\n");
-    };
-    let features = ipmmu.features();
-    let mut result = Ok(());
-    let mut used = 0;
+/// A register to be shown: where it is, from its context's or micro-TLB's first, and how.
+struct Shown(usize, fn(u32, &mut fmt::Formatter<'_>) -> fmt::Result);
 
-    ipmmu.for_each_active_utlb(|id, context| {
-        used |= context.bit();
-        let imuctr: IMUCTR = regs.read(features.micro_tlb(id));
-        let imuasid: IMUASID = regs.read(features.micro_tlb(id));
-        let id = id.index();
-        result = result.and_then(|()| f.write_fmt(fmt!("uTLB {id}: {imuctr:?}, {imuasid:?}\n")));
-    });
-    if ipmmu.is_root() {
-        ipmmu.contexts().for_each_leased(|id, _| used |= id.bit());
+impl Shown {
+    const fn new<R: Register + From<u32> + fmt::Debug>() -> Self {
+        Self(R::OFFSET, |raw, f| R::from(raw).fmt(f))
     }
-    for id in features.contexts().filter(|id| used & id.bit() != 0) {
-        result = result.and_then(|()| write_context(regs, ipmmu, id, f));
-    }
-    result
 }
 
-fn write_context(
-    regs: &impl Registers,
+const UTLB: [Shown; 2] = [Shown::new::<IMUCTR>(), Shown::new::<IMUASID>()];
+
+/// What a cache has comes first.
+const CONTEXT: [Shown; 6] = [
+    Shown::new::<IMCTR>(),
+    Shown::new::<IMTTBCR>(),
+    Shown::new::<IMTTLBR0>(),
+    Shown::new::<IMTTUBR0>(),
+    Shown::new::<IMMAIR0>(),
+    Shown::new::<IMSTR>(),
+];
+
+/// What the hardware holds of the contexts and micro-TLBs in use: all fields by name.
+fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if ipmmu.registers().is_none() {
+        return f.write_str("asleep\n");
+    }
+    let features = ipmmu.features();
+    let mut leased = 0;
+    if ipmmu.is_root() {
+        ipmmu.contexts().for_each_leased(|id, _| leased |= id.bit());
+    }
+    let used = ipmmu.with_used(leased, |used| used);
+    let of_context = if ipmmu.is_root() {
+        &CONTEXT[..]
+    } else {
+        &CONTEXT[..1]
+    };
+
+    for id in features.utlbs_in(used.utlbs) {
+        let first = features.micro_tlb::<IMUCTR>(id).offset();
+        write_part(ipmmu, Part::Utlb(id), first, &UTLB, f)?;
+    }
+    for id in features.contexts_in(used.contexts) {
+        let first = features.context::<IMCTR>(id).offset();
+        write_part(ipmmu, Part::Context(id), first, of_context, f)?;
+    }
+    Ok(())
+}
+
+/// A line per register of `part`, unless the instance fell asleep.
+#[inline(never)]
+fn write_part(
     ipmmu: &Ipmmu,
-    id: ContextId,
+    part: Part,
+    first: usize,
+    shown: &[Shown],
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
-    let features = ipmmu.features();
-    let index = id.index();
-    let imctr: IMCTR = regs.read(features.context(id));
-
-    f.write_fmt(fmt!("context {index}: {imctr:?}\n"))?;
-    if !ipmmu.is_root() {
-        return Ok(());
+    for Shown(offset, show) in shown {
+        let Some(regs) = ipmmu.registers() else {
+            break;
+        };
+        f.write_fmt(fmt!("{part}: "))?;
+        show(regs.read_at(first + offset), f)?;
+        f.write_str("\n")?;
     }
-    let imttbcr: IMTTBCR = regs.read(features.context(id));
-    let imttlbr0: IMTTLBR0 = regs.read(features.context(id));
-    let imttubr0: IMTTUBR0 = regs.read(features.context(id));
-    let immair0: IMMAIR0 = regs.read(features.context(id));
-    let imstr: IMSTR = regs.read(features.context(id));
-    f.write_fmt(fmt!("context {index}: {imttbcr:?}\n"))?;
-    f.write_fmt(fmt!("context {index}: {imttlbr0:?}, {imttubr0:?}\n"))?;
-    f.write_fmt(fmt!("context {index}: {immair0:?}\n"))?;
-    f.write_fmt(fmt!("context {index}: {imstr:?}\n"))
+    Ok(())
 }
 
 /// How often the instance slept, and what was saved the last time.
@@ -154,8 +174,18 @@ fn write_saved(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     };
     if let Some(slots) = backup.lock().slots() {
         slots.for_each(|part, register, value| {
-            result = result.and_then(|()| f.write_fmt(fmt!("{part}: {register} 0x{value:08x}\n")));
+            result = result.and_then(|()| write_slot(part, register, value, f));
         });
     }
     result
+}
+
+#[inline(never)]
+fn write_slot(
+    part: Part,
+    register: &'static str,
+    value: u32,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    f.write_fmt(fmt!("{part}: {register} 0x{value:08x}\n"))
 }
