@@ -76,7 +76,6 @@ impl fmt::Display for Name {
 /// The driver's part of a paging domain.
 pub(crate) struct Paging {
     table: IoPageTable<Arm32LpaeS1, Tlb>,
-    tlb: Arc<Tlb>,
     name: Name,
     /// Only masters behind this root can be attached.
     root: Arc<Ipmmu>,
@@ -115,8 +114,13 @@ impl Paging {
         Domain::new(Self::GEOMETRY, Self::named(root, Name::Blocked)?)
     }
 
+    /// What is cached of the table, and where.
+    #[inline]
+    fn tlb(&self) -> &Tlb {
+        self.table.flush_ops()
+    }
+
     fn named(ipmmu: &Arc<Ipmmu>, name: Name) -> Result<Self> {
-        let tlb = Tlb::new(ipmmu)?;
         let root = ipmmu.root();
         let config = Config {
             // The IPMMU refuses a descriptor without NS even below a table with NSTABLE, unlike the
@@ -130,8 +134,7 @@ impl Paging {
         };
 
         Ok(Self {
-            table: IoPageTable::new(root.dev(), config, tlb.clone())?,
-            tlb,
+            table: IoPageTable::new(root.dev(), config, Tlb::new(ipmmu)?)?,
             name,
             root,
         })
@@ -153,22 +156,22 @@ impl Paging {
         let from = seat.domain();
 
         match from {
-            _ if this.tlb.context().is_some() => this.tlb.join(seat)?,
-            Some(from) if from.paging().tlb.is_used_only_by(&seat.room) => {
-                this.tlb.take_over(&from.paging().tlb, table, domain)?;
+            _ if this.tlb().context().is_some() => this.tlb().join(seat)?,
+            Some(from) if from.paging().tlb().is_used_only_by(&seat.room) => {
+                this.tlb().take_over(from.paging().tlb(), table, domain)?;
             }
             _ => {
                 let lease = seat.ipmmu.contexts().lease(domain.clone())?;
-                this.tlb.activate(table, lease, seat)?;
+                this.tlb().activate(table, lease, seat)?;
             }
         }
-        this.tlb.context().ok_or(EBUSY)
+        this.tlb().context().ok_or(EBUSY)
     }
 
     /// Ends the use by `seat`, whose micro-TLBs point elsewhere already. With the root's attach
     /// lock held. May sleep.
     pub(crate) fn leave(&self, seat: &Arc<Seat>) {
-        self.tlb.leave(seat);
+        self.tlb().leave(seat);
     }
 }
 
@@ -182,13 +185,13 @@ impl PagingOps for Paging {
 
     #[inline]
     fn flush_all(&self) {
-        self.tlb.flush_all();
+        self.tlb().flush_all();
     }
 }
 
 impl Tenant for Domain {
     fn report_fault(&self, iova: u64) -> bool {
-        let tlb = &self.paging().tlb;
+        let tlb = self.paging().tlb();
 
         // Which of them it was the hardware does not tell. Without the lock: a handler may well
         // unmap something. It is not there to be the last that lets go of a seat: `Tlb::leave()`
@@ -200,10 +203,10 @@ impl Tenant for Domain {
 
     fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let this = self.paging();
-        let (name, base, flushes) = (&this.name, this.table.hardware().ttbr, this.tlb.flushes());
+        let (name, base, flushes) = (&this.name, this.table.hardware().ttbr, this.tlb().flushes());
         let mut result = f.write_fmt(fmt!("{name}, table 0x{base:x}, {flushes} flushes"));
 
-        this.tlb.with_seats(|seats| {
+        this.tlb().with_seats(|seats| {
             for seat in seats {
                 result = result.and_then(|()| {
                     let (dev, ipmmu) = (seat.dev.name(), seat.ipmmu.dev().name());
@@ -217,13 +220,13 @@ impl Tenant for Domain {
     }
 
     fn settle(&self) {
-        self.paging().tlb.settle();
+        self.paging().tlb().settle();
     }
 
     fn name_devices(&self, to: &mut dyn fmt::Write) -> fmt::Result {
         let mut result = Ok(());
 
-        let tlb = &self.paging().tlb;
+        let tlb = self.paging().tlb();
         tlb.with_seats(|seats| result = seat::write_names(seats, to));
         result
     }

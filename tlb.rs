@@ -188,8 +188,8 @@ pub(crate) struct Tlb {
 impl Tlb {
     /// Of a domain that nobody uses, made for devices behind `home`, or others with the same root.
     /// May sleep.
-    pub(crate) fn new(home: &Arc<Ipmmu>) -> Result<Arc<Self>> {
-        Arc::pin_init(
+    pub(crate) fn new(home: &Arc<Ipmmu>) -> Result<Pin<KBox<Self>>> {
+        KBox::pin_init(
             pin_init!(Self {
                 cache: Port::new(home.window().clone()),
                 root: Port::new(home.root().window().clone()),

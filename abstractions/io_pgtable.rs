@@ -16,10 +16,7 @@ use kernel::{
     bindings,
     device::Device,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    sync::aref::ARef,
     types::ForeignOwnable, //
 };
 
@@ -114,18 +111,19 @@ extern "C" {
 /// # Invariants
 ///
 /// - `ops` comes from `alloc_io_pgtable_ops()` for `F::FORMAT` and was not freed.
-/// - `cookie` comes from `Arc::<T>::into_foreign()`, is the cookie of `ops`, and is owned.
+/// - `cookie` comes from `into_foreign()` of a `Pin<KBox<T>>`, is the cookie of `ops`, and is
+///   owned.
 pub(crate) struct IoPageTable<F: Format, T: FlushOps> {
     ops: NonNull<bindings::io_pgtable_ops>,
     cookie: NonNull<c_void>,
     /// The page table code maps and unmaps table pages for DMA by this device until it is freed.
     _dev: ARef<Device>,
-    _types: PhantomData<(F, Arc<T>)>,
+    _types: PhantomData<(F, KBox<T>)>,
 }
 
-// SAFETY: `struct io_pgtable_ops` is bound to no thread, and `Arc<T>` is `Send`.
+// SAFETY: `struct io_pgtable_ops` is bound to no thread, and `T` is `Send`.
 unsafe impl<F: Format, T: FlushOps> Send for IoPageTable<F, T> {}
-// SAFETY: The operations of `struct io_pgtable_ops` may run concurrently.
+// SAFETY: The operations of `struct io_pgtable_ops` may run concurrently, and `T` is `Sync`.
 unsafe impl<F: Format, T: FlushOps> Sync for IoPageTable<F, T> {}
 
 impl<F: Format, T: FlushOps> IoPageTable<F, T> {
@@ -142,7 +140,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     /// # Errors
     ///
     /// `ENOMEM` when it cannot be allocated, or the configuration does not suit the format.
-    pub(crate) fn new(dev: &Device, config: Config, flush: Arc<T>) -> Result<Self> {
+    pub(crate) fn new(dev: &Device, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
         let cookie = NonNull::new(flush.into_foreign()).ok_or(ENOMEM)?;
         let mut cfg = bindings::io_pgtable_cfg {
             quirks: config.quirks,
@@ -162,7 +160,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         let ops = unsafe { bindings::alloc_io_pgtable_ops(F::FORMAT, &mut cfg, cookie.as_ptr()) };
         let Some(ops) = NonNull::new(ops) else {
             // SAFETY: `cookie` comes from `into_foreign()` above, and nobody else got it.
-            drop(unsafe { Arc::<T>::from_foreign(cookie.as_ptr()) });
+            drop(unsafe { Pin::<KBox<T>>::from_foreign(cookie.as_ptr()) });
             return Err(ENOMEM);
         };
 
@@ -173,6 +171,14 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
             _dev: dev.into(),
             _types: PhantomData,
         })
+    }
+
+    /// Who flushes.
+    #[inline]
+    pub(crate) fn flush_ops(&self) -> &T {
+        // SAFETY: By the type invariant `cookie` comes from `into_foreign()`. It is taken back when
+        // `self` is dropped.
+        unsafe { Pin::<KBox<T>>::borrow(self.cookie.as_ptr()) }.get_ref()
     }
 
     /// What the hardware must be told about this table.
@@ -265,13 +271,13 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     #[inline(never)]
     extern "C" fn tlb_flush_all(cookie: *mut c_void) {
         // SAFETY: The page table code passes the cookie, which by the type invariant comes from
-        // `Arc::<T>::into_foreign()` and is taken back only after the table is freed.
-        let flush = unsafe { Arc::<T>::borrow(cookie) };
+        // `into_foreign()` and is taken back only after the table is freed.
+        let flush = unsafe { Pin::<KBox<T>>::borrow(cookie) };
 
         flush.flush_all();
     }
 
-    /// For less than all there is no other way: see [`FlushOps`].
+    /// Nobody flushes less than everything.
     extern "C" fn tlb_flush_walk(_iova: usize, _size: usize, _granule: usize, cookie: *mut c_void) {
         Self::tlb_flush_all(cookie);
     }
@@ -284,6 +290,6 @@ impl<F: Format, T: FlushOps> Drop for IoPageTable<F, T> {
 
         // SAFETY: By the type invariant `cookie` comes from `into_foreign()`; the only other user,
         // the table, is gone.
-        drop(unsafe { Arc::<T>::from_foreign(self.cookie.as_ptr()) });
+        drop(unsafe { Pin::<KBox<T>>::from_foreign(self.cookie.as_ptr()) });
     }
 }
