@@ -68,38 +68,48 @@ impl Seat {
 }
 
 /// Who uses a context.
-pub(crate) struct Users {
-    pub(crate) seats: KVec<Arc<Seat>>,
-    /// IPMMUs beside the root that the context must be flushed in: those that `seats` are behind.
-    pub(crate) caches: KVec<Arc<Ipmmu>>,
-}
+pub(crate) struct Users(KVec<Arc<Seat>>);
 
 impl Users {
+    /// None, with room for `count`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn with_capacity(count: usize) -> Result<Self> {
+        Ok(Self(KVec::with_capacity(count, GFP_KERNEL)?))
+    }
+
+    /// Where they sit.
+    pub(crate) fn seats(&self) -> &[Arc<Seat>] {
+        &self.0
+    }
+
     /// Whether any of them is behind `ipmmu`.
     pub(crate) fn are_behind(&self, ipmmu: &Arc<Ipmmu>) -> bool {
-        self.seats.iter().any(|s| Arc::ptr_eq(&s.ipmmu, ipmmu))
+        self.0.iter().any(|s| Arc::ptr_eq(&s.ipmmu, ipmmu))
     }
 
-    /// Adds all of `other`, as far as there is room.
-    pub(crate) fn extend(&mut self, other: &Self) {
-        for seat in &other.seats {
-            let _ = self.seats.push_within_capacity(seat.clone());
-        }
-        for cache in &other.caches {
-            let _ = self.caches.push_within_capacity(cache.clone());
-        }
+    /// Adds `seat`, if there is room.
+    pub(crate) fn add(&mut self, seat: &Arc<Seat>) {
+        let _ = self.0.push_within_capacity(seat.clone());
     }
 
-    /// Adds `seat`, as far as there is room; returns whether its cache is new.
-    pub(crate) fn add(&mut self, seat: &Arc<Seat>) -> bool {
-        let ipmmu = &seat.ipmmu;
-        let _ = self.seats.push_within_capacity(seat.clone());
-        let is_new = !ipmmu.is_root() && !self.caches.iter().any(|c| Arc::ptr_eq(c, ipmmu));
+    /// Removes `seat`.
+    pub(crate) fn remove(&mut self, seat: &Arc<Seat>) {
+        self.0.retain(|s| !Arc::ptr_eq(s, seat));
+    }
 
-        if is_new {
-            let _ = self.caches.push_within_capacity(ipmmu.clone());
+    /// Calls `f` with the IPMMUs beside the root that the context must be flushed in: those that
+    /// the seats are behind.
+    pub(crate) fn for_each_cache(&self, mut f: impl FnMut(&Ipmmu)) {
+        for (i, seat) in self.0.iter().enumerate() {
+            let is_first = |s: &Arc<Seat>| !Arc::ptr_eq(&s.ipmmu, &seat.ipmmu);
+
+            if !seat.ipmmu.is_root() && self.0.iter().take(i).all(is_first) {
+                f(&seat.ipmmu);
+            }
         }
-        is_new
     }
 }
 

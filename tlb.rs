@@ -74,9 +74,8 @@ impl Active {
     fn flush(&self) {
         let id = self.id();
 
-        for cache in &self.users.caches {
-            cache.flush_context(id, imctr_enabled());
-        }
+        self.users
+            .for_each_cache(|cache| cache.flush_context(id, imctr_enabled()));
         self.root.flush_root(id, imctr_enabled());
     }
 
@@ -85,9 +84,8 @@ impl Active {
     fn switch_off(&self) {
         let id = self.id();
 
-        for cache in &self.users.caches {
-            cache.switch_context(id, IMCTR::from(0));
-        }
+        self.users
+            .for_each_cache(|cache| cache.switch_context(id, IMCTR::from(0)));
         self.root.switch_context(id, IMCTR::from(0));
         self.root.wait_flushed(id);
     }
@@ -113,9 +111,8 @@ impl Active {
             regs.write(features.context(id), IMSTR::from(0));
         }
         self.root.switch_context(id, imctr_enabled());
-        for cache in &self.users.caches {
-            cache.switch_context(id, imctr_enabled());
-        }
+        self.users
+            .for_each_cache(|cache| cache.switch_context(id, imctr_enabled()));
         self.root.wait_flushed(id);
     }
 
@@ -224,10 +221,10 @@ impl Tlb {
     /// Where IMCTR is, if there is no more to a flush than writing it to `home` and the root, or to
     /// the root alone if that is `home`.
     fn plain(&self, active: &Active) -> Option<usize> {
-        let (root, caches) = (&active.root, &active.users.caches);
-        let is_awake_home = |c: &Arc<Ipmmu>| Arc::ptr_eq(c, &self.home) && !c.is_asleep();
-        let is_plain = caches.len() == usize::from(!self.home.is_root())
-            && caches.iter().all(is_awake_home)
+        let root = &active.root;
+        let is_behind_home = |s: &Arc<Seat>| Arc::ptr_eq(&s.ipmmu, &self.home);
+        let is_plain = active.users.seats().iter().all(is_behind_home)
+            && !self.home.is_asleep()
             && !root.is_asleep()
             && !root.is_stuck(active.id());
 
@@ -281,14 +278,14 @@ impl Tlb {
     pub(crate) fn seat(&self, index: usize) -> Option<Arc<Seat>> {
         let active = self.active.lock();
 
-        active.as_ref()?.users.seats.get(index).cloned()
+        active.as_ref()?.users.seats().get(index).cloned()
     }
 
     /// Calls `f` with the seats that use the context. Interrupts are off meanwhile.
     pub(crate) fn with_seats(&self, f: impl FnOnce(&[Arc<Seat>])) {
         let active = self.active.lock();
 
-        f(active.as_ref().map_or(&[], |a| &a.users.seats));
+        f(active.as_ref().map_or(&[], |a| a.users.seats()));
     }
 
     /// Whether the context is in use, and by nobody but the masters of `room`.
@@ -297,22 +294,19 @@ impl Tlb {
 
         active
             .as_ref()
-            .is_some_and(|a| a.users.seats.iter().all(|s| Arc::ptr_eq(&s.room, room)))
+            .is_some_and(|a| a.users.seats().iter().all(|s| Arc::ptr_eq(&s.room, room)))
     }
 
     /// A copy of the users, with room for one more. None changes them meanwhile. May sleep.
     fn users(&self) -> Result<Users> {
-        let (seats, caches) = match &*self.active.lock() {
-            Some(active) => (active.users.seats.len(), active.users.caches.len()),
-            None => (0, 0),
+        let count = match &*self.active.lock() {
+            Some(active) => active.users.seats().len(),
+            None => 0,
         };
-        let mut users = Users {
-            seats: KVec::with_capacity(seats + 1, GFP_KERNEL)?,
-            caches: KVec::with_capacity(caches + 1, GFP_KERNEL)?,
-        };
+        let mut users = Users::with_capacity(count + 1)?;
 
         if let Some(active) = &*self.active.lock() {
-            users.extend(&active.users);
+            active.users.seats().iter().for_each(|s| users.add(s));
         }
         Ok(users)
     }
@@ -324,7 +318,8 @@ impl Tlb {
     /// `ENOMEM`. Nothing has changed then.
     pub(crate) fn join(&self, seat: &Arc<Seat>) -> Result {
         let mut users = self.users()?;
-        let is_new_cache = users.add(seat);
+        let is_new_cache = !seat.ipmmu.is_root() && !users.are_behind(&seat.ipmmu);
+        users.add(seat);
 
         let old = self.change(|active| match active {
             Some(active) => {
@@ -385,7 +380,7 @@ impl Tlb {
             }
         });
         let old = from.change(Option::take);
-        for seat in old.iter().flat_map(|old| &old.users.seats) {
+        for seat in old.iter().flat_map(|old| old.users.seats()) {
             seat.set_domain(Some(domain.clone()));
         }
         Ok(())
@@ -404,14 +399,13 @@ impl Tlb {
             let active = slot.as_mut()?;
             let ipmmu = &seat.ipmmu;
 
-            active.users.seats.retain(|s| !Arc::ptr_eq(s, seat));
-            if active.users.seats.is_empty() {
+            active.users.remove(seat);
+            if active.users.seats().is_empty() {
                 active.switch_off();
                 return slot.take();
             }
             if !active.users.are_behind(ipmmu) {
                 ipmmu.switch_context(active.id(), IMCTR::from(0));
-                active.users.caches.retain(|c| !Arc::ptr_eq(c, ipmmu));
             }
             None
         });
