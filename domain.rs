@@ -121,7 +121,7 @@ impl Paging {
     }
 
     fn named(ipmmu: &Arc<Ipmmu>, name: Name) -> Result<Self> {
-        let root = ipmmu.root();
+        let root = ipmmu.root().clone();
         let config = Config {
             // The IPMMU refuses a descriptor without NS even below a table with NSTABLE, unlike the
             // architecture.
@@ -149,7 +149,7 @@ impl Paging {
     /// Nothing has changed then.
     pub(crate) fn enter(domain: &Arc<Domain>, seat: &Arc<Seat>) -> Result<ContextId> {
         let this = domain.paging();
-        if !Arc::ptr_eq(&this.root, &seat.ipmmu.root()) {
+        if !Arc::ptr_eq(&this.root, seat.ipmmu.root()) {
             return Err(EINVAL);
         }
         let table = this.table.hardware();

@@ -215,8 +215,8 @@ impl Ipmmu {
     }
 
     /// The root of this instance, which may be itself.
-    pub(crate) fn root(self: &Arc<Self>) -> Arc<Ipmmu> {
-        self.root.as_ref().unwrap_or(self).clone()
+    pub(crate) fn root(self: &Arc<Self>) -> &Arc<Ipmmu> {
+        self.root.as_ref().unwrap_or(self)
     }
 
     /// The root, if this instance is a cache.

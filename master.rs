@@ -59,7 +59,7 @@ impl Master {
             }
         }
 
-        let blocked = instances::blocked(&ipmmu.root()).ok_or(ENODEV)?;
+        let blocked = instances::blocked(ipmmu.root()).ok_or(ENODEV)?;
         let entry = ipmmu.masters().add(dev, &utlbs)?;
         let master = Self {
             seat: Seat::new(dev, ipmmu, utlbs, entry)?,

@@ -347,7 +347,7 @@ impl Tlb {
         users.add(seat);
         let active = Active {
             lease: Arc::new(lease, GFP_KERNEL)?,
-            root: seat.ipmmu.root(),
+            root: seat.ipmmu.root().clone(),
             users,
         };
 
