@@ -23,7 +23,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        ArcBorrow, //
     },
 };
 
@@ -77,8 +78,6 @@ impl fmt::Display for Name {
 pub(crate) struct Paging {
     table: IoPageTable<Arm32LpaeS1, Tlb>,
     name: Name,
-    /// Only masters behind this root can be attached.
-    root: Arc<Ipmmu>,
 }
 
 impl Paging {
@@ -121,7 +120,6 @@ impl Paging {
     }
 
     fn named(ipmmu: &Arc<Ipmmu>, name: Name) -> Result<Self> {
-        let root = ipmmu.root().clone();
         let config = Config {
             // The IPMMU refuses a descriptor without NS even below a table with NSTABLE, unlike the
             // architecture.
@@ -134,38 +132,42 @@ impl Paging {
         };
 
         Ok(Self {
-            table: IoPageTable::new(root.dev(), config, Tlb::new(ipmmu)?)?,
+            table: IoPageTable::new(ipmmu.root().dev(), config, Tlb::new(ipmmu)?)?,
             name,
-            root,
         })
     }
 
-    /// Has `domain` translate for `seat`, as soon as its micro-TLBs point to the context that is
-    /// returned. With the root's attach lock held. May sleep.
+    /// Has `domain` translate for `seat` instead of `from`, as soon as its micro-TLBs point to the
+    /// context that is returned. With the root's attach lock held. May sleep.
     ///
     /// # Errors
     ///
     /// `EBUSY` when no context is free, `EINVAL` when the domain is for another root, `ENOMEM`.
     /// Nothing has changed then.
-    pub(crate) fn enter(domain: &Arc<Domain>, seat: &Arc<Seat>) -> Result<ContextId> {
+    pub(crate) fn enter(
+        domain: ArcBorrow<'_, Domain>,
+        seat: &Arc<Seat>,
+        from: Option<&Domain>,
+    ) -> Result<ContextId> {
         let this = domain.paging();
-        if !Arc::ptr_eq(&this.root, seat.ipmmu.root()) {
+        if !Arc::ptr_eq(this.tlb().root(), seat.ipmmu.root()) {
             return Err(EINVAL);
         }
+        if let Some(id) = this.tlb().context() {
+            this.tlb().join(seat)?;
+            return Ok(id);
+        }
         let table = this.table.hardware();
-        let from = seat.domain();
 
-        match from {
-            _ if this.tlb().context().is_some() => this.tlb().join(seat)?,
-            Some(from) if from.paging().tlb().is_used_only_by(&seat.room) => {
-                this.tlb().take_over(from.paging().tlb(), table, domain)?;
+        match from.map(|from| from.paging().tlb()) {
+            Some(from) if from.is_used_only_by(&seat.room) => {
+                this.tlb().take_over(from, table, domain)
             }
             _ => {
-                let lease = seat.ipmmu.contexts().lease(domain.clone())?;
-                this.tlb().activate(table, lease, seat)?;
+                let lease = seat.ipmmu.contexts().lease(Arc::<Domain>::from(domain))?;
+                this.tlb().activate(table, lease, seat)
             }
         }
-        this.tlb().context().ok_or(EBUSY)
     }
 
     /// Ends the use by `seat`, whose micro-TLBs point elsewhere already. With the root's attach

@@ -72,22 +72,25 @@ impl Master {
     }
 
     /// Has `domain` translate from now on, instead of what does now. May sleep.
-    fn attach(&self, dev: &Device, domain: &Arc<Domain>) -> Result {
+    fn attach(&self, dev: &Device, domain: ArcBorrow<'_, Domain>) -> Result {
         let seat = &self.seat;
         let root = seat.ipmmu.root();
         let _serialised = root.contexts().lock_attach();
         let old = seat.domain();
-        if old.as_ref().is_some_and(|old| Arc::ptr_eq(old, domain)) {
+        if old
+            .as_deref()
+            .is_some_and(|old| core::ptr::eq(old, &*domain))
+        {
             return Ok(());
         }
 
         // What can fail comes first; then the micro-TLBs go from one context straight to the next.
-        let context = Paging::enter(domain, seat)
+        let context = Paging::enter(domain, seat, old.as_deref())
             .inspect_err(|e| report_attach_error(dev, &seat.ipmmu, *e))?;
         for &utlb in &seat.utlbs {
             seat.ipmmu.enable_utlb(utlb, context, old.is_none());
         }
-        seat.set_domain(Some(domain.clone()));
+        seat.set_domain(Some(domain.into()));
 
         if let Some(old) = old {
             old.paging().leave(seat);
@@ -246,11 +249,11 @@ impl iommu::Ops for IommuOps {
     }
 
     fn attach_paging(dev: &Device, master: &Master, domain: ArcBorrow<'_, Domain>) -> Result {
-        master.attach(dev, &domain.into())
+        master.attach(dev, domain)
     }
 
     fn attach_blocked(dev: &Device, master: &Master) -> Result {
-        master.attach(dev, &master.blocked)
+        master.attach(dev, master.blocked.as_arc_borrow())
     }
 
     fn attach_identity(_dev: &Device, master: &Master) {

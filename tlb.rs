@@ -9,6 +9,7 @@ use kernel::{
         new_spinlock_irq,
         rcu,
         Arc,
+        ArcBorrow,
         SpinLockIrq, //
     },
 };
@@ -56,7 +57,6 @@ pub(crate) fn imctr_enabled() -> IMCTR {
 struct Active {
     /// Shared by two domains while one takes the context over from the other.
     lease: Arc<Lease>,
-    root: Arc<Ipmmu>,
     users: Users,
 }
 
@@ -66,37 +66,37 @@ impl Active {
     }
 
     /// Where the context's IMCTR is, in the root and in its caches alike.
-    fn imctr(&self) -> usize {
-        self.root.features().context::<IMCTR>(self.id()).offset()
+    fn imctr(&self, root: &Ipmmu) -> usize {
+        root.features().context::<IMCTR>(self.id()).offset()
     }
 
     /// Invalidates all translations: a write per cache in use, a write and a read of the root.
-    fn flush(&self) {
+    fn flush(&self, root: &Ipmmu) {
         let id = self.id();
 
         self.users
             .for_each_cache(|cache| cache.flush_context(id, imctr_enabled()));
-        self.root.flush_root(id, imctr_enabled());
+        root.flush_root(id, imctr_enabled());
     }
 
     /// Switches the context off, in the caches in use, then in the root: 1 write each and a read.
     /// The flush leaves nothing of it in the TLBs.
-    fn switch_off(&self) {
+    fn switch_off(&self, root: &Ipmmu) {
         let id = self.id();
 
         self.users
             .for_each_cache(|cache| cache.switch_context(id, IMCTR::from(0)));
-        self.root.switch_context(id, IMCTR::from(0));
-        self.root.wait_flushed(id);
+        root.switch_context(id, IMCTR::from(0));
+        root.wait_flushed(id);
     }
 
     /// Sets up the root's registers, IMCTR last: 6 writes, on Gen2 a read and a write more. Then
     /// the caches, and waits for the flush.
-    fn program(&self, table: LpaeS1) {
-        let features = self.root.features();
+    fn program(&self, root: &Ipmmu, table: LpaeS1) {
+        let features = root.features();
         let id = self.id();
 
-        if let Some(regs) = self.root.target() {
+        if let Some(regs) = root.target() {
             let high = IMTTUBR0::from((table.ttbr >> 32) as u32);
             regs.write(features.context(id), IMTTLBR0::from(table.ttbr as u32));
             regs.write(features.context(id), high);
@@ -110,10 +110,10 @@ impl Active {
             // A fault that the previous tenant left behind.
             regs.write(features.context(id), IMSTR::from(0));
         }
-        self.root.switch_context(id, imctr_enabled());
+        root.switch_context(id, imctr_enabled());
         self.users
             .for_each_cache(|cache| cache.switch_context(id, imctr_enabled()));
-        self.root.wait_flushed(id);
+        root.wait_flushed(id);
     }
 
     /// Has the context walk another table: 1 write, and a flush.
@@ -122,12 +122,12 @@ impl Active {
     /// base is 0 in both: see [`Config::root_below_4g`].
     ///
     /// [`Config::root_below_4g`]: crate::abstractions::io_pgtable::Config::root_below_4g
-    fn retarget(&self, table: LpaeS1) {
-        if let Some(regs) = self.root.target() {
+    fn retarget(&self, root: &Ipmmu, table: LpaeS1) {
+        if let Some(regs) = root.target() {
             let base = IMTTLBR0::from(table.ttbr as u32);
-            regs.write(self.root.features().context(self.id()), base);
+            regs.write(root.features().context(self.id()), base);
         }
-        self.flush();
+        self.flush(root);
     }
 }
 
@@ -207,6 +207,11 @@ impl Tlb {
         result
     }
 
+    /// The root that all who use the domain are behind.
+    pub(crate) fn root(&self) -> &Arc<Ipmmu> {
+        self.home.root()
+    }
+
     /// Says what a flush is to write.
     fn aim(&self, active: Option<&Active>) {
         let at = active.and_then(|active| self.plain(active));
@@ -221,7 +226,7 @@ impl Tlb {
     /// Where IMCTR is, if there is no more to a flush than writing it to `home` and the root, or to
     /// the root alone if that is `home`.
     fn plain(&self, active: &Active) -> Option<usize> {
-        let root = &active.root;
+        let root = self.root();
         let is_behind_home = |s: &Arc<Seat>| Arc::ptr_eq(&s.ipmmu, &self.home);
         let is_plain = active.users.seats().iter().all(is_behind_home)
             && !self.home.is_asleep()
@@ -231,7 +236,7 @@ impl Tlb {
         is_plain.then(|| {
             self.home.expose();
             root.expose();
-            active.imctr()
+            active.imctr(root)
         })
     }
 
@@ -248,7 +253,7 @@ impl Tlb {
         self.change(|active| {
             if let Some(active) = active {
                 self.flushes.count();
-                active.flush();
+                active.flush(self.root());
             }
         });
     }
@@ -259,7 +264,7 @@ impl Tlb {
     fn wait_flushed(&self) {
         self.change(|active| {
             if let Some(active) = active {
-                active.root.wait_flushed(active.id());
+                self.root().wait_flushed(active.id());
             }
         });
     }
@@ -342,18 +347,24 @@ impl Tlb {
     /// # Errors
     ///
     /// `ENOMEM`. Nothing has changed then.
-    pub(crate) fn activate(&self, table: LpaeS1, lease: Lease, seat: &Arc<Seat>) -> Result {
+    pub(crate) fn activate(
+        &self,
+        table: LpaeS1,
+        lease: Lease,
+        seat: &Arc<Seat>,
+    ) -> Result<ContextId> {
         let mut users = self.users()?;
         users.add(seat);
         let active = Active {
             lease: Arc::new(lease, GFP_KERNEL)?,
-            root: seat.ipmmu.root().clone(),
             users,
         };
 
+        let id = active.id();
+
         self.flushes.reset();
-        self.change(|slot| slot.insert(active).program(table));
-        Ok(())
+        self.change(|slot| slot.insert(active).program(self.root(), table));
+        Ok(id)
     }
 
     /// Has the context of `from`, with all who use it, translate with `table` of `domain` instead.
@@ -362,34 +373,38 @@ impl Tlb {
     /// # Errors
     ///
     /// `ENOMEM`. Nothing has changed then.
-    pub(crate) fn take_over(&self, from: &Tlb, table: LpaeS1, domain: &Arc<Domain>) -> Result {
+    pub(crate) fn take_over(
+        &self,
+        from: &Tlb,
+        table: LpaeS1,
+        domain: ArcBorrow<'_, Domain>,
+    ) -> Result<ContextId> {
         let users = from.users()?;
-        let Some((lease, root)) = from.lease() else {
-            return Ok(());
-        };
+        let lease = from.lease().ok_or(EBUSY)?;
+        let id = lease.id();
 
         // From here on what is unmapped from either domain is flushed in the context.
-        lease.hand_over(domain.clone());
-        let active = Active { lease, root, users };
+        lease.hand_over(Arc::<Domain>::from(domain));
+        let active = Active { lease, users };
         self.flushes.reset();
         self.change(|slot| *slot = Some(active));
         self.change(|active| {
             if let Some(active) = active {
                 self.flushes.count();
-                active.retarget(table);
+                active.retarget(self.root(), table);
             }
         });
         let old = from.change(Option::take);
         for seat in old.iter().flat_map(|old| old.users.seats()) {
-            seat.set_domain(Some(domain.clone()));
+            seat.set_domain(Some(domain.into()));
         }
-        Ok(())
+        Ok(id)
     }
 
-    fn lease(&self) -> Option<(Arc<Lease>, Arc<Ipmmu>)> {
+    fn lease(&self) -> Option<Arc<Lease>> {
         let active = self.active.lock();
 
-        active.as_ref().map(|a| (a.lease.clone(), a.root.clone()))
+        active.as_ref().map(|a| a.lease.clone())
     }
 
     /// Ends the use by `seat`, whose micro-TLBs point elsewhere already. After the last one the
@@ -401,7 +416,7 @@ impl Tlb {
 
             active.users.remove(seat);
             if active.users.seats().is_empty() {
-                active.switch_off();
+                active.switch_off(self.root());
                 return slot.take();
             }
             if !active.users.are_behind(ipmmu) {
