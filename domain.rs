@@ -44,7 +44,10 @@ use crate::{
         },
     },
     context::Tenant,
-    features::ContextId,
+    features::{
+        ContextId,
+        UtlbId, //
+    },
     ipmmu::Ipmmu,
     master::IommuOps,
     seat::{
@@ -213,7 +216,7 @@ impl Tenant for Domain {
                 result = result.and_then(|()| {
                     let (dev, ipmmu) = (seat.dev.name(), seat.ipmmu.dev().name());
                     f.write_fmt(fmt!("\n  {dev}: {ipmmu}"))?;
-                    let mut utlbs = seat.utlbs.iter().map(|utlb| utlb.index());
+                    let mut utlbs = seat.utlbs().map(UtlbId::index);
                     utlbs.try_for_each(|utlb| f.write_fmt(fmt!(" {utlb}")))
                 });
             }

@@ -18,10 +18,7 @@ use crate::{
         Contexts,
         Room, //
     },
-    features::{
-        Features,
-        UtlbId, //
-    },
+    features::Features,
 };
 
 /// The masters behind one instance.
@@ -52,15 +49,14 @@ impl Masters {
         })
     }
 
-    /// Takes note that `dev` is behind this instance, with micro-TLBs `utlbs`. Returns the context
-    /// that its group has room for. May sleep.
+    /// Takes note that `dev` is behind this instance, with the micro-TLBs in `utlbs`. Returns the
+    /// context that its group has room for. May sleep.
     ///
     /// # Errors
     ///
     /// `EBUSY` when the root has no context left for one more group, `EEXIST` when `dev` would make
     /// one group of several that exist, `ENOMEM`.
-    pub(crate) fn add(&self, dev: &Device, utlbs: &[UtlbId]) -> Result<Arc<Room>> {
-        let utlbs = utlbs.iter().fold(0, |mask, utlb| mask | utlb.bit());
+    pub(crate) fn add(&self, dev: &Device, utlbs: u64) -> Result<Arc<Room>> {
         let mut masters = self.entries.lock();
 
         let mut sharers = masters.iter().filter(|m| self.share(m.utlbs, utlbs));

@@ -48,23 +48,18 @@ pub(crate) struct Master {
 
 impl Master {
     /// Takes note of `dev`, a master behind `ipmmu` with the micro-TLBs `ids`. May sleep.
-    fn new(dev: &Device, ipmmu: Arc<Ipmmu>, ids: &[u32]) -> Result<Self> {
-        let mut utlbs = KVec::with_capacity(ids.len(), GFP_KERNEL)?;
+    fn new(dev: &Device, ipmmu: &Arc<Ipmmu>, ids: &[u32]) -> Result<Self> {
+        let mut utlbs = 0;
 
         for &id in ids {
-            let utlb = ipmmu.features().utlb(id).ok_or(EINVAL)?;
             // A device tree that names one twice means it once.
-            if !utlbs.contains(&utlb) {
-                utlbs.push(utlb, GFP_KERNEL)?;
-            }
+            utlbs |= ipmmu.features().utlb(id).ok_or(EINVAL)?.bit();
         }
 
         let blocked = instances::blocked(ipmmu.root()).ok_or(ENODEV)?;
-        let entry = ipmmu.masters().add(dev, &utlbs)?;
-        let master = Self {
-            seat: Seat::new(dev, ipmmu, utlbs, entry)?,
-            blocked,
-        };
+        let room = ipmmu.masters().add(dev, utlbs)?;
+        let seat = Seat::new(dev, ipmmu.clone(), utlbs, room)?;
+        let master = Self { seat, blocked };
 
         // The master is unbound before its IPMMU, asleep before it is, and awake after it.
         device_link::add_for_client(dev, master.seat.ipmmu.dev())?;
@@ -87,7 +82,7 @@ impl Master {
         // What can fail comes first; then the micro-TLBs go from one context straight to the next.
         let context = Paging::enter(domain, seat, old.as_deref())
             .inspect_err(|e| report_attach_error(dev, &seat.ipmmu, *e))?;
-        for &utlb in &seat.utlbs {
+        for utlb in seat.utlbs() {
             seat.ipmmu.enable_utlb(utlb, context, old.is_none());
         }
         seat.set_domain(Some(domain.into()));
@@ -107,7 +102,7 @@ impl Master {
             return;
         };
 
-        for &utlb in &seat.utlbs {
+        for utlb in seat.utlbs() {
             seat.ipmmu.disable_utlb(utlb);
         }
         seat.set_domain(None);
@@ -220,7 +215,7 @@ impl iommu::Ops for IommuOps {
             return Err(ENODEV);
         }
 
-        let master = Master::new(dev, ipmmu.clone(), fwspec.ids()).inspect_err(|e| {
+        let master = Master::new(dev, &ipmmu, fwspec.ids()).inspect_err(|e| {
             let name = ipmmu.dev().name();
             match *e {
                 EBUSY => say_once(

@@ -26,7 +26,8 @@ use crate::{
 pub(crate) struct Seat {
     pub(crate) dev: ARef<Device>,
     pub(crate) ipmmu: Arc<Ipmmu>,
-    pub(crate) utlbs: KVec<UtlbId>,
+    /// Its micro-TLBs, a bit each.
+    pub(crate) utlbs: u64,
     /// The same for all masters of a group.
     pub(crate) room: Arc<Room>,
     /// `None` while addresses pass through. Changed under the root's attach lock.
@@ -39,7 +40,7 @@ impl Seat {
     pub(crate) fn new(
         dev: &Device,
         ipmmu: Arc<Ipmmu>,
-        utlbs: KVec<UtlbId>,
+        utlbs: u64,
         room: Arc<Room>,
     ) -> Result<Arc<Self>> {
         Arc::pin_init(
@@ -52,6 +53,11 @@ impl Seat {
             }),
             GFP_KERNEL,
         )
+    }
+
+    /// The master's micro-TLBs.
+    pub(crate) fn utlbs(&self) -> impl Iterator<Item = UtlbId> {
+        self.ipmmu.features().utlbs_in(self.utlbs)
     }
 
     /// What translates for the master. May sleep.
