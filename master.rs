@@ -58,7 +58,8 @@ impl Master {
 
         let blocked = instances::blocked(ipmmu.root()).ok_or(ENODEV)?;
         let room = ipmmu.masters().add(dev, utlbs)?;
-        let seat = Seat::new(dev, ipmmu.clone(), utlbs, room)?;
+        let seat = Seat::new(dev, ipmmu.clone(), utlbs, room)
+            .inspect_err(|_| ipmmu.masters().remove(dev))?;
         let master = Self { seat, blocked };
 
         // The master is unbound before its IPMMU, asleep before it is, and awake after it.
