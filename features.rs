@@ -93,13 +93,25 @@ pub(crate) struct Features {
     control_base: Option<usize>,
 }
 
-/// The numbers below `end` of the bits that are set in `mask`, from 0 up.
-fn numbers_in(mut mask: u64, end: u8) -> impl Iterator<Item = u8> {
+/// The numbers below `end`, as a mask: a bit each.
+const fn below(end: u8) -> u64 {
+    if end < 64 {
+        (1 << end) - 1
+    } else {
+        u64::MAX
+    }
+}
+
+/// The numbers of the bits that are set in `mask`, from 0 up.
+fn numbers_in(mut mask: u64) -> impl Iterator<Item = u8> {
     core::iter::from_fn(move || {
+        if mask == 0 {
+            return None;
+        }
         let number = mask.trailing_zeros() as u8;
 
-        mask &= mask.wrapping_sub(1);
-        (number < end).then_some(number)
+        mask &= mask - 1;
+        Some(number)
     })
 }
 
@@ -189,12 +201,12 @@ impl Features {
 
     /// Those of the contexts that exist whose bit is set in `mask`.
     pub(crate) fn contexts_in(&self, mask: u16) -> impl Iterator<Item = ContextId> {
-        numbers_in(u64::from(mask), self.contexts).map(ContextId)
+        numbers_in(u64::from(mask) & below(self.contexts)).map(ContextId)
     }
 
     /// Those of the micro-TLBs that exist whose bit is set in `mask`.
     pub(crate) fn utlbs_in(&self, mask: u64) -> impl Iterator<Item = UtlbId> {
-        numbers_in(mask, self.utlbs).map(UtlbId)
+        numbers_in(mask & below(self.utlbs)).map(UtlbId)
     }
 
     /// The micro-TLB of that number, if it exists.
