@@ -261,24 +261,19 @@ fn find_root(
         );
         return Err(ENODEV);
     };
-    if core::ptr::eq(&*node, fwnode) || !fwnode::is_available(&node) {
-        dev_err!(
-            dev,
-            "renesas,ipmmu-main refers to {}, which cannot be its root\n",
-            node.display_name()
-        );
-        return Err(ENODEV);
+    let can_be_root = !core::ptr::eq(&*node, fwnode) && fwnode::is_available(&node);
+    if can_be_root {
+        let found = instances::find(&node).ok_or(EPROBE_DEFER)?;
+        if found.is_root() {
+            return Ok(Some(found));
+        }
     }
-    let root = instances::find(&node).ok_or(EPROBE_DEFER)?;
-    if !root.is_root() {
-        dev_err!(
-            dev,
-            "renesas,ipmmu-main refers to {}, which cannot be its root\n",
-            node.display_name()
-        );
-        return Err(ENODEV);
-    }
-    Ok(Some(root))
+    dev_err!(
+        dev,
+        "renesas,ipmmu-main refers to {}, which cannot be its root\n",
+        node.display_name()
+    );
+    Err(ENODEV)
 }
 
 /// Maps the registers, and finds them large enough for all that the driver will touch.
