@@ -50,6 +50,8 @@ module_static! {
 /// # Errors
 ///
 /// `EEXIST` when it was called before.
+// Inlined into the module's `init()`, which is freed when it is done.
+#[inline(always)]
 pub(crate) fn start() -> Result<Live<Instances, StaticLock>> {
     init(Instances {
         bound: KVec::new(),

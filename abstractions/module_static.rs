@@ -42,6 +42,8 @@ impl<T: Unpin, L: GlobalLockBackend<Item = Option<T>>> ModuleStatic<T, L> {
     /// # Safety
     ///
     /// To be called once.
+    // Inlined into the module's `init()`, which is freed when it is done.
+    #[inline(always)]
     pub(crate) unsafe fn init(&'static self, value: T) -> Live<T, L> {
         // SAFETY: Called once, by this function's contract.
         unsafe { self.lock.init() };
@@ -109,6 +111,8 @@ macro_rules! module_static {
         /// # Errors
         ///
         /// `EEXIST` when it was called before.
+        // Inlined into the module's `init()`, which is freed when it is done.
+        #[inline(always)]
         pub(crate) fn init(
             value: $type,
         ) -> ::kernel::error::Result<$crate::abstractions::module_static::Live<$type, StaticLock>>
