@@ -106,15 +106,19 @@ impl Users {
         self.0.retain(|s| !Arc::ptr_eq(s, seat));
     }
 
-    /// Calls `f` with the IPMMUs beside the root that the context must be flushed in: those that
+    /// Calls `f` with each IPMMU beside the root that the context must be flushed in: those that
     /// the seats are behind.
     pub(crate) fn for_each_cache(&self, mut f: impl FnMut(&Ipmmu)) {
-        for (i, seat) in self.0.iter().enumerate() {
-            let is_first = |s: &Arc<Seat>| !Arc::ptr_eq(&s.ipmmu, &seat.ipmmu);
+        let mut rest = self.seats();
 
-            if !seat.ipmmu.is_root() && self.0.iter().take(i).all(is_first) {
+        while let [seat, others @ ..] = rest {
+            let is_same = |s: &Arc<Seat>| Arc::ptr_eq(&s.ipmmu, &seat.ipmmu);
+
+            // For the last one who is behind it.
+            if !seat.ipmmu.is_root() && !others.iter().any(is_same) {
                 f(&seat.ipmmu);
             }
+            rest = others;
         }
     }
 }
