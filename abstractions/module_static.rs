@@ -5,6 +5,7 @@
 use kernel::{
     prelude::*,
     sync::{
+        GlobalGuard,
         GlobalLock,
         GlobalLockBackend,
         SetOnce, //
@@ -60,11 +61,18 @@ impl<T: Unpin, L: GlobalLockBackend<Item = Option<T>>> ModuleStatic<T, L> {
     ///
     /// `ENODEV` when it is not there yet, or not any more.
     pub(crate) fn with<R>(&'static self, f: impl FnOnce(&mut T) -> R) -> Result<R> {
-        self.ready.as_ref().ok_or(ENODEV)?;
+        let mut value = self.lock().ok_or(ENODEV)?;
+
+        value.as_mut().map(f).ok_or(ENODEV)
+    }
+
+    /// One for all whom `with()` is made for.
+    #[inline(never)]
+    fn lock(&'static self) -> Option<GlobalGuard<L>> {
+        self.ready.as_ref()?;
 
         // By the type invariant the lock is initialised.
-        let mut value = self.lock.lock();
-        value.as_mut().map(f).ok_or(ENODEV)
+        Some(self.lock.lock())
     }
 }
 
