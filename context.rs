@@ -38,7 +38,7 @@ pub(crate) trait Tenant: Send + Sync {
     fn settle(&self);
 
     /// Writes the names of the devices that the context translates for. Interrupt context.
-    fn name_devices(&self, to: &mut dyn fmt::Write) -> fmt::Result;
+    fn name_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 }
 
 /// The contexts of one root.
@@ -225,7 +225,7 @@ mod tests {
 
         fn settle(&self) {}
 
-        fn name_devices(&self, _to: &mut dyn fmt::Write) -> fmt::Result {
+        fn name_devices(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
             Ok(())
         }
     }

@@ -228,11 +228,11 @@ impl Tenant for Domain {
         self.paging().tlb().settle();
     }
 
-    fn name_devices(&self, to: &mut dyn fmt::Write) -> fmt::Result {
+    fn name_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut result = Ok(());
 
         let tlb = self.paging().tlb();
-        tlb.with_seats(|seats| result = seat::write_names(seats, to));
+        tlb.with_seats(|seats| result = seat::write_names(seats, f));
         result
     }
 }

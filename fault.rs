@@ -155,16 +155,25 @@ impl FaultHandler {
             dev_err!(dev, "{} more faults were not shown\n", suppressed);
         }
         let (index, status, words) = (id.index(), u32::from(status), in_words(status));
+        let names = Devices(tenant);
         let what = match when {
             When::Awake => "Unhandled fault",
             When::Asleep => "Fault during sleep",
         };
         let mut line = Line::new();
         line.say(fmt!(
-            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of "
+            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of {names}"
         ));
-        let _ = tenant.name_devices(&mut line);
         dev_err!(dev, "{}\n", line.as_str());
+    }
+}
+
+/// The names of the devices that a context translates for.
+struct Devices<'a>(&'a dyn Tenant);
+
+impl fmt::Display for Devices<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.name_devices(f)
     }
 }
 

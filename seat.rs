@@ -124,13 +124,13 @@ impl Users {
 }
 
 /// Writes the names of bus masters, separated by commas.
-pub(crate) fn write_names(seats: &[Arc<Seat>], to: &mut dyn fmt::Write) -> fmt::Result {
+pub(crate) fn write_names(seats: &[Arc<Seat>], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (i, seat) in seats.iter().enumerate() {
         if i > 0 {
-            to.write_str(", ")?;
+            f.write_str(", ")?;
         }
         // At once; as a `CStr` it would be written, and looked at, character by character.
-        to.write_str(seat.dev.name().to_str().unwrap_or("?"))?;
+        f.write_str(seat.dev.name().to_str().unwrap_or("?"))?;
     }
     Ok(())
 }
