@@ -96,6 +96,11 @@ impl Users {
         self.0.iter().any(|s| Arc::ptr_eq(&s.ipmmu, ipmmu))
     }
 
+    /// Whether `seat` is all there is.
+    pub(crate) fn are_only(&self, seat: &Arc<Seat>) -> bool {
+        self.0.iter().all(|s| Arc::ptr_eq(s, seat))
+    }
+
     /// Adds `seat`, if there is room.
     pub(crate) fn add(&mut self, seat: &Arc<Seat>) {
         let _ = self.0.push_within_capacity(seat.clone());

@@ -414,11 +414,11 @@ impl Tlb {
             let active = slot.as_mut()?;
             let ipmmu = &seat.ipmmu;
 
-            active.users.remove(seat);
-            if active.users.seats().is_empty() {
+            if active.users.are_only(seat) {
                 active.switch_off(self.root());
                 return slot.take();
             }
+            active.users.remove(seat);
             if !active.users.are_behind(ipmmu) {
                 ipmmu.switch_context(active.id(), IMCTR::from(0));
             }
