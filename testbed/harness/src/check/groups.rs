@@ -11,6 +11,7 @@ use super::c_driver::UNKNOWN_SOC;
 use super::feature::{C, Feature, Pair, Part};
 use crate::board::dtb::Dtb;
 use crate::board::guest::DMACS;
+use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
 /// Devices behind an IPMMU that would take contexts which the rows want: audio
@@ -156,11 +157,22 @@ fn is_translated(board: &mut Board) -> Result<bool> {
     Ok(board.registers()?.context_of("ipmmu_ds0", 1).is_some())
 }
 
-/// Contexts that are on.
-fn contexts(board: &mut Board) -> Result<usize> {
+/// Contexts that are on, in the root and in each cache.
+fn contexts(board: &mut Board) -> Result<Vec<usize>> {
     let registers = board.registers()?;
-    let on = |n: &usize| registers.get("ipmmu_mm", &format!("IMCTR({n})")) & 1 != 0;
-    Ok((0..8).filter(on).count())
+    let on = |ipmmu: &str| {
+        let is_on = |n: &usize| registers.get(ipmmu, &format!("IMCTR({n})")) & 1 != 0;
+        (0..8).filter(is_on).count()
+    };
+    Ok(IPMMUS.iter().map(|(ipmmu, _)| on(ipmmu)).collect())
+}
+
+/// As `contexts`, without the one of the first controller's: in the root, and in its cache.
+fn one_less(contexts: &[usize]) -> Vec<usize> {
+    let of = |(n, (ipmmu, _)): (&usize, &(&str, &str))| {
+        n - usize::from(["ipmmu_mm", "ipmmu_ds0"].contains(ipmmu))
+    };
+    contexts.iter().zip(&IPMMUS).map(of).collect()
 }
 
 fn groups_of_their_own(board: &mut Board) -> Result<()> {
@@ -183,7 +195,10 @@ fn identity_and_back(board: &mut Board) -> Result<()> {
     let before = contexts(board)?;
     change_type(board, device, "identity")?;
     ensure!(!is_translated(board)?, "identity is translated");
-    ensure!(contexts(board)? == before - 1, "identity has a context");
+    ensure!(
+        contexts(board)? == one_less(&before),
+        "identity has a context"
+    );
     board.dma(&[device])?;
     change_type(board, device, "DMA")?;
     ensure!(is_translated(board)?, "DMA is not translated");
