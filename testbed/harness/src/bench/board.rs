@@ -133,7 +133,7 @@ pub fn boot(
         .context("counting needs our own QEMU: there is no plugin for that of QEMU=")?;
     let name = match driver {
         Driver::C => "bench-c",
-        Driver::Rust | Driver::BuiltIn | Driver::Packaged => "bench-rust",
+        Driver::Rust => "bench-rust",
     };
     let calls = Calls::new(paths, name);
     let symbols = fs::read_to_string(provision.kernel.kdir.join("System.map"))?;

@@ -83,7 +83,7 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     // The C driver does not offer that: with iommu.strict=0 it stays strict.
     let best = match board.driver {
         Driver::C => costs["map_unmap_4k_strict"],
-        Driver::Rust | Driver::BuiltIn | Driver::Packaged => lazy,
+        Driver::Rust => lazy,
     };
     costs.insert("map_unmap_4k_best", best);
 

@@ -70,7 +70,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
                     c.push(costs);
                     witnesses[1] = heard;
                 }
-                Driver::Rust | Driver::BuiltIn | Driver::Packaged => {
+                Driver::Rust => {
                     rust.push(costs);
                     witnesses[0] = heard;
                 }

@@ -9,7 +9,7 @@ use super::console::Output;
 use super::hardware::DMAC_DRIVER;
 use super::ktap::Ktap;
 use super::registers::Registers;
-use super::{Board, Driver};
+use super::{Board, Driver, System};
 
 /// The DMA controllers of the board whose channels go through an IPMMU.
 pub const DMACS: [&str; 3] = [
@@ -112,9 +112,13 @@ impl Board {
         Ok(text)
     }
 
-    /// Loads our driver, one that is built in needs no loading, and waits until its clients have
-    /// been probed.
+    /// Loads our driver, where it is for `modprobe`, and waits until its clients have been
+    /// probed.
     pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
+        // The others have no modules of ours.
+        if self.system != System::Testbed {
+            return Ok(());
+        }
         if self.driver == Driver::Rust {
             let allow = match allow {
                 [] => String::new(),
@@ -122,11 +126,7 @@ impl Board {
             };
             self.sh(&format!("modprobe ipmmu_vmsa{allow}"))?;
         }
-        match self.driver {
-            Driver::Rust | Driver::C => self.sh("modprobe probed && rmmod probed").map(drop),
-            // Its kernel has no modules of ours.
-            Driver::BuiltIn | Driver::Packaged => Ok(()),
-        }
+        self.sh("modprobe probed && rmmod probed").map(drop)
     }
 
     /// Waits until these DMA controllers have channels: their driver waits for the IOMMU, and is

@@ -41,14 +41,21 @@ const APPEND: &str = "console=ttySC0,115200 loglevel=1 printk.devkmsg=on log_buf
 /// Which IOMMU driver the board runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// The upstream one, built into the kernel.
+    /// The upstream one.
     C,
-    /// Ours, loaded by `modprobe`.
+    /// Ours.
     Rust,
-    /// Ours, built into the kernel.
+}
+
+/// What boots, and how a driver gets into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The testbed's kernel, with the C driver built in, and ours for `modprobe`.
+    Testbed,
+    /// The same with ours built in, and no other.
     BuiltIn,
-    /// Ours, from its package, on Debian's kernel.
-    Packaged,
+    /// Debian's kernel, with our package.
+    Debian,
 }
 
 /// How to boot.
@@ -58,6 +65,8 @@ pub struct Setup {
     pub name: String,
     /// The driver that should find the IPMMUs.
     pub driver: Driver,
+    /// What it runs with.
+    pub system: System,
     /// What the SoC's product register says, unless an H3.
     pub prr: Option<u32>,
     /// The device tree, unless the board's own.
@@ -94,6 +103,7 @@ impl Setup {
         Self {
             name: name.into(),
             driver,
+            system: System::Testbed,
             prr: None,
             dtb: None,
             arch: Arch::Arm64,
@@ -125,6 +135,12 @@ impl Setup {
     /// For another driver.
     pub fn driver(mut self, driver: Driver) -> Self {
         self.driver = driver;
+        self
+    }
+
+    /// With another kernel.
+    pub fn system(mut self, system: System) -> Self {
+        self.system = system;
         self
     }
 
@@ -201,9 +217,9 @@ impl Setup {
     }
 
     fn command_line(&self) -> String {
-        let driver = match self.driver {
-            Driver::C | Driver::BuiltIn | Driver::Packaged => "",
-            Driver::Rust => "initcall_blacklist=ipmmu_driver_init",
+        let driver = match (self.system, self.driver) {
+            (System::Testbed, Driver::Rust) => "initcall_blacklist=ipmmu_driver_init",
+            _ => "",
         };
         format!("{APPEND} {driver} {}", self.append)
     }
@@ -243,6 +259,8 @@ pub struct Board {
     pub klog: String,
     /// Which driver it was booted for.
     pub driver: Driver,
+    /// What it runs with.
+    system: System,
     /// The labels of its IPMMUs.
     ipmmus: Vec<&'static str>,
     /// What of it the tests know.
@@ -342,6 +360,7 @@ impl Board {
             console: Console::new(serial, transcript)?,
             klog: String::new(),
             driver: setup.driver,
+            system: setup.system,
             ipmmus: registers::labels(setup.extra),
             hardware: setup.hardware,
             _sockets: sockets,

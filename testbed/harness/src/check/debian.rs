@@ -15,7 +15,7 @@ use super::common::complaints;
 use super::{Bench, Fixture};
 use crate::board::cards::{self, EMMC, MMC_HOSTS};
 use crate::board::dtb::{Dtb, node_of};
-use crate::board::{Board, Driver, Setup};
+use crate::board::{Board, Driver, Setup, System};
 use crate::exec::capture;
 use crate::paths::Paths;
 use crate::provision::debian::{self, Bare};
@@ -47,7 +47,8 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
         })
     };
-    let setup = Setup::new("debian", Driver::Packaged)
+    let setup = Setup::new("debian", Driver::Rust)
+        .system(System::Debian)
         .append("root=LABEL=debian rw init=/ipmmu/tests/debian-init maxcpus=4")
         .dtb(Dtb::place(&bench.paths, "debian"))
         .cards()
@@ -94,7 +95,8 @@ pub fn install(paths: &Paths, qemu: &Qemu) -> Result<Provision> {
         dtb = dtb.set_text(&node_of(device), "status", "disabled")?;
     }
     let step = Step::new("Installing the packages in Debian, on the board (about 5 minutes)");
-    let setup = Setup::new(INSTALLER, Driver::Packaged)
+    let setup = Setup::new(INSTALLER, Driver::Rust)
+        .system(System::Debian)
         .append("maxcpus=4")
         .dtb(dtb.into_path())
         .cards()

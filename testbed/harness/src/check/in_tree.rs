@@ -11,7 +11,7 @@ use super::c_driver::UNKNOWN_SOC;
 use super::common::{dma_through_two_ipmmus, unmapped_access_faults};
 use super::{Bench, Fixture, kunit, rust_driver, sleep};
 use crate::board::guest::DMACS;
-use crate::board::{Board, Driver, Setup};
+use crate::board::{Board, Driver, Setup, System};
 use crate::provision::{Arch, Provision};
 
 /// Has the driver core tell whose probing it puts off.
@@ -93,10 +93,13 @@ const CONFIGS: [Config; 11] = [
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let append = format!("ipmmu_vmsa.allow={} {TELL_DEFERRALS}", DMACS.join(","));
-    let setup = Setup::new("built-in", Driver::BuiltIn).append(&append);
+    let setup = Setup::new("built-in", Driver::Rust)
+        .system(System::BuiltIn)
+        .append(&append);
     let board = Fixture::new(bench, setup, |_| Ok(()));
-    let kunit_setup =
-        Setup::new("built-in-kunit", Driver::BuiltIn).append("kunit.enable=1 kunit.autorun=1");
+    let kunit_setup = Setup::new("built-in-kunit", Driver::Rust)
+        .system(System::BuiltIn)
+        .append("kunit.enable=1 kunit.autorun=1");
     let kunit = Fixture::new(bench, kunit_setup, |_| Ok(()));
     // What is asked of ours is no more than upstream's does.
     let setup = Setup::new("built-in-c", Driver::C)

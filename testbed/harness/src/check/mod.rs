@@ -43,7 +43,7 @@ use std::time::Instant;
 use anyhow::{Result, anyhow, bail};
 use libtest_mimic::{Arguments, ColorSetting, Failed, Trial};
 
-use crate::board::{Board, Driver, Setup};
+use crate::board::{Board, Driver, Setup, System};
 use crate::paths::Paths;
 use crate::provision::{Arch, Provision};
 use feature::{C, Ledger};
@@ -63,18 +63,18 @@ pub struct Bench {
 
 impl Bench {
     /// What boots on a board; made now if it is not there yet.
-    fn provision(&self, arch: Arch, driver: Driver) -> Result<&Provision> {
-        let made = match (arch, driver) {
-            (_, Driver::BuiltIn) => {
+    fn provision(&self, arch: Arch, system: System) -> Result<&Provision> {
+        let made = match (arch, system) {
+            (_, System::BuiltIn) => {
                 let prepare = || self.provision.prepare_built_in(&self.paths);
                 self.built_in.get_or_init(|| said(prepare()))
             }
-            (_, Driver::Packaged) => {
+            (_, System::Debian) => {
                 let prepare = || debian::install(&self.paths, &self.provision.qemu);
                 self.debian.get_or_init(|| said(prepare()))
             }
-            (Arch::Arm64, _) => return Ok(&self.provision),
-            (Arch::Arm, _) => {
+            (Arch::Arm64, System::Testbed) => return Ok(&self.provision),
+            (Arch::Arm, System::Testbed) => {
                 let prepare = || self.provision.prepare_arm(&self.paths);
                 self.arm.get_or_init(|| said(prepare()))
             }
@@ -142,7 +142,7 @@ pub fn run(
     let is_wanted = |row: &Trial| filter.as_ref().is_none_or(|f| row.name().contains(f));
     if arm.iter().any(is_wanted) {
         // Now, not amid the rows. They tell if it fails.
-        let _ = bench.provision(Arch::Arm, Driver::Rust);
+        let _ = bench.provision(Arch::Arm, System::Testbed);
     }
     rows.extend(arm);
     rows.extend(install::rows(&bench));
@@ -298,7 +298,7 @@ impl Fixture {
     }
 
     fn boot(&self) -> Result<Board> {
-        let provision = self.bench.provision(self.setup.arch, self.setup.driver)?;
+        let provision = self.bench.provision(self.setup.arch, self.setup.system)?;
         if let (Driver::Rust, Some(why)) = (self.setup.driver, &provision.no_module) {
             bail!("there is no module to load: {why}");
         }
