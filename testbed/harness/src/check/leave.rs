@@ -64,7 +64,7 @@ fn kexec(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board
         .console
-        .start("kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
+        .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
     board.console.wait_ready(LIMIT)?;
     // The driver is not loaded yet: what is there, the old kernel left.
     expect_all_off(board)?;

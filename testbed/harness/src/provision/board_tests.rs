@@ -8,7 +8,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::apt::{Apt, Wanted};
-use super::artifact::{Key, keyed};
 use super::kernel::Kernel;
 use super::{source, userspace};
 use crate::exec::Log;
@@ -65,18 +64,6 @@ const LAVA: Wanted = Wanted::Package("lava-common");
 
 /// Unpacks LAVA's schema of jobs; returns the directory of its Python modules.
 pub fn lava(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
-    let key = Key::new("lava 1").text("version", &source::version(&apt.choose(LAVA)?));
-    let dir = keyed(&paths.cache, "lava", key, |dir| {
-        let packages = apt.fetch(LAVA)?;
-        let step = Step::new("Unpacking LAVA's schema");
-        let mut log = Log::create(paths, "lava")?;
-        for package in packages {
-            let mut extract = Command::new("dpkg-deb");
-            extract.arg("-x").arg(package).arg(dir);
-            log.run(&step, "unpacking LAVA's schema", &mut extract)?;
-        }
-        step.done();
-        Ok(())
-    })?;
+    let dir = source::packages(paths, apt, "lava", "LAVA's schema", &[LAVA])?;
     Ok(dir.join("usr/lib/python3/dist-packages"))
 }

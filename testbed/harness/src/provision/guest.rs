@@ -17,7 +17,7 @@ use super::apt::Apt;
 use super::artifact::{Key, keyed};
 use super::kernel::Kernel;
 use super::source;
-use super::userspace::SELFTESTS;
+use super::userspace::{OURS, SELFTESTS};
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
@@ -106,7 +106,7 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
 
 /// Puts the compiled tests where the scripts are, to be called like them.
 fn install_tests(tests: &Path, root: &Path) -> Result<()> {
-    for name in SELFTESTS.into_iter().chain(["userdma"]) {
+    for name in SELFTESTS.into_iter().chain(OURS) {
         executable(&tests.join(name), &root.join("tests").join(name))?;
     }
     Ok(())

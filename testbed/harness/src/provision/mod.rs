@@ -10,7 +10,6 @@ mod guest;
 mod in_tree;
 mod kernel;
 mod plugin;
-mod programs;
 mod qemu;
 mod qemu_tree;
 mod source;
@@ -159,11 +158,7 @@ impl Provision {
             }
             Err(e) => Some(format!("{e:#}")),
         };
-        let mut programs = match kernel.arch {
-            Arch::Arm64 => programs::build(paths, &kernel)?,
-            Arch::Arm => Vec::new(),
-        };
-        programs.extend(witness);
+        let programs: Vec<PathBuf> = witness.into_iter().collect();
         let contents = guest::Contents {
             kernel: &kernel,
             modules: &modules,

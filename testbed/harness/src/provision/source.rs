@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::apt::{Apt, Download, Wanted};
+use super::artifact::{Key, keyed};
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
@@ -32,9 +33,7 @@ pub fn linux(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
     unpacked(paths, apt, LINUX, "linux", |files, dir, log, step| {
         let deb = files.first().context("linux-source has no file")?;
         let stage = tempfile::tempdir_in(paths.cache.join("src"))?;
-        let mut extract = Command::new("dpkg-deb");
-        extract.arg("-x").arg(deb).arg(stage.path());
-        log.run(step, "unpacking linux-source", &mut extract)?;
+        extract(deb, stage.path(), log, step)?;
         let tarball = fs::read_dir(stage.path().join("usr/src"))?
             .filter_map(|e| e.ok().map(|e| e.path()))
             .find(|p| p.to_string_lossy().ends_with(".tar.xz"))
@@ -54,11 +53,47 @@ pub fn qemu(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
     })
 }
 
-/// Takes busybox out of its package into `dir`.
-pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<PathBuf> {
+/// Unpacks these packages into a directory of the cache.
+pub fn packages(
+    paths: &Paths,
+    apt: &mut Apt,
+    name: &str,
+    what: &str,
+    wanted: &[Wanted<'_>],
+) -> Result<PathBuf> {
+    let key = packages_in(Key::new("packages 1"), apt, wanted)?;
+    keyed(&paths.cache, name, key, |dir| {
+        let mut files = Vec::new();
+        for &package in wanted {
+            files.extend(apt.fetch(package)?);
+        }
+        let step = Step::new(format!("Unpacking {what}"));
+        let mut log = Log::create(paths, name)?;
+        for file in &files {
+            extract(file, dir, &mut log, &step)?;
+        }
+        step.done();
+        Ok(())
+    })
+}
+
+/// Adds these packages to a key.
+pub fn packages_in(mut key: Key, apt: &mut Apt, wanted: &[Wanted<'_>]) -> Result<Key> {
+    for &package in wanted {
+        key = key.text("package", &version(&apt.choose(package)?));
+    }
+    Ok(key)
+}
+
+fn extract(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<()> {
     let mut extract = Command::new("dpkg-deb");
     extract.arg("-x").arg(deb).arg(dir);
-    log.run(step, "unpacking busybox", &mut extract)?;
+    log.run(step, "unpacking a package", &mut extract)
+}
+
+/// Takes busybox out of its package into `dir`.
+pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<PathBuf> {
+    extract(deb, dir, log, step)?;
     ["bin/busybox", "usr/bin/busybox"]
         .map(|name| dir.join(name))
         .into_iter()
@@ -76,7 +111,7 @@ fn unpacked(
 ) -> Result<PathBuf> {
     let dir = paths.cache.join("src").join(format!(
         "{name}-{}",
-        super::artifact::Key::new("source 1")
+        Key::new("source 1")
             .text("version", &version(&apt.choose(wanted)?))
             .finish()
     ));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Programs of the guest that are compiled: `userdma`, which is ours, and the
-//! kernel's own tests of VFIO. They are linked statically, against the headers
+//! Programs of the guest that are compiled: ours, and the kernel's own tests of
+//! VFIO and measure of mapping for DMA. They are linked statically, against the headers
 //! of the kernel that they run on.
 
 use std::fs;
@@ -30,6 +30,9 @@ const LIBRARIES: [Wanted<'_>; 4] = [
 const CLANG_TARGET: &str = "aarch64-linux-gnu";
 const RUST_TARGET: &str = "aarch64-unknown-linux-gnu";
 
+/// Our programs, all of one crate.
+pub const OURS: [&str; 2] = ["userdma", "kexec"];
+
 /// The kernel's tests of VFIO that make sense on our board.
 pub const SELFTESTS: [&str; 3] = [
     "vfio_iommufd_setup_test",
@@ -43,11 +46,11 @@ pub const UAPI: &str = "uapi.rs";
 
 /// Builds the programs for `kernel`; returns the directory that they are in.
 pub fn programs(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
-    let toolchain = Toolchain::prepare(paths)?;
+    let maker = Maker::new(paths, kernel)?;
     let source = paths.testbed().join("guest/userdma");
     let tree = kernel.tree();
-    let mut key = Key::new("programs 1")
-        .text("tools", &toolchain.versions()?)
+    let mut key = maker
+        .key("programs 2", apt)?
         .tree(&source.join("src"))?
         .file(&source.join("Cargo.toml"))?
         .file(&source.join("uapi.h"))?
@@ -55,51 +58,18 @@ pub fn programs(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf
     for header in ["iommufd.h", "vfio.h"] {
         key = key.file(&tree.join("include/uapi/linux").join(header))?;
     }
-    for library in LIBRARIES {
-        key = key.text("library", &source::version(&apt.choose(library)?));
-    }
-    keyed(&paths.cache, "programs", key, |dir| {
-        let sysroot = sysroot(paths, apt)?;
-        let step = Step::new("Building the guest's programs");
-        let mut build = Build {
-            paths,
-            toolchain: &toolchain,
-            sysroot: &sysroot,
-            headers: dir.join("headers"),
-            log: Log::create(paths, "programs")?,
-            step: &step,
-        };
-        build.install_headers(kernel)?;
-        build.userdma(&source, dir)?;
-        build.selftests(&tree, dir)?;
-        fs::remove_dir_all(&build.headers)?;
-        step.done();
-        Ok(())
+    maker.make(apt, "programs", key, |build, dir| {
+        build.ours(&source, dir)?;
+        build.selftests(&tree, dir)
     })
 }
 
 /// Builds the kernel's own measure of mapping for DMA; returns the program.
 pub fn dma_map_benchmark(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
-    let toolchain = Toolchain::prepare(paths)?;
+    let maker = Maker::new(paths, kernel)?;
     let source = kernel.tree().join("tools/dma/dma_map_benchmark.c");
-    let mut key = Key::new("dma_map_benchmark 1")
-        .text("tools", &toolchain.versions()?)
-        .file(&source)?;
-    for library in LIBRARIES {
-        key = key.text("library", &source::version(&apt.choose(library)?));
-    }
-    let dir = keyed(&paths.cache, "dma-map-benchmark", key, |dir| {
-        let sysroot = sysroot(paths, apt)?;
-        let step = Step::new("Building dma_map_benchmark");
-        let mut build = Build {
-            paths,
-            toolchain: &toolchain,
-            sysroot: &sysroot,
-            headers: dir.join("headers"),
-            log: Log::create(paths, "dma-map-benchmark")?,
-            step: &step,
-        };
-        build.install_headers(kernel)?;
+    let key = maker.key("dma_map_benchmark 2", apt)?.file(&source)?;
+    let dir = maker.make(apt, "dma-map-benchmark", key, |build, dir| {
         let mut compile = Command::new("clang");
         compile
             .args(build.clang_arguments())
@@ -114,39 +84,63 @@ pub fn dma_map_benchmark(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Resul
             .arg("-o")
             .arg(dir.join("dma_map_benchmark"))
             .arg(&source);
-        toolchain.apply(&mut compile);
-        build.log.run(&step, "compiling it", &mut compile)?;
-        fs::remove_dir_all(&build.headers)?;
-        step.done();
-        Ok(())
+        build.toolchain.apply(&mut compile);
+        build.log.run(build.step, "compiling it", &mut compile)
     })?;
     Ok(dir.join("dma_map_benchmark"))
 }
 
-/// Unpacks the libraries.
-fn sysroot(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
-    let mut key = Key::new("sysroot 1");
-    for library in LIBRARIES {
-        key = key.text("library", &source::version(&apt.choose(library)?));
-    }
-    keyed(&paths.cache, "sysroot", key, |dir| {
-        let mut packages = Vec::new();
-        for library in LIBRARIES {
-            packages.extend(apt.fetch(library)?);
-        }
-        let step = Step::new("Unpacking the guest's libraries");
-        let mut log = Log::create(paths, "sysroot")?;
-        for package in packages {
-            let mut extract = Command::new("dpkg-deb");
-            extract.arg("-x").arg(package).arg(dir);
-            log.run(&step, "unpacking a library", &mut extract)?;
-        }
-        step.done();
-        Ok(())
-    })
+/// What is the same for all programs.
+struct Maker<'a> {
+    paths: &'a Paths,
+    kernel: &'a Kernel,
+    toolchain: Toolchain,
 }
 
-/// What the programs are built with.
+impl<'a> Maker<'a> {
+    fn new(paths: &'a Paths, kernel: &'a Kernel) -> Result<Self> {
+        Ok(Self {
+            paths,
+            kernel,
+            toolchain: Toolchain::prepare(paths)?,
+        })
+    }
+
+    fn key(&self, recipe: &str, apt: &mut Apt) -> Result<Key> {
+        let key = Key::new(recipe).text("tools", &self.toolchain.versions()?);
+        source::packages_in(key, apt, &LIBRARIES)
+    }
+
+    /// Makes programs by `work`, unless the cache has them.
+    fn make(
+        &self,
+        apt: &mut Apt,
+        name: &str,
+        key: Key,
+        work: impl FnOnce(&mut Build<'_>, &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
+        keyed(&self.paths.cache, name, key, |dir| {
+            let what = "the guest's libraries";
+            let sysroot = source::packages(self.paths, apt, "sysroot", what, &LIBRARIES)?;
+            let step = Step::new(format!("Building the guest's {name}"));
+            let mut build = Build {
+                paths: self.paths,
+                toolchain: &self.toolchain,
+                sysroot: &sysroot,
+                headers: dir.join("headers"),
+                log: Log::create(self.paths, name)?,
+                step: &step,
+            };
+            build.install_headers(self.kernel)?;
+            work(&mut build, dir)?;
+            fs::remove_dir_all(&build.headers)?;
+            step.done();
+            Ok(())
+        })
+    }
+}
+
+/// What programs are built with.
 struct Build<'a> {
     paths: &'a Paths,
     toolchain: &'a Toolchain,
@@ -173,9 +167,9 @@ impl Build<'_> {
         ]
     }
 
-    /// Our program, along with the standard library for its target, which
+    /// Our programs, along with the standard library for their target, which
     /// Debian has for the machine that one sits at only.
-    fn userdma(&mut self, source: &Path, dir: &Path) -> Result<()> {
+    fn ours(&mut self, source: &Path, dir: &Path) -> Result<()> {
         let uapi = dir.join(UAPI);
         let mut bindgen = Command::new("bindgen");
         bindgen
@@ -217,10 +211,12 @@ impl Build<'_> {
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "clang")
             .env("USERDMA_UAPI", &uapi);
         self.log
-            .run(self.step, "building userdma", &mut cargo)
-            .context("userdma could not be built (is there a network?)")?;
-        let built = target.join(RUST_TARGET).join("release/userdma");
-        fs::copy(built, dir.join("userdma"))?;
+            .run(self.step, "building our programs", &mut cargo)
+            .context("our programs could not be built (is there a network?)")?;
+        let built = target.join(RUST_TARGET).join("release");
+        for program in OURS {
+            fs::copy(built.join(program), dir.join(program))?;
+        }
         Ok(())
     }
 

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `kexec KERNEL INITRD COMMAND-LINE`: boots another kernel from this one.
+//! Busybox cannot.
+
+use std::env;
+use std::ffi::{CString, c_ulong};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use anyhow::{Context, Result, bail};
+use rustix::system::{RebootCommand, reboot};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [kernel, initrd, line] = &arguments[..] else {
+        bail!("usage: kexec KERNEL INITRD COMMAND-LINE");
+    };
+    load(kernel, initrd, line)?;
+    reboot(RebootCommand::Kexec).context("the kernel does not start another one")
+}
+
+/// Has the kernel take what is to be booted.
+fn load(kernel: &str, initrd: &str, line: &str) -> Result<()> {
+    let open = |name: &str| File::open(name).with_context(|| format!("cannot open {name}"));
+    let (kernel, initrd) = (open(kernel)?, open(initrd)?);
+    let line = CString::new(line)?;
+    // SAFETY: Both files are open, and so many bytes are there, the zero at the
+    // end among them. The kernel copies them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kexec_file_load,
+            kernel.as_raw_fd(),
+            initrd.as_raw_fd(),
+            line.as_bytes_with_nul().len(),
+            line.as_ptr(),
+            c_ulong::default(),
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error()).context("the kernel does not take it");
+    }
+    Ok(())
+}
