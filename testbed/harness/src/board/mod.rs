@@ -54,6 +54,8 @@ pub enum System {
     Testbed,
     /// The same with ours built in, and no other.
     BuiltIn,
+    /// The same with ours among the modules of its own tree, and no other.
+    InTree,
     /// Debian's kernel, with our package.
     Debian,
 }

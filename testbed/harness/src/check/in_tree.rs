@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver in the kernel's tree: built in, on the board; and built for
-//! kernels that lack what it can do without.
+//! The driver in the kernel's tree: built in and as a module, on the board; and
+//! built for kernels that lack what it can do without.
 
 use std::sync::Arc;
 
@@ -8,11 +8,13 @@ use anyhow::{Result, ensure};
 use libtest_mimic::{Failed, Trial};
 
 use super::c_driver::UNKNOWN_SOC;
-use super::common::{dma_through_two_ipmmus, unmapped_access_faults};
-use super::{Bench, Fixture, kunit, rust_driver, sleep};
+use super::common::{dma_through_two_ipmmus, rmmod_and_modprobe, unmapped_access_faults};
+use super::{Bench, Fixture, install, kunit, rust_driver, sleep};
 use crate::board::guest::DMACS;
+use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup, System};
 use crate::provision::{Arch, Provision};
+use crate::tree::HOME;
 
 /// Has the driver core tell whose probing it puts off.
 const TELL_DEFERRALS: &str = "dyndbg=\"file drivers/base/dd.c +p\"";
@@ -91,30 +93,12 @@ const CONFIGS: [Config; 11] = [
     config("arm_one_cpu", Arch::Arm, &[("SMP", "n")]),
 ];
 
+/// Where the kernel installs its own modules; the rest is in `extra` or `updates`.
+const INSTALLED: &str = "kernel";
+
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
-    let append = format!("ipmmu_vmsa.allow={} {TELL_DEFERRALS}", DMACS.join(","));
-    let setup = Setup::new("built-in", Driver::Rust)
-        .system(System::BuiltIn)
-        .append(&append);
-    let board = Fixture::new(bench, setup, |_| Ok(()));
-    let kunit_setup = Setup::new("built-in-kunit", Driver::Rust)
-        .system(System::BuiltIn)
-        .append("kunit.enable=1 kunit.autorun=1");
-    let kunit = Fixture::new(bench, kunit_setup, |_| Ok(()));
-    // What is asked of ours is no more than upstream's does.
-    let setup = Setup::new("built-in-c", Driver::C)
-        .prr(UNKNOWN_SOC)
-        .append(TELL_DEFERRALS);
-    let c = Fixture::new(bench, setup, |_| Ok(()));
-    let mut rows = vec![
-        c.row("nothing_waits_in_circles", nothing_waits_in_circles),
-        board.row("boot_and_bind", rust_driver::boot_and_bind),
-        board.row("nothing_waits_in_circles", nothing_waits_in_circles),
-        board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
-        board.row("unmapped_access_faults", unmapped_access_faults),
-        board.row("suspend_with_channels", sleep::sleep_and_compare),
-        kunit.row("suites", kunit::suites),
-    ];
+    let mut rows = built_in(bench);
+    rows.extend(module(bench));
     for Config {
         name,
         arch,
@@ -122,12 +106,71 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     } in CONFIGS
     {
         let bench = bench.clone();
-        rows.push(Trial::test(format!("config::{name}"), move || {
+        rows.push(Trial::test(format!("in-tree-config::{name}"), move || {
             Provision::try_config(&bench.paths, name, arch, changes)
                 .map_err(|e| Failed::from(format!("{e:#}")))
         }));
     }
     rows
+}
+
+fn built_in(bench: &Arc<Bench>) -> Vec<Trial> {
+    let append = format!("ipmmu_vmsa.allow={} {TELL_DEFERRALS}", DMACS.join(","));
+    let setup = Setup::new("in-tree-built-in", Driver::Rust)
+        .system(System::BuiltIn)
+        .append(&append);
+    let board = Fixture::new(bench, setup, |_| Ok(()));
+    let kunit_setup = Setup::new("in-tree-built-in-kunit", Driver::Rust)
+        .system(System::BuiltIn)
+        .append("kunit.enable=1 kunit.autorun=1");
+    let kunit = Fixture::new(bench, kunit_setup, |_| Ok(()));
+    // What is asked of ours is no more than upstream's does.
+    let setup = Setup::new("in-tree-built-in-c", Driver::C)
+        .prr(UNKNOWN_SOC)
+        .append(TELL_DEFERRALS);
+    let c = Fixture::new(bench, setup, |_| Ok(()));
+    vec![
+        c.row("nothing_waits_in_circles", nothing_waits_in_circles),
+        board.row("boot_and_bind", rust_driver::boot_and_bind),
+        board.row("nothing_waits_in_circles", nothing_waits_in_circles),
+        board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
+        board.row("unmapped_access_faults", unmapped_access_faults),
+        board.row("suspend_with_channels", sleep::sleep_and_compare),
+        kunit.row("suites", kunit::suites),
+    ]
+}
+
+fn module(bench: &Arc<Bench>) -> Vec<Trial> {
+    let setup = Setup::new("in-tree-module", Driver::Rust)
+        .system(System::InTree)
+        .append(install::PATIENT);
+    let board = Fixture::new(bench, setup, install::autoload);
+    let setup = Setup::new("in-tree-module-kunit", Driver::Rust)
+        .system(System::InTree)
+        .append("kunit.enable=1 kunit.autorun=1");
+    let kunit = Fixture::new(bench, setup, |b| b.load_driver(&[]));
+    vec![
+        board.row("it_is_the_kernels_own", it_is_the_kernels_own),
+        board.row("boot_and_bind", rust_driver::boot_and_bind),
+        board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
+        board.row("unmapped_access_faults", unmapped_access_faults),
+        board.row("suspend_with_channels", sleep::sleep_and_compare),
+        board.row("rmmod_and_modprobe_again", |b| {
+            rmmod_and_modprobe(b, &IPMMUS, 0..48, dma_through_two_ipmmus)
+        }),
+        kunit.row("suites", kunit::suites),
+    ]
+}
+
+/// The one module that there is comes from where the tree installs it, and the
+/// kernel does not think that it is from elsewhere.
+fn it_is_the_kernels_own(board: &mut Board) -> Result<()> {
+    let found = board.sh("cd /lib/modules/$(uname -r); find . -name 'ipmmu*vmsa*.ko*'")?;
+    let wanted = format!("./{INSTALLED}/{HOME}/ipmmu_vmsa.ko");
+    ensure!(found.trim() == wanted, "installed are {found}");
+    let taint = board.sh("cat /sys/module/ipmmu_vmsa/taint")?;
+    ensure!(taint.trim().is_empty(), "it taints the kernel: {taint}");
+    Ok(())
 }
 
 /// Drivers are tried in the order in which they are linked, and devices in that

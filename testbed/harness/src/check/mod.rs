@@ -57,6 +57,8 @@ pub struct Bench {
     arm: OnceLock<Result<Provision, String>>,
     /// The same for the board whose kernel has the driver built in.
     built_in: OnceLock<Result<Provision, String>>,
+    /// The same for the board whose kernel has the driver among its modules.
+    in_tree: OnceLock<Result<Provision, String>>,
     /// The same for the board with Debian's kernel and our package.
     debian: OnceLock<Result<Provision, String>>,
 }
@@ -68,6 +70,10 @@ impl Bench {
             (_, System::BuiltIn) => {
                 let prepare = || self.provision.prepare_built_in(&self.paths);
                 self.built_in.get_or_init(|| said(prepare()))
+            }
+            (_, System::InTree) => {
+                let prepare = || self.provision.prepare_in_tree(&self.paths);
+                self.in_tree.get_or_init(|| said(prepare()))
             }
             (_, System::Debian) => {
                 let prepare = || debian::install(&self.paths, &self.provision.qemu);
@@ -112,6 +118,7 @@ pub fn run(
         ledger: Ledger::default(),
         arm: OnceLock::new(),
         built_in: OnceLock::new(),
+        in_tree: OnceLock::new(),
         debian: OnceLock::new(),
     });
     let mut rows = model::rows(&bench)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The guest's initramfs: busybox, our scripts, programs, and modules.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use super::kernel::Kernel;
 use super::source;
 use super::userspace::{OURS, SELFTESTS};
 use crate::exec::Log;
-use crate::paths::Paths;
+use crate::paths::{Paths, copy_tree};
 use crate::ui::Step;
 
 /// Mount points, and places that scripts expect.
@@ -31,12 +31,27 @@ const DIRECTORIES: [&str; 9] = [
 pub struct Contents<'a> {
     /// What it runs on, and what the modules are for.
     pub kernel: &'a Kernel,
-    /// The modules.
+    /// What `make modules_install` wrote for it.
+    pub installed: Option<&'a Path>,
+    /// Modules from outside its tree.
     pub modules: &'a [PathBuf],
     /// Programs for `/bin`.
     pub programs: &'a [PathBuf],
     /// The directory of the compiled tests, where they are wanted.
     pub tests: Option<&'a Path>,
+}
+
+impl<'a> Contents<'a> {
+    /// Scripts alone, for this kernel.
+    pub fn of(kernel: &'a Kernel) -> Self {
+        Self {
+            kernel,
+            installed: None,
+            modules: &[],
+            programs: &[],
+            tests: None,
+        }
+    }
 }
 
 /// What runs before anything else.
@@ -55,6 +70,9 @@ pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<Pa
     }
     for file in contents.modules.iter().chain(contents.programs) {
         key = key.file(file)?;
+    }
+    if let Some(installed) = contents.installed {
+        key = key.tree(installed)?;
     }
     if let Some(tests) = contents.tests {
         key = key.text("tests", &tests.to_string_lossy());
@@ -77,8 +95,7 @@ pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<Pa
         if let Some(tests) = contents.tests {
             install_tests(tests, &root)?;
         }
-        let release = &contents.kernel.release;
-        install_modules(&root, release, contents.modules, &mut log, &step)?;
+        install_modules(&root, contents, &mut log, &step)?;
         pack(&root, &dir.join("initramfs.cpio.gz"))?;
         step.done();
         Ok(())
@@ -119,21 +136,23 @@ fn executable(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Puts the modules where `modprobe` looks.
-fn install_modules(
-    root: &Path,
-    release: &str,
-    modules: &[PathBuf],
-    log: &mut Log,
-    step: &Step,
-) -> Result<()> {
+fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &Step) -> Result<()> {
+    let release = &contents.kernel.release;
+    if let Some(installed) = contents.installed {
+        copy_tree(installed, root)?;
+    }
     let dir = root.join("lib/modules").join(release);
     fs::create_dir_all(dir.join("extra"))?;
-    for module in modules {
+    for module in contents.modules {
         let name = module.file_name().context("a module is a file")?;
         fs::copy(module, dir.join("extra").join(name))?;
     }
     for name in ["modules.order", "modules.builtin"] {
-        File::create(dir.join(name))?;
+        // Added to, if it is there.
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(dir.join(name))?;
     }
     let mut depmod = Command::new("/sbin/depmod");
     depmod.arg("-b").arg(root).arg(release);

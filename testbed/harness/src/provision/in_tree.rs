@@ -19,7 +19,20 @@ use crate::tree::{self, Author, Tree};
 use crate::ui::Step;
 
 /// What the driver in the tree needs, and what excludes it.
-const BUILT_IN: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "y")];
+const WITH_DRIVER: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "y")];
+const AS_MODULE: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "m")];
+
+/// Where the kernels that boot are built.
+const BUILT_IN: &str = "built-in";
+const MODULE: &str = "module";
+
+/// Where one kernel is built, and from what.
+struct Site {
+    arch: Arch,
+    tree: PathBuf,
+    config: PathBuf,
+    out: PathBuf,
+}
 
 /// A kernel source with the driver, and where things are built from it.
 ///
@@ -75,21 +88,81 @@ impl<'a> InTree<'a> {
     }
 
     /// Builds a kernel with the driver built in.
-    pub fn kernel(&self) -> Result<Kernel> {
-        let dir = self.top.join("built-in");
+    pub fn built_in(&self) -> Result<Kernel> {
+        let site = self.site(BUILT_IN, Arch::Arm64, &WITH_DRIVER)?;
+        self.build(&site, "kernel-in-tree").run(&site.out)?;
+        self.kernel(site)
+    }
+
+    /// Builds a kernel that has the driver among its modules; returns also the
+    /// directory that these are installed in.
+    pub fn module(&self) -> Result<(Kernel, PathBuf)> {
+        let site = self.site(MODULE, Arch::Arm64, &AS_MODULE)?;
+        let build = self.build(&site, "kernel-in-tree-module");
+        build.run(&site.out)?;
+        let installed = self.top.join(MODULE).join("installed");
+        if installed.exists() {
+            fs::remove_dir_all(&installed)?;
+        }
+        let step = Step::new("Installing the modules of the kernel's tree");
+        let mut log = Log::create(self.paths, "modules-install-in-tree")?;
+        let mut make = build.make(&site.out, &["modules_install"]);
+        make.arg(format!("INSTALL_MOD_PATH={}", installed.display()));
+        log.run(&step, "make modules_install", &mut make)?;
+        step.done();
+        let kernel = self.kernel(site)?;
+        // It leads to where they were built, which the board has not.
+        let release = installed.join("lib/modules").join(&kernel.release);
+        fs::remove_file(release.join("build"))?;
+        Ok((kernel, installed))
+    }
+
+    fn kernel(&self, site: Site) -> Result<Kernel> {
+        let toolchain = Toolchain::prepare(self.paths)?;
+        Kernel::at(site.out, site.arch, Some(toolchain))
+    }
+
+    /// Where a kernel is built whose configuration is the testbed's with `changes`.
+    fn site(&self, name: &str, arch: Arch, changes: &[(&str, &str)]) -> Result<Site> {
+        let dir = self.top.join(name);
+        if arch == Arch::Arm64 {
+            self.begin(&dir)?;
+        }
         fs::create_dir_all(&dir)?;
-        let config = dir.join("wanted.config");
-        fs::write(&config, self.config(Arch::Arm64, &BUILT_IN)?)?;
-        let build = Build {
+        let site = Site {
+            arch,
+            tree: self.source(),
+            config: dir.join("wanted.config"),
+            out: dir.join("build"),
+        };
+        fs::write(&site.config, self.config(arch, changes)?)?;
+        Ok(site)
+    }
+
+    /// Begins with a copy of what is built: from there `make` does what differs.
+    fn begin(&self, dir: &Path) -> Result<()> {
+        let model = self.top.join(BUILT_IN);
+        if dir.exists() || !model.exists() {
+            return Ok(());
+        }
+        // Under another name until it is complete.
+        let copy = dir.with_extension("copy");
+        if copy.exists() {
+            fs::remove_dir_all(&copy)?;
+        }
+        capture(Command::new("cp").arg("-a").arg(model).arg(&copy))?;
+        Ok(fs::rename(copy, dir)?)
+    }
+
+    fn build<'b>(&'b self, site: &'b Site, name: &'b str) -> Build<'b> {
+        Build {
             paths: self.paths,
             toolchain: &self.toolchain,
-            arch: Arch::Arm64,
-            tree: &self.source(),
-            config: &config,
-            name: "kernel-in-tree",
-        };
-        build.run(&dir.join("build"))?;
-        Kernel::at(dir.join("build"), Arch::Arm64, None)
+            arch: site.arch,
+            tree: &site.tree,
+            config: &site.config,
+            name,
+        }
     }
 
     /// Builds the driver alone for the testbed's configuration with `changes`;
@@ -97,27 +170,17 @@ impl<'a> InTree<'a> {
     pub fn driver(&self, name: &str, arch: Arch, changes: &[(&str, &str)]) -> Result<()> {
         let step = Step::new(format!("Building the driver in the tree: {name}"));
         let mut log = Log::create(self.paths, &format!("config-{name}"))?;
-        let dir = self.top.join(format!("configs{}", arch.suffix()));
-        fs::create_dir_all(&dir)?;
-        let (config, out) = (dir.join("wanted.config"), dir.join("build"));
         let is_changed = |symbol: &str| changes.iter().any(|(s, _)| *s == symbol);
-        let usual = BUILT_IN.iter().filter(|(symbol, _)| !is_changed(symbol));
+        let usual = WITH_DRIVER.iter().filter(|(symbol, _)| !is_changed(symbol));
         let all: Vec<_> = usual.chain(changes).copied().collect();
-        fs::write(&config, self.config(arch, &all)?)?;
-        let build = Build {
-            paths: self.paths,
-            toolchain: &self.toolchain,
-            arch,
-            tree: &self.source(),
-            config: &config,
-            name: "",
-        };
-        build.configure(&out, &step, &mut log)?;
+        let site = self.site(&format!("configs{}", arch.suffix()), arch, &all)?;
+        let (build, out) = (self.build(&site, ""), &site.out);
+        build.configure(out, &step, &mut log)?;
         expect(&out.join(".config"), &all)?;
         log.run(
             &step,
             "preparing the kernel",
-            &mut build.make(&out, &["prepare"]),
+            &mut build.make(out, &["prepare"]),
         )?;
         let object = out.join(tree::HOME).join("ipmmu_vmsa.o");
         if object.exists() {
@@ -127,7 +190,7 @@ impl<'a> InTree<'a> {
         log.run(
             &step,
             "building the driver",
-            &mut build.make(&out, &[&target]),
+            &mut build.make(out, &[&target]),
         )?;
         ensure!(object.exists(), "the driver was not built");
         let text = log.text()?;

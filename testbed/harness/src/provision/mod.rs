@@ -111,22 +111,35 @@ impl Provision {
 
     /// Makes or finds what boots with the driver built into the kernel.
     pub fn prepare_built_in(&self, paths: &Paths) -> Result<Self> {
-        let kernel = InTree::prepare(paths)?.kernel()?;
-        let contents = guest::Contents {
-            kernel: &kernel,
-            modules: &[],
-            programs: &[],
-            tests: None,
-        };
+        let kernel = InTree::prepare(paths)?.built_in()?;
         let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let contents = guest::Contents::of(&kernel);
         let initramfs = guest::image(paths, &mut apt::Apt::open(paths)?, &contents)?;
-        Ok(Self {
+        Ok(self.with(kernel, initramfs))
+    }
+
+    /// Makes or finds what boots with the driver among the kernel's own modules.
+    pub fn prepare_in_tree(&self, paths: &Paths) -> Result<Self> {
+        let (kernel, installed) = InTree::prepare(paths)?.module()?;
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let contents = guest::Contents {
+            modules: &kernel.test_modules(paths)?,
+            installed: Some(&installed),
+            ..guest::Contents::of(&kernel)
+        };
+        let initramfs = guest::image(paths, &mut apt::Apt::open(paths)?, &contents)?;
+        Ok(self.with(kernel, initramfs))
+    }
+
+    /// The same board with another kernel.
+    fn with(&self, kernel: Kernel, initramfs: PathBuf) -> Self {
+        Self {
             qemu: self.qemu.clone(),
             plugin: None,
             kernel,
             initramfs,
             no_module: None,
-        })
+        }
     }
 
     /// Builds the driver in the tree for the testbed's configuration with
@@ -160,10 +173,10 @@ impl Provision {
         };
         let programs: Vec<PathBuf> = witness.into_iter().collect();
         let contents = guest::Contents {
-            kernel: &kernel,
             modules: &modules,
             programs: &programs,
             tests,
+            ..guest::Contents::of(&kernel)
         };
         let initramfs = guest::image(paths, apt, &contents)?;
         Ok(Self {

@@ -92,10 +92,8 @@ impl Bare {
         let release = Release::find(&mut apt)?;
         let disk = Disk::prepare(paths, &mut apt, &release)?;
         let contents = Contents {
-            kernel: &disk.kernel,
             modules: &disk.modules(),
-            programs: &[],
-            tests: None,
+            ..Contents::of(&disk.kernel)
         };
         let initramfs = guest::image(paths, &mut apt, &contents)?;
         Ok(Self {
