@@ -39,16 +39,23 @@ const fn config(
     }
 }
 
-/// What a kernel may be without, and what a developer may switch on. Without a
-/// SoC there is nothing that insists on power management; arm64 always has SMP.
-const CONFIGS: [Config; 11] = [
+/// What a kernel may be without, and what a developer may switch on. Each symbol
+/// that the driver asks for, or that what it uses of the kernel depends on, has
+/// both values in one of them. Without a SoC there is nothing that insists on
+/// power management; arm64 always has SMP and IOMMU_DMA, and arm has not the latter.
+const CONFIGS: [Config; 14] = [
     config("as_it_is", Arch::Arm64, &[]),
     config("module", Arch::Arm64, &[("IPMMU_VMSA_RUST", "m")]),
     config("no_modules", Arch::Arm64, &[("MODULES", "n")]),
     config(
         "no_sleep",
         Arch::Arm64,
-        &[("SUSPEND", "n"), ("HIBERNATION", "n"), ("PM_SLEEP", "n")],
+        &[
+            ("SUSPEND", "n"),
+            ("HIBERNATION", "n"),
+            ("PM_SLEEP", "n"),
+            ("HOTPLUG_CPU", "n"),
+        ],
     ),
     config(
         "no_pm",
@@ -62,6 +69,17 @@ const CONFIGS: [Config; 11] = [
             ("PM", "n"),
         ],
     ),
+    config(
+        "no_power_domains",
+        Arch::Arm64,
+        &[
+            ("ARCH_RENESAS", "n"),
+            ("ARCH_R8A77951", "n"),
+            ("COMPILE_TEST", "y"),
+            ("PM_GENERIC_DOMAINS", "n"),
+            ("SOC_BUS", "n"),
+        ],
+    ),
     config("no_debug_fs", Arch::Arm64, &[("DEBUG_FS", "n")]),
     config("no_pci", Arch::Arm64, &[("PCI", "n")]),
     config(
@@ -70,6 +88,29 @@ const CONFIGS: [Config; 11] = [
         &[
             ("RUST_DEBUG_ASSERTIONS", "y"),
             ("RUST_OVERFLOW_CHECKS", "y"),
+            ("DMA_API_DEBUG", "y"),
+        ],
+    ),
+    // Functions carry the types by which they may be called, returns are kept apart.
+    config(
+        "hardened",
+        Arch::Arm64,
+        &[("CFI", "y"), ("SHADOW_CALL_STACK", "y")],
+    ),
+    // Nothing that looks for errors, and a module that stays.
+    config(
+        "product",
+        Arch::Arm64,
+        &[
+            ("IPMMU_VMSA_RUST", "m"),
+            ("MODULE_UNLOAD", "n"),
+            ("PROVE_LOCKING", "n"),
+            ("DEBUG_ATOMIC_SLEEP", "n"),
+            ("KUNIT", "n"),
+            ("IOMMUFD", "n"),
+            ("IOMMU_DEBUGFS", "n"),
+            ("HIBERNATION", "n"),
+            ("ARM64_64K_PAGES", "y"),
         ],
     ),
     config(
@@ -90,7 +131,8 @@ const CONFIGS: [Config; 11] = [
         ],
     ),
     config("arm", Arch::Arm, &[]),
-    config("arm_one_cpu", Arch::Arm, &[("SMP", "n")]),
+    // With LPAE, addresses have 64 bits.
+    config("arm_one_cpu", Arch::Arm, &[("SMP", "n"), ("ARM_LPAE", "n")]),
 ];
 
 /// Where the kernel installs its own modules; the rest is in `extra` or `updates`.
