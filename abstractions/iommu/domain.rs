@@ -111,7 +111,8 @@ impl<T: Ops> Domain<T> {
                         pgsize_bitmap: geometry.pgsize_bitmap,
                         geometry: bindings::iommu_domain_geometry {
                             aperture_start: 0,
-                            aperture_end: geometry.last,
+                            // 32 bits on arm without LPAE, which is as much as there is.
+                            aperture_end: geometry.last as bindings::dma_addr_t,
                             force_aperture: true,
                         },
                         ..pin_init::zeroed()
