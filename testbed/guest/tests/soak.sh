@@ -81,7 +81,8 @@ stop_card() {
 }
 
 # stop_dma: dmatest sums up when it is told to end. That interrupts its wait for
-# a copy, which it then takes for one that timed out: no failure.
+# a copy, which it then takes for one that timed out: no failure. It unmaps the
+# memory at once, so that a copy which goes on runs into a fault.
 stop_dma() {
 	log_mark
 	echo 0 >$dmatest/run
@@ -93,6 +94,7 @@ stop_dma() {
 		interrupted=$(echo "$log" | grep -c "$1: result #$2: 'test timed out'")
 		fact copies "$2"
 		fact failures "$(($3 - interrupted))"
+		fact interrupted "$interrupted"
 		shift 3
 	done
 }

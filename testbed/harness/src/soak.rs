@@ -40,6 +40,9 @@ const HOSTS: [&str; 3] = [MMC_HOSTS[0].device, MMC_HOSTS[1].device, FUNCTIONS[0]
 /// and one of another, behind another IPMMU.
 const CHANNELS: [&str; 3] = [DMACS[0], "e6700000.dma-controller:5", DMACS[1]];
 
+/// The machine's name of the root.
+const ROOT: &str = "ipmmu_mm";
+
 /// The machine's names of the controllers.
 const CONTROLLERS: [&str; 2] = ["dmac0", "dmac1"];
 
@@ -61,6 +64,9 @@ pub struct Report {
     /// How often the driver was unloaded and loaded.
     reloads: u32,
     faults: u64,
+    /// Faults of copies that went on when the test that had ordered them was told
+    /// to end, and took its memory away.
+    faults_at_end: u64,
     guest_errors: u64,
     /// What was in use when the load stood still.
     memory: Vec<Memory>,
@@ -183,12 +189,20 @@ fn start(board: &mut Board) -> Result<()> {
 
 /// Stops the load, and judges what it did.
 fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
+    let faults = board.count(ROOT, "faults")?;
+    report.faults = faults - report.faults_at_end;
     let ktap = board.test(&format!("soak.sh stop {}", HOSTS.join(" ")))?;
+    let at_end = board.count(ROOT, "faults")? - faults;
+    let interrupted = ktap.sum("interrupted");
+    ensure!(
+        at_end <= interrupted,
+        "{at_end} faults of {interrupted} copies that were interrupted"
+    );
+    report.faults_at_end += at_end;
     report.file_bytes += ktap.sum("bytes");
     report.dma_copies += ktap.sum("copies");
     report.corrupt_files += ktap.sum("corrupt");
     report.dma_failures += ktap.sum("failures");
-    report.faults = board.count("ipmmu_mm", "faults")?;
     report.guest_errors = board.guest_errors()?;
     report.dma_cut_short = 0;
     for controller in CONTROLLERS {
