@@ -47,11 +47,12 @@ start_cards() {
 	done
 }
 
-# start_dma CHANNEL...: 0 iterations are endless.
+# start_dma CHANNEL...: 0 iterations are endless. A copy takes no time, but the
+# board may stand still for seconds when the machine that it runs on is busy.
 start_dma() {
 	echo 4096 >$dmatest/test_buf_size
 	echo 0 >$dmatest/iterations
-	echo "${TIMEOUT:-3000}" >$dmatest/timeout
+	echo "${TIMEOUT:-10000}" >$dmatest/timeout
 	echo Y >$dmatest/norandom
 	for wanted in "$@"; do
 		channel_of "$wanted" >$dmatest/channel

@@ -192,6 +192,8 @@ fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
     let faults = board.count(ROOT, "faults")?;
     report.faults = faults - report.faults_at_end;
     let ktap = board.test(&format!("soak.sh stop {}", HOSTS.join(" ")))?;
+    // What went wrong, in the kernel's words, before it is counted.
+    listen(board)?;
     let at_end = board.count(ROOT, "faults")? - faults;
     let interrupted = ktap.sum("interrupted");
     ensure!(
@@ -217,7 +219,6 @@ fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
     ensure!(ktap.sum("copies") > 0, "nothing was copied");
     ensure!(ktap.sum("rounds") > 0, "no file was written");
     ensure!(report.faults == 0, "{} faults", report.faults);
-    listen(board)?;
     board.expect_clean()
 }
 
