@@ -60,10 +60,8 @@ start_dma() {
 	echo 1 >$dmatest/run
 	# It has the CPUs when nobody else wants them, of whom there is always one
 	# or the other waiting for a card.
-	for process in /proc/[0-9]*; do
-		case $(cat "$process/comm" 2>/dev/null) in
-		*-copy[0-9]*) renice 19 "${process#/proc/}" ;;
-		esac
+	for thread in $(ps -o pid,comm | awk '/-copy[0-9]/ { print $1 }'); do
+		renice 19 "$thread"
 	done
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::cards;
+use super::cards::{self, IMAGE};
 use super::dtb::Dtb;
 use crate::paths::Paths;
 
@@ -61,7 +61,7 @@ pub fn disk_image(paths: &Paths, board: &str) -> PathBuf {
 pub fn new_disk(paths: &Paths, board: &str) -> Result<[String; 2]> {
     let image = disk_image(paths, board);
     cards::create(&image, &[])?;
-    let file = format!("if=none,id=disk,format=raw,file={}", image.display());
+    let file = format!("if=none,id=disk,{IMAGE},file={}", image.display());
     Ok(["-drive".to_owned(), file])
 }
 
