@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! QEMU's control socket: properties of the models, sleep and wake-up.
 
-use std::io::BufReader;
+use std::io::{BufReader, BufWriter};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -11,7 +11,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use qapi::qmp;
 use serde_json::Value;
 
-type Stream = qapi::Stream<BufReader<UnixStream>, UnixStream>;
+/// A command is written at once: QEMU does what it is told when it has seen the last bracket, and
+/// when it is told to quit nobody may be writing the end of the line any more.
+type Stream = qapi::Stream<BufReader<UnixStream>, BufWriter<UnixStream>>;
 
 /// A QMP session.
 pub struct Qmp {
@@ -23,7 +25,7 @@ impl Qmp {
     /// Greets QEMU on a connected socket.
     pub fn new(stream: UnixStream) -> Result<Self> {
         let reader = BufReader::new(stream.try_clone()?);
-        let mut inner = qapi::Qmp::new(qapi::Stream::new(reader, stream));
+        let mut inner = qapi::Qmp::new(qapi::Stream::new(reader, BufWriter::new(stream)));
         inner.handshake().context("QEMU does not speak QMP")?;
         Ok(Self {
             inner,
