@@ -106,8 +106,8 @@ fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
         (".read", None) => "0u32".into(),
         // What has another argument makes what was saved, which cannot be done without.
         (".save", _) if code[dot..end].contains(',') => return None,
-        // Nothing, or false.
-        (".save", _) => "Default::default()".into(),
+        // Nothing, or false, where a value is wanted.
+        (".save", _) if !code[end..].starts_with(';') => "Default::default()".into(),
         _ => {
             end += usize::from(code[end..].starts_with(';'));
             String::new()
