@@ -56,7 +56,8 @@ enum Others {
     /// Whatever they like.
     GoOn,
     /// Nothing: user space is frozen, and the drivers of all masters have suspended their devices,
-    /// which includes being done with what they had mapped, and waiting for their interrupts.
+    /// which includes being done with what they had mapped, and waiting for their interrupts. But
+    /// the timer of a flush queue may still flush what was unmapped before.
     AreFrozen,
 }
 
@@ -167,11 +168,12 @@ impl Sleeper {
             faults.look(When::Awake);
         }
 
-        // Who flushes without a lock does so no more; who has begun to is waited for.
+        // Who flushes without a lock does so no more; who has begun to is waited for, now or before
+        // there is no power.
         ipmmu.set_asleep(true);
         ipmmu.contexts().settle_each(ipmmu.contexts_here());
-        if ipmmu.was_exposed() && others == Others::GoOn {
-            rcu::synchronize();
+        if others == Others::GoOn {
+            self.wait_for_flushes();
         }
 
         // Nobody sleeps from here on.
@@ -188,6 +190,14 @@ impl Sleeper {
         });
         ipmmu.sleeps().saved();
         Ok(())
+    }
+
+    /// Waits for who flushes without a lock, and has begun to before nobody did so any more. Their
+    /// writes change nothing that is saved, but need power. May sleep.
+    fn wait_for_flushes(&self) {
+        if self.ipmmu.was_exposed() {
+            rcu::synchronize();
+        }
     }
 
     /// Writes back what was saved, if anything was. Then reads all of it again, and reports what
@@ -234,6 +244,9 @@ impl Sleeper {
 impl PowerOps for Sleeper {
     fn before_off(&self) {
         let _ = self.fall_asleep(Others::GoOn);
+        // When the system falls asleep, that was before; nobody waited, as most instances keep
+        // their power until no CPU runs any more.
+        self.wait_for_flushes();
     }
 
     fn after_on(&self) {
