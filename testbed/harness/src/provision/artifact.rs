@@ -4,17 +4,23 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
 /// Written last: a directory without it is unfinished.
 const STAMP: &str = ".complete";
 
-/// How many results of one kind are kept; the least recently used go.
+/// How many results of one kind are kept; the least recently used go, unless
+/// somebody works with them.
 const KEEP: usize = 4;
+
+/// The stamps of the results that this process works with, locked until it ends.
+static IN_USE: Mutex<Vec<Flock<File>>> = Mutex::new(Vec::new());
 
 /// The hash of all inputs of one artifact, in the order they are given.
 pub struct Key(Sha256);
@@ -92,13 +98,24 @@ pub fn keyed(
         make(&dir)?;
     }
     // Also for one found finished: the time tells which ones are in use.
-    File::create(&stamp)?.set_modified(SystemTime::now())?;
+    let stamp = File::create(&stamp)?;
+    stamp.set_modified(SystemTime::now())?;
+    let held = Flock::lock(stamp, FlockArg::LockShared)
+        .map_err(|(_, e)| anyhow!("cannot lock {}: {e}", dir.display()))?;
+    let mut in_use = IN_USE.lock().expect("nobody panics with it");
+    in_use.push(held);
     prune(cache, name)?;
     Ok(dir)
 }
 
-/// Removes the least recently used results of one kind, and all unfinished
-/// ones: who holds the cache's lock is the only one at work.
+/// Whether a process works with the result in `dir`.
+fn is_in_use(dir: &Path) -> bool {
+    File::open(dir.join(STAMP))
+        .is_ok_and(|stamp| Flock::lock(stamp, FlockArg::LockExclusiveNonblock).is_err())
+}
+
+/// Removes the least recently used results of one kind that nobody works with,
+/// and all unfinished ones: who holds the cache's lock is the only one who makes any.
 fn prune(cache: &Path, name: &str) -> Result<()> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(cache)? {
@@ -121,10 +138,38 @@ fn prune(cache: &Path, name: &str) -> Result<()> {
     }
     kept.sort();
     for (rank, (used, path)) in kept.iter().rev().enumerate() {
-        if rank >= KEEP || *used == SystemTime::UNIX_EPOCH {
+        let is_old = rank >= KEEP || *used == SystemTime::UNIX_EPOCH;
+        if is_old && !is_in_use(path) {
             fs::remove_dir_all(path)
                 .with_context(|| format!("cannot remove {}", path.display()))?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_stays() -> Result<()> {
+        let cache = tempfile::tempdir()?;
+        let result = |n: usize| cache.path().join(format!("result-{n:016}"));
+        for n in 0..KEEP + 2 {
+            fs::create_dir(result(n))?;
+            let stamp = File::create(result(n).join(STAMP))?;
+            stamp.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1 + n as u64))?;
+        }
+        let oldest = File::open(result(0).join(STAMP))?;
+        let held = Flock::lock(oldest, FlockArg::LockShared).map_err(|(_, e)| e)?;
+
+        prune(cache.path(), "result")?;
+        assert!(result(0).exists() && !result(1).exists() && result(2).exists());
+        drop(held);
+        prune(cache.path(), "result")?;
+        assert!(!result(0).exists() && result(2).exists());
+        Ok(())
+    }
 }
