@@ -4,9 +4,9 @@
 //!
 //! Each read of a register is replaced by a zero, each write removed, and so is
 //! each call of a function that does nothing but such, and each entry of a list
-//! of registers to be kept, one at a time; the module is built anew, and the KUnit suites and a suspend tell whether they notice, or
-//! rows of `make check` for what happens otherwise only. What to change is found
-//! by its form, not by a list.
+//! of registers to be kept, one at a time; the module is built anew, and the KUnit
+//! suites and a suspend tell whether they notice, or rows of `make check` for what
+//! happens otherwise only. What to change is found by its form, not by a list.
 
 mod places;
 
@@ -205,6 +205,7 @@ fn try_out(
     }
     board.dma_briefly(&CHANNELS)?;
     board.sh(&format!("devmem {IMUASID} 32 5"))?;
+    control::change(&mut board)?;
     let before = board.registers()?;
     board.suspend(|_| Ok(()))?;
     if !before.differences(&board.registers()?).is_empty() {
