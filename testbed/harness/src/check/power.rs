@@ -21,6 +21,10 @@ const AREA: &str =
 const AREA_BIT: u64 = 1 << 14;
 const CACHE: &str = "e8100000.iommu";
 
+/// The areas of the H3 that can be cut under these IPMMUs, as bits of the SYSC:
+/// A3VP and A3VC. Nobody is behind them.
+const OWN: [(u64, &str); 2] = [(1 << 9, "fe990000.iommu"), (1 << 14, "fe6b0000.iommu")];
+
 const IDLE: Feature = Feature {
     id: "idle_ipmmu_loses_its_power",
     part: Part::Sleep,
@@ -40,6 +44,13 @@ const FLUSHED: Feature = Feature {
     part: Part::Sleep,
     says: "Pages are unmapped while the IPMMU has no power, and its registers are left alone.",
     c: C::NotApplicable("its power is never cut"),
+};
+
+const UNUSED: Feature = Feature {
+    id: "unused_ipmmus_lose_their_power",
+    part: Part::Sleep,
+    says: "IPMMUs behind which nobody is let their power areas be cut, and come back with them.",
+    c: C::Fails("stays on"),
 };
 
 const ASLEEP: Feature = Feature {
@@ -62,6 +73,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         b.load_driver(&[])?;
         b.wait_for_channels(&[EXTRA_DMAC])
     })
+    .feature(UNUSED, unused)
     .feature(IDLE, idle)
     .feature(CHANGED, changed)
     .feature(FLUSHED, flushed)
@@ -71,18 +83,27 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 
 /// Waits until the IPMMU has no power; then every register is lost.
 fn wait_until_off(board: &mut Board) -> Result<()> {
-    wait_until(board, "the power area stays on", |b| {
-        Ok(b.count("sysc", "on")? & AREA_BIT == 0)
-    })?;
+    wait_until_cut(board, AREA_BIT)?;
     let kept = board.registers()?.of("ipmmu_extra0");
     ensure!(
         kept == 0,
         "{kept} registers survived: the machine is at fault"
     );
-    let saved = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{CACHE}/saved"))?;
+    expect_saved(board, CACHE, "asleep")
+}
+
+fn wait_until_cut(board: &mut Board, area: u64) -> Result<()> {
+    wait_until(board, "the power area stays on", |b| {
+        Ok(b.count("sysc", "on")? & area == 0)
+    })
+}
+
+/// What the driver says of itself begins with `state`.
+fn expect_saved(board: &mut Board, ipmmu: &str, state: &str) -> Result<()> {
+    let saved = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{ipmmu}/saved"))?;
     ensure!(
-        saved.trim_start().starts_with("asleep"),
-        "debugfs says: {saved}"
+        saved.trim_start().starts_with(state),
+        "debugfs says of {ipmmu}: {saved}"
     );
     Ok(())
 }
@@ -98,11 +119,32 @@ fn works(board: &mut Board) -> Result<()> {
 
 /// Calls `f` while the IPMMU may not sleep.
 fn awake<R>(board: &mut Board, f: impl FnOnce(&mut Board) -> Result<R>) -> Result<R> {
-    let control = format!("/sys/bus/platform/devices/{CACHE}/power/control");
+    kept_awake(board, CACHE, f)
+}
+
+fn kept_awake<R>(
+    board: &mut Board,
+    ipmmu: &str,
+    f: impl FnOnce(&mut Board) -> Result<R>,
+) -> Result<R> {
+    let control = format!("/sys/bus/platform/devices/{ipmmu}/power/control");
     board.sh(&format!("echo on > {control}"))?;
     let result = f(board);
     board.sh(&format!("echo auto > {control}"))?;
     result
+}
+
+fn unused(board: &mut Board) -> Result<()> {
+    for (area, ipmmu) in OWN {
+        wait_until_cut(board, area)?;
+        expect_saved(board, ipmmu, "asleep")?;
+        kept_awake(board, ipmmu, |b| {
+            ensure!(b.count("sysc", "on")? & area != 0, "{ipmmu} has no power");
+            expect_saved(b, ipmmu, "awake")
+        })?;
+        wait_until_cut(board, area)?;
+    }
+    Ok(())
 }
 
 fn idle(board: &mut Board) -> Result<()> {
