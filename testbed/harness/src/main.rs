@@ -54,13 +54,13 @@ enum Action {
     Demo,
     /// Runs all tests
     Check {
-        /// Only rows whose name contains this
-        filter: Option<String>,
+        /// Only rows whose name contains one of these
+        wanted: Vec<String>,
     },
     /// Runs all tests, also those that take long
     CheckFull {
-        /// Only rows whose name contains this
-        filter: Option<String>,
+        /// Only rows whose name contains one of these
+        wanted: Vec<String>,
     },
     /// Boots the board and hands over its console
     Shell,
@@ -152,13 +152,13 @@ fn run(arguments: Arguments) -> Result<bool> {
             let provision = Provision::prepare(&paths, &given, Extent::Board)?;
             return mutants::run(&paths, &provision, filter.as_deref());
         }
-        Action::Check { filter } => {
+        Action::Check { wanted } => {
             let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
-            return check::run(paths, provision, filter, Rows::Usual);
+            return check::run(paths, provision, &wanted, Rows::Usual);
         }
-        Action::CheckFull { filter } => {
+        Action::CheckFull { wanted } => {
             let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
-            return check::run(paths, provision, filter, Rows::Full);
+            return check::run(paths, provision, &wanted, Rows::Full);
         }
     }
     Ok(true)

@@ -103,11 +103,12 @@ pub enum Rows {
     Full,
 }
 
-/// Runs all rows whose name contains `filter`; true if none failed.
+/// Runs all rows whose name contains one of `wanted`, or all if there is none;
+/// true if none failed.
 pub fn run(
     paths: Paths,
     provision: Provision,
-    filter: Option<String>,
+    wanted: &[String],
     extent: Rows,
 ) -> Result<bool> {
     let begun = Instant::now();
@@ -146,7 +147,8 @@ pub fn run(
     rows.extend(defects::rows(&bench)?);
     rows.extend(power::rows(&bench)?);
     let arm = arm::rows(&bench)?;
-    let is_wanted = |row: &Trial| filter.as_ref().is_none_or(|f| row.name().contains(f));
+    let is_wanted =
+        |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));
     if arm.iter().any(is_wanted) {
         // Now, not amid the rows. They tell if it fails.
         let _ = bench.provision(Arch::Arm, System::Testbed);
@@ -163,8 +165,8 @@ pub fn run(
     bench.ledger.check_names(&rows)?;
     let page = fs::read_to_string(bench.paths.repo.join(feature::PAGE))?;
     bench.ledger.check_page(&page)?;
+    rows.retain(is_wanted);
     let arguments = Arguments {
-        filter,
         // The rows of one board share it, and two cores are soon busy.
         test_threads: Some(1),
         color: Some(if stdout().is_terminal() {
