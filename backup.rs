@@ -2,19 +2,23 @@
 
 //! What an instance must not forget: its registers while it sleeps.
 //!
-//! [`Slots`] are empty, [`Saved`] is full. Saving makes one of the other and so does restoring:
-//! what was saved cannot be restored twice, and as an instance owns its one [`Backup`], neither
-//! onto another instance.
+//! [`Slots`] are empty, [`Saved`] is full, [`Restored`] was written back and is to be verified.
+//! Each is made of the one before, so what was saved cannot be restored twice. They know the
+//! registers that they are for: neither can it be restored onto another instance.
 
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     },
 };
 
 use crate::{
+    abstractions::mmio::Window,
     features::{
         ContextId,
         Features,
@@ -33,7 +37,6 @@ use crate::{
         CONTROL,
         UTLB, //
     },
-    mmio::Registers, //
 };
 
 /// What of an instance is in use: a bit each.
@@ -60,6 +63,7 @@ impl Used {
 /// Room for the registers of one instance, allocated once: neither saving nor restoring can fail
 /// for want of memory.
 pub(crate) struct Slots {
+    regs: Arc<Window>,
     features: &'static Features,
     is_root: bool,
     control: Option<[Kept; CONTROL.len()]>,
@@ -75,12 +79,16 @@ pub(crate) struct Slots {
 }
 
 impl Slots {
-    /// Room for all that can ever be in use. May sleep.
+    /// Room for all that can ever be in use of `regs`. May sleep.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(features: &'static Features, is_root: bool) -> Result<KBox<Self>> {
+    pub(crate) fn new(
+        regs: Arc<Window>,
+        features: &'static Features,
+        is_root: bool,
+    ) -> Result<KBox<Self>> {
         let mut contexts = KVec::with_capacity(features.context_count(), GFP_KERNEL)?;
         for id in features.contexts() {
             contexts.push(context(features, id), GFP_KERNEL)?;
@@ -92,6 +100,7 @@ impl Slots {
         let all = CONTROL.len() + CONTEXT.len() * contexts.len() + UTLB.len() * utlbs.len();
 
         let slots = Self {
+            regs,
             features,
             is_root,
             control: control(features),
@@ -106,22 +115,22 @@ impl Slots {
 
     /// Learns what the control registers are to hold, and has them hold it: 2 reads and at most 2
     /// writes, none on Gen2.
-    pub(crate) fn learn_control(&mut self, regs: &impl Registers) {
-        if self.save_control(regs) {
+    pub(crate) fn learn_control(&mut self) {
+        if self.save_control() {
             for kept in self.control.iter().flatten() {
-                kept.restore(regs);
+                kept.restore(&*self.regs);
             }
         }
     }
 
     /// 2 reads; whether something else is to come back.
-    fn save_control(&mut self, regs: &impl Registers) -> bool {
+    fn save_control(&mut self) -> bool {
         let Some(control) = &mut self.control else {
             return false;
         };
 
         for kept in &mut *control {
-            kept.save(regs);
+            kept.save(&*self.regs);
         }
         clear_secgrp(control)
     }
@@ -129,22 +138,23 @@ impl Slots {
     /// Saves what `used` says, and the control registers: 5 reads per context of a root, 1 in a
     /// cache, 2 per micro-TLB, 2 for the instance. None of an instance that is not used: its
     /// control registers are known from the last time.
-    pub(crate) fn save(mut self: KBox<Self>, regs: &impl Registers, used: Used) -> Saved {
+    pub(crate) fn fill(mut self: KBox<Self>, used: Used) -> Saved {
         self.used = used;
         if !used.is_nothing() {
-            self.save_control(regs);
+            self.save_control();
         }
-        self.enlist(|kept| kept.save(regs));
+        self.enlist(|kept, regs| kept.save(regs));
         Saved(self)
     }
 
     /// Makes the list of what is in use, `f` being called with each before; not with `control`.
-    fn enlist(&mut self, mut f: impl FnMut(&mut Kept)) {
+    fn enlist(&mut self, f: impl Fn(&mut Kept, &Window)) {
         let first = first_of_context(self.features, self.is_root);
         // There is room for all.
         let list = &mut self.list;
-        let mut enlist = |list: &mut KVec<Kept>, kept: &mut Kept| {
-            f(kept);
+        let regs = &*self.regs;
+        let enlist = |list: &mut KVec<Kept>, kept: &mut Kept| {
+            f(kept, regs);
             let _ = list.push_within_capacity(*kept);
         };
 
@@ -238,7 +248,7 @@ impl Saved {
             kept.set(value);
             self.0.used.contexts |= used.contexts;
             self.0.used.utlbs |= used.utlbs;
-            self.0.enlist(|_| ());
+            self.0.enlist(|_, _| ());
         }
     }
 
@@ -250,8 +260,9 @@ impl Saved {
     /// Writes back what was saved: the instance's control, then contexts, then micro-TLBs. As many
     /// writes as there were reads, and 2 more. `flushed` is called for each context of a root
     /// before any micro-TLB, to wait until it is flushed.
-    pub(crate) fn restore(&self, regs: &impl Registers, flushed: impl Fn(ContextId)) {
+    pub(crate) fn put_back(self, flushed: impl Fn(ContextId)) -> Restored {
         let slots = &*self.0;
+        let regs = &*slots.regs;
         let (before, utlbs) = slots.list.split_at(slots.utlbs_at);
 
         for kept in before {
@@ -263,19 +274,25 @@ impl Saved {
         for kept in utlbs {
             kept.restore(regs);
         }
+        Restored(self.0)
     }
+}
 
+/// What was written back, and not compared yet.
+pub(crate) struct Restored(KBox<Slots>);
+
+impl Restored {
     /// Compares what is in the hardware with what was restored, and has the slots for the next
     /// time: as many reads as writes. Of an instance that is not used nothing is read.
     ///
     /// Not inlined, so that what it costs can be told from what restoring costs.
     #[inline(never)]
-    pub(crate) fn verify(self, regs: &impl Registers, mut report: impl FnMut(Lost)) -> KBox<Slots> {
+    pub(crate) fn verify(self, mut report: impl FnMut(Lost)) -> KBox<Slots> {
         let slots = self.0;
 
         if !slots.used.is_nothing() {
             for kept in &slots.list {
-                let Some(found) = kept.lost(regs) else {
+                let Some(found) = kept.lost(&*slots.regs) else {
                     continue;
                 };
                 if let Some((part, register)) = slots.name_of(kept) {

@@ -156,8 +156,8 @@ impl Ipmmu {
             None => Contexts::new(features)?,
         };
         let window = Arc::new(window, GFP_KERNEL)?;
-        let mut slots = Slots::new(features, root.is_none())?;
-        slots.learn_control(&*window);
+        let mut slots = Slots::new(window.clone(), features, root.is_none())?;
+        slots.learn_control();
         let backup = Devres::new(dev, new_spinlock_irq!(Backup::Awake(slots)))?;
 
         Arc::pin_init(

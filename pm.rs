@@ -161,7 +161,7 @@ impl Sleeper {
         if ipmmu.is_asleep() {
             return Ok(());
         }
-        let regs = ipmmu.hardware().ok_or(ENODEV)?;
+        ipmmu.hardware().ok_or(ENODEV)?;
 
         // The status is not among what is saved: whoever is to hear of a fault hears of it now.
         if let Some(faults) = &self.faults {
@@ -184,7 +184,7 @@ impl Sleeper {
             ipmmu.with_used(leased, |used| {
                 let mut backup = backup.lock();
                 if let Some(slots) = backup.take_slots() {
-                    backup.put(Backup::Asleep(slots.save(regs, used)));
+                    backup.put(Backup::Asleep(slots.fill(used)));
                 }
             });
         });
@@ -213,9 +213,9 @@ impl Sleeper {
             return Ok(());
         };
 
-        saved.restore(regs, |id| ipmmu.wait_flushed_in(regs, id));
+        let restored = saved.put_back(|id| ipmmu.wait_flushed_in(regs, id));
         let mut result = Ok(());
-        let slots = saved.verify(regs, |lost| {
+        let slots = restored.verify(|lost| {
             dev_err!(
                 ipmmu.dev(),
                 "{}: {} is 0x{:08x} after resume, 0x{:08x} expected\n",
