@@ -33,7 +33,9 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        new_mutex,
+        Arc,
+        Mutex, //
     },
 };
 
@@ -62,11 +64,16 @@ enum Others {
 }
 
 /// One instance, as far as it sleeps.
+#[pin_data]
 pub(crate) struct Sleeper {
     ipmmu: Arc<Ipmmu>,
     /// Of a root.
     faults: Option<Arc<FaultHandler>>,
-    /// Between the instance's own suspend and resume callbacks.
+    /// Keeps the power from being cut during a shutdown. When the system falls asleep it is not
+    /// cut before the instance's own callback has returned.
+    #[pin]
+    transition: Mutex<()>,
+    /// Between the instance's own suspend and resume callbacks, and from shutdown on.
     system_sleeps: Atomic<bool>,
     /// It fell asleep for a hibernation image, and may wake up in it.
     is_frozen: Atomic<bool>,
@@ -79,14 +86,16 @@ impl Sleeper {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(ipmmu: Arc<Ipmmu>, faults: Option<Arc<FaultHandler>>) -> Result<Arc<Self>> {
-        let sleeper = Self {
-            ipmmu,
-            faults,
-            system_sleeps: Atomic::new(false),
-            is_frozen: Atomic::new(false),
-        };
-
-        Ok(Arc::new(sleeper, GFP_KERNEL)?)
+        Arc::pin_init(
+            pin_init!(Self {
+                ipmmu,
+                faults,
+                transition <- new_mutex!(()),
+                system_sleeps: Atomic::new(false),
+                is_frozen: Atomic::new(false),
+            }),
+            GFP_KERNEL,
+        )
     }
 
     /// The instance.
@@ -138,6 +147,10 @@ impl Sleeper {
     /// Micro-TLBs stay pointed to them, which keeps masters that nobody brought to rest from
     /// memory. If they were off, DMA would go wherever an IOVA happens to point.
     pub(crate) fn shut_down(&self) {
+        let _transition = self.transition.lock();
+
+        // When its area gets power again, for whatever else is in it, it stays off.
+        self.system_sleeps.store(true, Relaxed);
         // Without power it is off.
         if self.ipmmu.is_asleep() {
             return;
@@ -243,6 +256,7 @@ impl Sleeper {
 /// callbacks, root before caches, not that of power domains.
 impl PowerOps for Sleeper {
     fn before_off(&self) {
+        let _transition = self.transition.lock();
         let _ = self.fall_asleep(Others::GoOn);
         // When the system falls asleep, that was before; nobody waited, as most instances keep
         // their power until no CPU runs any more.
@@ -250,6 +264,8 @@ impl PowerOps for Sleeper {
     }
 
     fn after_on(&self) {
+        let _transition = self.transition.lock();
+
         if !self.system_sleeps.load(Relaxed) {
             // What was lost was reported.
             let _ = self.wake_up();
