@@ -61,29 +61,40 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Calls `f` with what will be restored, if the instance is asleep.
-    fn if_asleep<R>(&self, f: impl FnOnce(&mut Saved) -> R) -> Option<R> {
+    /// Calls `saved` with what will be restored, if the instance is asleep, and `awake` with the
+    /// hardware otherwise.
+    fn access<R>(
+        &self,
+        saved: impl FnOnce(&mut Saved) -> R,
+        awake: impl FnOnce(&Window) -> R,
+    ) -> R {
         if !self.ipmmu.is_asleep() {
-            return None;
+            return awake(self.hardware);
         }
+        let Some(backup) = self.ipmmu.backup() else {
+            return awake(self.hardware);
+        };
 
-        match &mut *self.ipmmu.backup()?.lock() {
-            Backup::Asleep(saved) => Some(f(saved)),
-            // It is on its way, but not there yet; or not any more.
-            Backup::Awake(_) | Backup::Between => None,
+        let mut backup = backup.lock();
+        match &mut *backup {
+            Backup::Asleep(slots) => saved(slots),
+            // It is on its way, but not there yet, and does not get there before this is unlocked:
+            // what is written now is saved then. Or it is not asleep any more.
+            Backup::Awake(_) | Backup::Between => awake(self.hardware),
         }
     }
 }
 
 impl Registers for Target<'_> {
     fn read_at(&self, offset: usize) -> u32 {
-        self.if_asleep(|saved| saved.read(offset))
-            .unwrap_or_else(|| self.hardware.read_at(offset))
+        self.access(|saved| saved.read(offset), |regs| regs.read_at(offset))
     }
 
     fn write_at(&self, offset: usize, value: u32) {
-        self.if_asleep(|saved| saved.write(offset, value))
-            .unwrap_or_else(|| self.hardware.write_at(offset, value));
+        self.access(
+            |saved| saved.write(offset, value),
+            |regs| regs.write_at(offset, value),
+        );
     }
 }
 
