@@ -113,20 +113,6 @@ impl Contexts {
         drop(self.tenants.lock());
     }
 
-    /// Has the tenants of those of the contexts in `mask` that are leased look again what is awake.
-    pub(crate) fn settle_each(&self, mask: u16) {
-        if mask == 0 {
-            return;
-        }
-
-        let tenants = self.tenants.lock();
-        for id in self.features.contexts_in(mask) {
-            if let Some(tenant) = &tenants[id.index()] {
-                tenant.settle();
-            }
-        }
-    }
-
     /// Calls `f` with a mask of the leased contexts, after all who touch registers for their
     /// tenants are done with that. No context is leased or returned, and no fault handled,
     /// meanwhile. Interrupts are off.
@@ -186,12 +172,17 @@ impl Lease {
         self.id
     }
 
-    /// Makes `tenant` the one who holds the context. Any context.
-    pub(crate) fn hand_over(&self, tenant: Arc<dyn Tenant>) {
-        let old = self.contexts.tenants.lock()[self.id.index()].replace(tenant);
+    /// Makes `tenant` the one who holds the context, and calls `f`, with interrupts off: nobody
+    /// sees the one without the other. Any context.
+    pub(crate) fn hand_over<R>(&self, tenant: Arc<dyn Tenant>, f: impl FnOnce() -> R) -> R {
+        let mut tenants = self.contexts.tenants.lock();
+        let old = tenants[self.id.index()].replace(tenant);
+        let result = f();
 
+        drop(tenants);
         // It may go away with this reference, which must not happen under the lock.
         drop(old);
+        result
     }
 }
 
@@ -266,7 +257,7 @@ mod tests {
         let (first, second) = (tenant()?, tenant()?);
         let lease = contexts.lease(first.clone())?;
 
-        lease.hand_over(second.clone());
+        lease.hand_over(second.clone(), || ());
         assert!(Arc::into_unique_or_drop(first).is_some());
         assert!(Arc::into_unique_or_drop(second).is_none());
         assert_eq!(lease.id().index(), 1);

@@ -184,7 +184,7 @@ impl Sleeper {
         // Who flushes without a lock does so no more; who has begun to is waited for, now or before
         // there is no power.
         ipmmu.set_asleep(true);
-        ipmmu.contexts().settle_each(ipmmu.contexts_here());
+        ipmmu.contexts().with_settled(|_| ());
         if others == Others::GoOn {
             self.wait_for_flushes();
         }

@@ -383,18 +383,24 @@ impl Tlb {
         let lease = from.lease().ok_or(EBUSY)?;
         let id = lease.id();
 
-        // From here on what is unmapped from either domain is flushed in the context.
-        lease.hand_over(Arc::<Domain>::from(domain));
-        let active = Active { lease, users };
+        let active = Active {
+            lease: lease.clone(),
+            users,
+        };
         self.flushes.reset();
-        self.change(|slot| *slot = Some(active));
-        self.change(|active| {
-            if let Some(active) = active {
-                self.flushes.count();
-                active.retarget(self.root(), table);
-            }
+        // An instance that falls asleep meanwhile finds one of the domains to settle, and the other
+        // without a port.
+        let old = lease.hand_over(Arc::<Domain>::from(domain), || {
+            // From here on what is unmapped from either domain is flushed in the context.
+            self.change(|slot| *slot = Some(active));
+            self.change(|active| {
+                if let Some(active) = active {
+                    self.flushes.count();
+                    active.retarget(self.root(), table);
+                }
+            });
+            from.change(Option::take)
         });
-        let old = from.change(Option::take);
         for seat in old.iter().flat_map(|old| old.users.seats()) {
             seat.set_domain(Some(domain.into()));
         }
