@@ -21,7 +21,6 @@ use crate::{
     instances,
     ipmmu::Ipmmu,
     kept::Part,
-    mmio::Registers,
     regs::{
         IMCTR,
         IMMAIR0,
@@ -151,11 +150,11 @@ fn write_part(
     f: &mut fmt::Formatter<'_>,
 ) -> fmt::Result {
     for Shown(offset, show) in shown {
-        let Some(regs) = ipmmu.registers() else {
+        let Some(raw) = ipmmu.peek(first + offset) else {
             break;
         };
         f.write_fmt(fmt!("{part}: "))?;
-        show(regs.read_at(first + offset), f)?;
+        show(raw, f)?;
         f.write_str("\n")?;
     }
     Ok(())

@@ -419,13 +419,12 @@ impl Ipmmu {
         self.exposed.xchg(false, Relaxed)
     }
 
-    /// The contexts that were set up in this instance; all, if it is a root.
-    pub(crate) fn contexts_here(&self) -> u16 {
-        if self.is_root() {
-            u16::MAX
-        } else {
-            self.state.lock().contexts
-        }
+    /// The register at `offset`; none while the instance is asleep. It does not fall asleep
+    /// meanwhile: that takes the same lock.
+    pub(crate) fn peek(&self, offset: usize) -> Option<u32> {
+        let _awake = self.state.lock();
+
+        self.registers().map(|regs| regs.read_at(offset))
     }
 
     /// Calls `f` for each micro-TLB that is pointed to a context, with interrupts off.
