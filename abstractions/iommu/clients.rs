@@ -6,7 +6,8 @@
 //! The core takes a reference to the module for each device that it puts behind an IOMMU, and gives
 //! it back when the device is removed. Devices of the device tree never are, so the module could
 //! never be unloaded. A device without a driver does no DMA, though, and has no need of the IOMMU.
-//! So the reference is given back at once, and one is held while the device is bound.
+//! So the reference is given back when the core is done with the device's probing, and one is held
+//! while the device is bound.
 //!
 //! That the module cannot go away at the wrong moment rests on the driver core alone: the device
 //! links from device to IOMMU (see [`device_link::add_for_client`]) have it unbind a device before
@@ -37,6 +38,8 @@ pub(super) struct Client<T: Ops> {
     pub(super) master: T::Master,
     /// Whether this device holds a reference to the module.
     holds_module: Atomic<bool>,
+    /// Whether the core's reference was given back.
+    has_let_go: Atomic<bool>,
 }
 
 impl<T: Ops> Client<T> {
@@ -44,6 +47,7 @@ impl<T: Ops> Client<T> {
         Self {
             master,
             holds_module: Atomic::new(false),
+            has_let_go: Atomic::new(false),
         }
     }
 
@@ -59,15 +63,20 @@ impl<T: Ops> Client<T> {
         self.holds_module.load(Relaxed)
     }
 
-    /// Gives the core's reference back; to be called when the core has just taken it.
-    pub(super) fn let_go_of_core_reference() {
-        hold_module::<T>(false);
+    /// Gives the core's reference back, unless that was done before: when the core has put the
+    /// device behind its IOMMU, and calls nothing of the driver any more to do so.
+    pub(super) fn let_go_of_core_reference(&self) {
+        if !self.has_let_go.xchg(true, Relaxed) {
+            hold_module::<T>(false);
+        }
     }
 
     /// Undoes [`Self::let_go_of_core_reference`], for the core is about to give it back itself.
     pub(super) fn retake_core_reference(&self) {
         self.set_bound(false);
-        hold_module::<T>(true);
+        if self.has_let_go.xchg(false, Relaxed) {
+            hold_module::<T>(true);
+        }
     }
 }
 

@@ -89,7 +89,6 @@ impl<T: Ops> OpsTable<T> {
                 capable: Some(Callbacks::<T>::capable),
                 domain_alloc_paging: Some(Callbacks::<T>::domain_alloc_paging),
                 probe_device: Some(Callbacks::<T>::probe_device),
-                #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
                 probe_finalize: Some(Callbacks::<T>::probe_finalize),
                 release_device: Some(Callbacks::<T>::release_device),
                 get_resv_regions: Some(Callbacks::<T>::get_resv_regions),
@@ -258,7 +257,6 @@ impl<T: Ops> Callbacks<T> {
 
             // SAFETY: `dev` has its `iommu`, and the core holds its probe lock.
             unsafe { bindings::dev_iommu_priv_set(dev, client.into_foreign()) };
-            Client::<T>::let_go_of_core_reference();
 
             // The core uses the instance until it is unregistered, which takes the device away
             // from it. The registration owns an `Arc` of the instance for that long.
@@ -302,24 +300,31 @@ impl<T: Ops> Callbacks<T> {
         unsafe { (*(*raw).iommu).iommu_dev }
     }
 
-    /// The device is behind its IOMMU, and not bound yet.
-    #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+    /// The device is behind its IOMMU, and not bound yet. The core calls this again when another
+    /// device has joined its group.
     extern "C" fn probe_finalize(dev: *mut bindings::device) {
-        // SAFETY: The core passes a valid device.
-        let dev = unsafe { Self::device(dev) };
+        #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+        {
+            // SAFETY: The core passes a valid device.
+            let dev = unsafe { Self::device(dev) };
 
-        // SAFETY: `probe_device()` just accepted the device, whose IOMMU is registered therefore.
-        // `device_group()` gave it a group of its own. The core calls this before a driver is
-        // bound to it.
-        if let Err(e) = unsafe { Instance::mapping(Self::iommu_device(dev)).attach(dev) } {
-            dev_err!(dev, "cannot be mapped for DMA behind the IOMMU: {:?}\n", e);
+            // SAFETY: `probe_device()` just accepted the device, whose IOMMU is registered
+            // therefore. `device_group()` gave it a group of its own. The core calls this before a
+            // driver is bound to it.
+            if let Err(e) = unsafe { Instance::mapping(Self::iommu_device(dev)).attach(dev) } {
+                dev_err!(dev, "cannot be mapped for DMA behind the IOMMU: {:?}\n", e);
+            }
         }
+
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it before it
+        // is removed or its IOMMU goes, each of which waits for its probing.
+        unsafe { Self::client(dev) }.let_go_of_core_reference();
+            // The DMA API attaches to devices that are alone in their group only. It has all of an
+            // IOMMU see the same, also those that cannot be told apart.
     }
 
     extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {
         if cfg!(CONFIG_ARM_DMA_USE_IOMMU) {
-            // The DMA API attaches to devices that are alone in their group only. It has all of an
-            // IOMMU see the same, also those that cannot be told apart.
             //
             // SAFETY: The core passes a valid device.
             return unsafe { bindings::generic_device_group(dev) };
