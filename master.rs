@@ -188,6 +188,16 @@ impl iommu::Ops for IommuOps {
         }
 
         let name = ipmmu.dev().name();
+        let first = args.first_node();
+        if !core::ptr::eq(first, args.node()) {
+            let first = first.display_name();
+            say_once(
+                dev,
+                fmt!("not translated: behind {first} and {name}, one IPMMU expected"),
+                true,
+            );
+            return Err(EINVAL);
+        }
         let &[utlb] = args.args() else {
             let cells = args.args().len();
             say_once(

@@ -2,7 +2,10 @@
 
 //! What the firmware says about a device behind an IOMMU.
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings,
@@ -16,30 +19,40 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `0` is valid, and so is the node that it refers to.
-pub(crate) struct PhandleArgs<'a>(&'a bindings::of_phandle_args);
+/// `raw` is valid, and so is the node that it refers to.
+pub(crate) struct PhandleArgs<'a> {
+    raw: &'a bindings::of_phandle_args,
+    /// All references of the device that the core has looked at, this one included.
+    all: Option<FwSpec<'a>>,
+}
 
 impl<'a> PhandleArgs<'a> {
     /// # Safety
     ///
     /// `args.np` is valid for `'a`.
-    pub(super) unsafe fn new(args: &'a bindings::of_phandle_args) -> Self {
+    pub(super) unsafe fn new(raw: &'a bindings::of_phandle_args, all: Option<FwSpec<'a>>) -> Self {
         // INVARIANT: By this function's contract.
-        Self(args)
+        Self { raw, all }
     }
 
     /// The IOMMU's node.
     pub(crate) fn node(&self) -> &'a FwNode {
         // SAFETY: By the type invariant `np` is valid for `'a`; `FwNode` is a transparent wrapper
         // of `struct fwnode_handle`.
-        unsafe { &*(&raw const (*self.0.np).fwnode).cast::<FwNode>() }
+        unsafe { &*(&raw const (*self.raw.np).fwnode).cast::<FwNode>() }
+    }
+
+    /// The node of the IOMMU that the device's first reference is to: the core knows of no other
+    /// one for it.
+    pub(crate) fn first_node(&self) -> &'a FwNode {
+        self.all.map_or_else(|| self.node(), |all| all.node())
     }
 
     /// The cells after the phandle.
     pub(crate) fn args(&self) -> &'a [u32] {
-        let count = usize::try_from(self.0.args_count).unwrap_or(0);
+        let count = usize::try_from(self.raw.args_count).unwrap_or(0);
 
-        self.0.args.get(..count).unwrap_or(&[])
+        self.raw.args.get(..count).unwrap_or(&[])
     }
 }
 
@@ -49,7 +62,7 @@ impl<'a> PhandleArgs<'a> {
 ///
 /// `0` and its `ids` and `iommu_fwnode` are valid and do not change for `'a`.
 #[derive(Clone, Copy)]
-pub(crate) struct FwSpec<'a>(&'a bindings::iommu_fwspec, PhantomData<&'a Device>);
+pub(crate) struct FwSpec<'a>(NonNull<bindings::iommu_fwspec>, PhantomData<&'a Device>);
 
 impl<'a> FwSpec<'a> {
     /// What the core has for `dev`, if anything.
@@ -62,22 +75,27 @@ impl<'a> FwSpec<'a> {
         let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
         // SAFETY: `Device` is a transparent wrapper of `struct device`, so `dev` is valid. Its
         // `iommu` does not change meanwhile by this function's contract.
-        let fwspec = unsafe { (*dev).iommu.as_ref()?.fwspec.as_ref()? };
+        let fwspec = unsafe { (*dev).iommu.as_ref()?.fwspec };
 
         // INVARIANT: By this function's contract.
-        Some(Self(fwspec, PhantomData))
+        Some(Self(NonNull::new(fwspec)?, PhantomData))
     }
 
     /// The IOMMU's node.
     pub(crate) fn node(&self) -> &'a FwNode {
         // SAFETY: By the type invariant the node is valid for `'a`; `FwNode` is a transparent
         // wrapper of `struct fwnode_handle`.
-        unsafe { &*self.0.iommu_fwnode.cast::<FwNode>() }
+        unsafe { &*(*self.0.as_ptr()).iommu_fwnode.cast::<FwNode>() }
     }
 
     /// The IDs that `of_xlate()` returned.
     pub(crate) fn ids(&self) -> &'a [u32] {
-        // SAFETY: By the type invariant there are `num_ids` of them, valid for `'a`.
-        unsafe { core::slice::from_raw_parts(self.0.ids.as_ptr(), self.0.num_ids as usize) }
+        let raw = self.0.as_ptr();
+
+        // SAFETY: By the type invariant there are `num_ids` of them, valid for `'a`. They follow
+        // the structure, so the pointer to them is not made of a reference to it.
+        unsafe {
+            core::slice::from_raw_parts((&raw const (*raw).ids).cast(), (*raw).num_ids as usize)
+        }
     }
 }

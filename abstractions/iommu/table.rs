@@ -234,9 +234,11 @@ impl<T: Ops> Callbacks<T> {
         args: *const bindings::of_phandle_args,
     ) -> c_int {
         from_result(|| {
-            // SAFETY: The core passes a valid device and valid arguments, and keeps the node that
-            // they refer to during the call.
-            let (device, args) = unsafe { (Self::device(dev), PhandleArgs::new(&*args)) };
+            // SAFETY: The core passes a valid device.
+            let device = unsafe { Self::device(dev) };
+            // SAFETY: The core passes valid arguments, and keeps the node that they refer to during
+            // the call; it holds its probe lock, too.
+            let args = unsafe { PhandleArgs::new(&*args, FwSpec::of(device)) };
             let id = T::of_xlate(device, args)?;
 
             // SAFETY: `dev` is valid and has a `fwspec`, to which the core lets drivers add IDs in
@@ -319,12 +321,12 @@ impl<T: Ops> Callbacks<T> {
         // SAFETY: `probe_device()` accepted the device, and the core does not release it before it
         // is removed or its IOMMU goes, each of which waits for its probing.
         unsafe { Self::client(dev) }.let_go_of_core_reference();
-            // The DMA API attaches to devices that are alone in their group only. It has all of an
-            // IOMMU see the same, also those that cannot be told apart.
     }
 
     extern "C" fn device_group(dev: *mut bindings::device) -> *mut bindings::iommu_group {
         if cfg!(CONFIG_ARM_DMA_USE_IOMMU) {
+            // The DMA API attaches to devices that are alone in their group only. It has all of an
+            // IOMMU see the same, also those that cannot be told apart.
             //
             // SAFETY: The core passes a valid device.
             return unsafe { bindings::generic_device_group(dev) };

@@ -17,6 +17,7 @@ use crate::board::{Board, Driver, Setup};
 const ROOT: &str = "/soc/iommu@e67b0000";
 const CACHE: &str = "/soc/iommu@e6740000";
 const CACHE_DEVICE: &str = "e6740000.iommu";
+const OTHER_CACHE: &str = "/soc/iommu@e7740000";
 const CLIENT: &str = "/soc/dma-controller@e6700000";
 
 /// What should still work.
@@ -39,7 +40,7 @@ struct Case {
     rest: Rest,
 }
 
-const CASES: [Case; 5] = [
+const CASES: [Case; 6] = [
     Case {
         name: "no_root_phandle",
         damage: |d| d.delete(CACHE, "renesas,ipmmu-main"),
@@ -56,6 +57,15 @@ const CASES: [Case; 5] = [
         name: "utlb_out_of_range",
         damage: |d| d.set_cell(CLIENT, "iommus", 1, 48),
         word: "uTLB 48",
+        rest: Rest::AllBound,
+    },
+    Case {
+        name: "two_ipmmus",
+        damage: |d| {
+            let other = d.cell(OTHER_CACHE, "phandle", 0)?;
+            d.set_cell(CLIENT, "iommus", 2, other)
+        },
+        word: "one IPMMU expected",
         rest: Rest::AllBound,
     },
     Case {
