@@ -8,11 +8,10 @@ use kernel::{
         property::FwNode,
         Device, //
     },
+    fmt,
     prelude::*,
-    sync::{
-        aref::ARef,
-        Arc, //
-    },
+    str::CString,
+    sync::Arc, //
 };
 
 use crate::{
@@ -35,8 +34,8 @@ struct Listed {
 /// What the instances share.
 pub(crate) struct Instances {
     bound: KVec<Listed>,
-    /// Devices that something was said about.
-    told: KVec<ARef<Device>>,
+    /// What was said about devices, which are not held for that: they may come and go.
+    told: KVec<CString>,
     /// `ipmmu/` in debugfs.
     debugfs: Dir,
 }
@@ -83,17 +82,22 @@ pub(crate) fn blocked(root: &Arc<Ipmmu>) -> Option<Arc<Domain>> {
         .flatten()
 }
 
-/// Whether this is the first call for `dev`: a condition that is met again and again is to be
-/// reported once. May sleep.
-pub(crate) fn first_time(dev: &Device) -> bool {
+/// Whether this is the first call with `message` for a device of the name of `dev`: a condition
+/// that is met again and again is to be reported once. May sleep.
+pub(crate) fn first_time(dev: &Device, message: fmt::Arguments<'_>) -> bool {
+    let name = dev.name();
+    // Without memory for it the report is repeated, which is the smaller evil.
+    let Ok(report) = CString::try_from_fmt(fmt!("{name}: {message}")) else {
+        return true;
+    };
+
     INSTANCES
         .with(|all| {
-            if all.told.iter().any(|told| core::ptr::eq(&**told, dev)) {
+            if all.told.iter().any(|told| **told == *report) {
                 return false;
             }
 
-            // Without memory for it the report is repeated, which is the smaller evil.
-            let _ = all.told.push(dev.into(), GFP_KERNEL);
+            let _ = all.told.push(report, GFP_KERNEL);
             true
         })
         .unwrap_or(true)

@@ -134,7 +134,7 @@ fn report_attach_error(dev: &Device, ipmmu: &Ipmmu, e: Error) {
 
 /// Says about `dev` what is to be said once, however often the core asks.
 fn say_once(dev: &Device, message: fmt::Arguments<'_>, is_error: bool) {
-    if !instances::first_time(dev) {
+    if !instances::first_time(dev, message) {
         return;
     }
 
