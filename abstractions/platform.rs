@@ -27,6 +27,9 @@ use kernel::{
     types::Opaque, //
 };
 
+#[cfg(CONFIG_PM)]
+use super::runtime_pm;
+
 /// What a platform driver does when the system goes to sleep and wakes up.
 ///
 /// All but `shutdown()` run with the device's interrupt disabled ("noirq" phase), after the
@@ -107,6 +110,8 @@ impl<T: Pm> Adapter<T> {
         thaw_noirq: Some(Self::resume_noirq),
         poweroff_noirq: Some(Self::suspend_noirq),
         restore_noirq: Some(Self::resume_noirq),
+        #[cfg(CONFIG_PM)]
+        runtime_idle: Some(Self::runtime_idle),
         ..pin_init::zeroed()
     };
 
@@ -144,6 +149,15 @@ impl<T: Pm> Adapter<T> {
     extern "C" fn resume_noirq(dev: *mut bindings::device) -> c_int {
         // SAFETY: As above.
         unsafe { Self::call(dev, T::resume_noirq) }
+    }
+
+    /// Nobody needs the device any more. That a consumer needed it until now the PM core does not
+    /// note by itself: only when the device was woken up for the first of them.
+    #[cfg(CONFIG_PM)]
+    extern "C" fn runtime_idle(dev: *mut bindings::device) -> c_int {
+        // SAFETY: The PM core passes a valid device.
+        runtime_pm::mark_last_busy(unsafe { device::Device::from_raw(dev) });
+        0
     }
 
     extern "C" fn shutdown(pdev: *mut bindings::platform_device) {

@@ -57,6 +57,16 @@ impl Enabled {
     }
 }
 
+/// Takes note that `dev` has been busy until now, from when on its delay is counted.
+#[cfg(CONFIG_PM)]
+pub(super) fn mark_last_busy(dev: &Device) {
+    // SAFETY: It may be called anywhere.
+    let now = unsafe { bindings::ktime_get_mono_fast_ns() };
+
+    // SAFETY: `dev` is valid. The PM core reads and writes this anywhere, at once, as is done here.
+    unsafe { (&raw mut (*raw(dev)).power.last_busy).write_volatile(now) };
+}
+
 impl Drop for Enabled {
     fn drop(&mut self) {
         #[cfg(CONFIG_PM)]
