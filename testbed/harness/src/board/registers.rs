@@ -30,6 +30,13 @@ pub const IPMMUS: [(&str, &str); 17] = [
     ("ipmmu_vp1", "fe980000.iommu"),
 ];
 
+/// The device name of an IPMMU of the H3.
+pub fn device_of(ipmmu: &str) -> Result<&'static str> {
+    let found = IPMMUS.iter().find(|(label, _)| *label == ipmmu);
+    let (_, device) = found.with_context(|| format!("an H3 has no {ipmmu}"))?;
+    Ok(device)
+}
+
 /// An IPMMU that no H3 has, and its cache, unless it is of Gen2.
 const EXTRA_IPMMUS: [&str; 2] = ["ipmmu_extra", "ipmmu_extra0"];
 

@@ -16,7 +16,7 @@ use super::{Bench, Fixture};
 use crate::board::calls::{Call, Calls, Cost};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::dtb::{Dtb, node_of};
-use crate::board::registers::IPMMUS;
+use crate::board::registers::device_of;
 use crate::board::{Board, Driver, Setup};
 
 /// Seven devices, each alone behind a cache, with this many micro-TLBs there:
@@ -209,11 +209,7 @@ fn tell_functions(board: &mut Board, calls: &Calls) -> Result<()> {
 }
 
 fn base_of(ipmmu: &str) -> Result<u64> {
-    let (_, device) = IPMMUS
-        .iter()
-        .find(|(label, _)| *label == ipmmu)
-        .context("no such IPMMU")?;
-    let address = device.split('.').next().unwrap_or_default();
+    let address = device_of(ipmmu)?.split('.').next().unwrap_or_default();
     Ok(u64::from_str_radix(address, 16)? & !0xffff)
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use super::Bench;
@@ -15,15 +15,20 @@ use super::groups::change_type;
 use crate::board::dtb::Dtb;
 use crate::board::{Board, Driver, Setup};
 
-/// The power area of the extra IPMMU: of the SYSC, and a bit there.
-const AREA: &str =
-    "&{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };\n";
-const AREA_BIT: u64 = 1 << 14;
+/// The extra root is in the power area A3VP, its cache in A3VC.
+const AREAS: &str = "
+    &{/soc/iommu@e8000000} { power-domains = <&{/soc/system-controller@e6180000} 9>; };
+    &{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };
+";
+const ROOT: &str = "e8000000.iommu";
 const CACHE: &str = "e8100000.iommu";
 
-/// The areas of the H3 that can be cut under these IPMMUs, as bits of the SYSC:
-/// A3VP and A3VC. Nobody is behind them.
-const OWN: [(u64, &str); 2] = [(1 << 9, "fe990000.iommu"), (1 << 14, "fe6b0000.iommu")];
+/// These areas as bits of the SYSC.
+const A3VP: u64 = 1 << 9;
+const A3VC: u64 = 1 << 14;
+
+/// IPMMUs that an H3 has there. Nobody is behind them.
+const OWN: [(u64, &str); 2] = [(A3VP, "fe990000.iommu"), (A3VC, "fe6b0000.iommu")];
 
 const IDLE: Feature = Feature {
     id: "idle_ipmmu_loses_its_power",
@@ -53,6 +58,13 @@ const UNUSED: Feature = Feature {
     c: C::Fails("stays on"),
 };
 
+const PATIENT: Feature = Feature {
+    id: "power_stays_for_a_moment",
+    part: Part::Sleep,
+    says: "The delay before an IPMMU sleeps begins when its last master falls asleep.",
+    c: C::NotApplicable("its power is never cut"),
+};
+
 const ASLEEP: Feature = Feature {
     id: "suspend_without_power",
     part: Part::Sleep,
@@ -62,7 +74,7 @@ const ASLEEP: Feature = Feature {
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let original = bench.provision.kernel.dtb();
-    let nodes = extra_nodes(&["r8a77965"], true) + AREA;
+    let nodes = extra_nodes(&["r8a77965"], true) + AREAS;
     let dtb = Dtb::copy(&bench.paths, &original, "power")?.add(&nodes)?;
     let setup = Setup::new("power", Driver::Rust)
         .prr(UNKNOWN_SOC)
@@ -74,27 +86,42 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         b.wait_for_channels(&[EXTRA_DMAC])
     })
     .feature(UNUSED, unused)
-    .feature(IDLE, idle)
-    .feature(CHANGED, changed)
-    .feature(FLUSHED, flushed)
-    .feature(ASLEEP, asleep);
+    .feature(IDLE, |b| with_and_without_root(b, idle))
+    .feature(CHANGED, |b| with_and_without_root(b, changed))
+    .feature(FLUSHED, |b| with_and_without_root(b, flushed))
+    .feature(PATIENT, patient)
+    .feature(ASLEEP, |b| with_and_without_root(b, asleep));
     Ok(pair.rows().collect())
 }
 
-/// Waits until the IPMMU has no power; then every register is lost.
-fn wait_until_off(board: &mut Board) -> Result<()> {
-    wait_until_cut(board, AREA_BIT)?;
-    let kept = board.registers()?.of("ipmmu_extra0");
-    ensure!(
-        kept == 0,
-        "{kept} registers survived: the machine is at fault"
-    );
-    expect_saved(board, CACHE, "asleep")
+/// Does `work` where both root and cache may lose their power, then where the
+/// cache alone may: it is told which areas.
+fn with_and_without_root(board: &mut Board, work: fn(&mut Board, u64) -> Result<()>) -> Result<()> {
+    work(board, A3VP | A3VC)?;
+    kept_awake(board, ROOT, |b| work(b, A3VC)).context("with the root kept awake")
 }
 
-fn wait_until_cut(board: &mut Board, area: u64) -> Result<()> {
+/// Waits until the IPMMUs in these areas have no power; then every register there
+/// is lost.
+fn wait_until_off(board: &mut Board, areas: u64) -> Result<()> {
+    wait_until_cut(board, areas)?;
+    for (area, name, ipmmu) in [(A3VP, "ipmmu_extra", ROOT), (A3VC, "ipmmu_extra0", CACHE)] {
+        if areas & area == 0 {
+            continue;
+        }
+        let kept = board.registers()?.of(name);
+        ensure!(
+            kept == 0,
+            "{kept} registers survived: the machine is at fault"
+        );
+        expect_saved(board, ipmmu, "asleep")?;
+    }
+    Ok(())
+}
+
+fn wait_until_cut(board: &mut Board, areas: u64) -> Result<()> {
     wait_until(board, "the power area stays on", |b| {
-        Ok(b.count("sysc", "on")? & area == 0)
+        Ok(b.count("sysc", "on")? & areas == 0)
     })
 }
 
@@ -147,28 +174,28 @@ fn unused(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-fn idle(board: &mut Board) -> Result<()> {
+fn idle(board: &mut Board, areas: u64) -> Result<()> {
     works(board)?;
     let before = awake(board, Board::registers)?;
     ensure!(before.of("ipmmu_extra0") > 0, "nothing is set up");
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     awake(board, |b| b.expect_registers(&before))?;
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     works(board)?;
-    wait_until_off(board)
+    wait_until_off(board, areas)
 }
 
-fn changed(board: &mut Board) -> Result<()> {
+fn changed(board: &mut Board, areas: u64) -> Result<()> {
     let before = awake(board, Board::registers)?;
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     change_type(board, EXTRA_DMAC, "identity")?;
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     let off = awake(board, Board::registers)?;
     ensure!(
         off.context_of("ipmmu_extra0", 1).is_none(),
         "identity is translated"
     );
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     change_type(board, EXTRA_DMAC, "DMA")?;
     works(board)?;
     // The context may be another, and the table is.
@@ -182,14 +209,14 @@ fn changed(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-fn flushed(board: &mut Board) -> Result<()> {
+fn flushed(board: &mut Board, areas: u64) -> Result<()> {
     let unmap = format!("echo map 4096 4 {EXTRA_DMAC} > /sys/module/iommu_bench/parameters/run");
     board.sh("modprobe iommu_bench")?;
     works(board)?;
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     board.sh(&unmap)?;
     // A flush would have left IMCTR set.
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     // Afterwards it is flushed again: what was cached of these pages is gone.
     for _ in 0..2 {
         works(board)?;
@@ -198,9 +225,30 @@ fn flushed(board: &mut Board) -> Result<()> {
     works(board)
 }
 
-fn asleep(board: &mut Board) -> Result<()> {
+/// The IPMMU has been awake for longer than its delay when the master falls asleep,
+/// and stays awake for that long all the same.
+fn patient(board: &mut Board) -> Result<()> {
+    const DELAY: u32 = 3000;
+    let power_of = |device: &str| format!("/sys/bus/platform/devices/{device}/power");
+    let (ipmmu, master) = (power_of(CACHE), power_of(EXTRA_DMAC));
+    let delay = format!("{ipmmu}/autosuspend_delay_ms");
+    let usual = board.sh(&format!("cat {delay}; echo {DELAY} > {delay}"))?;
+    let status = board.sh(&format!(
+        "before=$(cat {ipmmu}/runtime_active_time); echo on > {master}/control; \
+         until [ $(($(cat {ipmmu}/runtime_active_time) - before)) -gt {DELAY} ]; \
+         do usleep 100000; done; \
+         echo auto > {master}/control; \
+         until [ $(cat {master}/runtime_status) = suspended ]; do usleep 10000; done; \
+         cat {ipmmu}/runtime_status"
+    ))?;
+    board.sh(&format!("echo {} > {delay}", usual.trim()))?;
+    ensure!(status.trim() == "active", "the IPMMU is {status}");
+    wait_until_off(board, A3VC)
+}
+
+fn asleep(board: &mut Board, areas: u64) -> Result<()> {
     let before = awake(board, Board::registers)?;
-    wait_until_off(board)?;
+    wait_until_off(board, areas)?;
     board.suspend(|_| Ok(()))?;
     awake(board, |b| b.expect_registers(&before))?;
     works(board)

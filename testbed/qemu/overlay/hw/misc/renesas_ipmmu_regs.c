@@ -259,9 +259,8 @@ uint32_t renesas_ipmmu_writable(const RenesasIPMMUState *s,
     case IPMMU_IMUASID:
         return 0x0000ffff;
     case IPMMU_IMSCTLR:
-        return R_IMSCTLR_USE_SECGRP_MASK;
     case IPMMU_IMSAUXCTLR:
-        return R_IMSAUXCTLR_S2PTE_MASK;
+        return 0xffffffff;      /* whatever firmware may want to keep there */
     default:
         return 0;               /* IMELAR and IMEUAR can only be read */
     }

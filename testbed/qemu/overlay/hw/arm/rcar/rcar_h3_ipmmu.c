@@ -78,7 +78,9 @@ static const RcarDmac dmacs[] = {
  */
 #define EXTRA_FAULT_SPI 446
 
-static const RcarIpmmu extra_root = { "ipmmu_extra", 0xe8000000 };
+static const RcarIpmmu extra_root = {
+    "ipmmu_extra", 0xe8000000, H3_PD_A3VP
+};
 static const RcarIpmmu extra_cache = {
     "ipmmu_extra0", 0xe8100000, H3_PD_A3VC
 };
