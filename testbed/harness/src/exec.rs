@@ -64,6 +64,16 @@ impl Log {
         Ok(())
     }
 
+    /// Fails if a compiler, a linker, or Kconfig had something to remark.
+    pub fn expect_no_warning(&self) -> Result<()> {
+        let text = self.text()?;
+        let is_warning = |line: &&str| line.to_ascii_lowercase().contains("warning:");
+        match text.lines().find(is_warning) {
+            Some(line) => bail!("{line}; see {}", self.shown.display()),
+            None => Ok(()),
+        }
+    }
+
     /// What was logged so far.
     pub fn text(&self) -> Result<String> {
         let mut text = String::new();

@@ -218,6 +218,14 @@ impl Setup {
         self
     }
 
+    /// The type of the groups that devices are in, unless one is told another.
+    pub fn group_type(&self) -> &'static str {
+        match self.append.contains("iommu.strict=0") {
+            true => "DMA-FQ",
+            false => "DMA",
+        }
+    }
+
     fn command_line(&self) -> String {
         let driver = match (self.system, self.driver) {
             (System::Testbed, Driver::Rust) => "initcall_blacklist=ipmmu_driver_init",

@@ -12,7 +12,7 @@ use super::{Bench, Fixture};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
-use crate::board::{Board, Driver, Setup};
+use crate::board::{Board, Driver, Setup, System};
 
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -79,6 +79,23 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             with_swap(b, |b| unchanged(b, |b| both.lose_power(b)))
         }),
     ]
+}
+
+/// The row for a board whose kernel has the driver built in.
+pub fn built_in(bench: &Arc<Bench>) -> Trial {
+    let allow = DMACS.join(",");
+    let setup = Setup::new("in-tree-built-in-hibernate", Driver::Rust)
+        .system(System::BuiltIn)
+        .cards()
+        .append(&format!("{LITTLE_MEMORY} ipmmu_vmsa.allow={allow}"));
+    let again = Again {
+        bench: bench.clone(),
+        setup: setup.clone(),
+    };
+    let board = Fixture::new(bench, setup, |_| Ok(()));
+    board.row("power_off_and_resume_on_a_fresh_board", move |b| {
+        with_swap(b, |b| unchanged(b, |b| again.power_off(b, &DMACS)))
+    })
 }
 
 /// Where the image goes: the eMMC.

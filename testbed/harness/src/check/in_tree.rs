@@ -9,33 +9,31 @@ use libtest_mimic::{Failed, Trial};
 
 use super::c_driver::UNKNOWN_SOC;
 use super::common::{dma_through_two_ipmmus, rmmod_and_modprobe, unmapped_access_faults};
-use super::{Bench, Fixture, install, kunit, rust_driver, sleep};
+use super::{Bench, Fixture, hibernate, install, kunit, pcie, rust_driver, sleep, storage};
+use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup, System};
-use crate::provision::{Arch, Provision};
+use crate::provision::{Arch, Changes, Config, Provision};
 use crate::tree::HOME;
 
 /// Has the driver core tell whose probing it puts off.
 const TELL_DEFERRALS: &str = "dyndbg=\"file drivers/base/dd.c +p\"";
 
-/// A kernel to build the driver for: values of symbols that are not those of the
-/// testbed's configuration.
-struct Config {
-    name: &'static str,
-    arch: Arch,
-    changes: &'static [(&'static str, &'static str)],
-}
-
-const fn config(
-    name: &'static str,
-    arch: Arch,
-    changes: &'static [(&'static str, &'static str)],
-) -> Config {
+const fn config(name: &'static str, arch: Arch, changes: Changes) -> Config {
     Config {
         name,
         arch,
         changes,
+        is_linked: false,
+    }
+}
+
+/// The whole kernel is built: what the driver calls of it must be there.
+const fn linked(config: Config) -> Config {
+    Config {
+        is_linked: true,
+        ..config
     }
 }
 
@@ -113,7 +111,7 @@ const CONFIGS: [Config; 14] = [
             ("ARM64_64K_PAGES", "y"),
         ],
     ),
-    config(
+    linked(config(
         "nothing",
         Arch::Arm64,
         &[
@@ -129,31 +127,36 @@ const CONFIGS: [Config; 14] = [
             ("KUNIT", "n"),
             ("PRINTK", "n"),
         ],
-    ),
+    )),
     config("arm", Arch::Arm, &[]),
     // With LPAE, addresses have 64 bits.
-    config("arm_one_cpu", Arch::Arm, &[("SMP", "n"), ("ARM_LPAE", "n")]),
+    linked(config(
+        "arm_one_cpu",
+        Arch::Arm,
+        &[("SMP", "n"), ("ARM_LPAE", "n")],
+    )),
 ];
 
 /// Where the kernel installs its own modules; the rest is in `extra` or `updates`.
 const INSTALLED: &str = "kernel";
 
-pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = built_in(bench);
+    let with = |what: &str| {
+        let name = format!("in-tree-built-in-{what}");
+        Setup::new(&name, Driver::Rust).system(System::BuiltIn)
+    };
+    rows.extend(storage::board_rows(bench, with("storage")));
+    rows.extend(pcie::board_rows(bench, with("pcie"))?);
+    rows.push(hibernate::built_in(bench));
     rows.extend(module(bench));
-    for Config {
-        name,
-        arch,
-        changes,
-    } in CONFIGS
-    {
+    rows.extend(CONFIGS.into_iter().map(|config| {
         let bench = bench.clone();
-        rows.push(Trial::test(format!("in-tree-config::{name}"), move || {
-            Provision::try_config(&bench.paths, name, arch, changes)
-                .map_err(|e| Failed::from(format!("{e:#}")))
-        }));
-    }
-    rows
+        Trial::test(format!("in-tree-config::{}", config.name), move || {
+            Provision::try_config(&bench.paths, &config).map_err(|e| Failed::from(format!("{e:#}")))
+        })
+    }));
+    Ok(rows)
 }
 
 fn built_in(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -229,8 +232,10 @@ fn nothing_waits_in_circles(board: &mut Board) -> Result<()> {
         waits(DMACS[0]) > 0,
         "deferrals are not logged, or the order has changed: this row says nothing"
     );
-    let ipmmus = board.hardware.ipmmus.iter().map(|(_, device)| (device, 1));
-    for (device, most) in ipmmus.chain(DMACS.iter().map(|device| (device, 2))) {
+    let ipmmus = board.hardware.ipmmus.iter().map(|(_, device)| (*device, 1));
+    let hosts = MMC_HOSTS.iter().map(|host| host.device);
+    let clients = DMACS.into_iter().chain(hosts).map(|device| (device, 2));
+    for (device, most) in ipmmus.chain(clients) {
         let times = waits(device);
         ensure!(times <= most, "{device} waited {times} times");
     }

@@ -105,12 +105,7 @@ pub enum Rows {
 
 /// Runs all rows whose name contains one of `wanted`, or all if there is none;
 /// true if none failed.
-pub fn run(
-    paths: Paths,
-    provision: Provision,
-    wanted: &[String],
-    extent: Rows,
-) -> Result<bool> {
+pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) -> Result<bool> {
     let begun = Instant::now();
     let report = paths.report().join("check.txt");
     let bench = Arc::new(Bench {
@@ -157,7 +152,7 @@ pub fn run(
     rows.extend(install::rows(&bench));
     rows.extend(board_tests::rows(&bench));
     if extent == Rows::Full {
-        rows.extend(in_tree::rows(&bench));
+        rows.extend(in_tree::rows(&bench)?);
         rows.extend(debian::rows(&bench));
     }
     rows.extend(pcie_shared::rows(&bench)?);

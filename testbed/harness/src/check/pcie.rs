@@ -21,33 +21,27 @@ const UNMAPPED: u32 = 0x0123_4560;
 const PAGE: u64 = 4096;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
-    Ok([
+    let mut rows = Vec::new();
+    for (name, driver, append) in [
         ("pcie", Driver::Rust, ""),
         ("pcie-lazy", Driver::Rust, "iommu.strict=0"),
         ("pcie-c-driver", Driver::C, ""),
-    ]
-    .into_iter()
-    .flat_map(|(name, driver, append)| board_rows(bench, &dtb, name, driver, append))
-    .collect())
+    ] {
+        rows.extend(board_rows(bench, Setup::new(name, driver).append(append))?);
+    }
+    Ok(rows)
 }
 
-fn board_rows(
-    bench: &Arc<Bench>,
-    dtb: &Path,
-    name: &'static str,
-    driver: Driver,
-    append: &'static str,
-) -> Vec<Trial> {
-    let setup = Setup::new(name, driver)
-        .append(append)
-        .dtb(dtb.to_owned())
-        .pcie(&[NVME, EDU])
-        .pcie_slot(1, &[EDU]);
+/// Rows of a board like this, which gets two cards.
+pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
+    let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
+    let (name, group) = (setup.name.clone(), setup.group_type());
+    // Upstream has one group for all that is behind an IPMMU; and once is enough.
+    let is_apart = name == "pcie";
+    let setup = setup.dtb(dtb).pcie(&[NVME, EDU]).pcie_slot(1, &[EDU]);
     // Nothing is allowed by name: PCI devices need no mention.
     let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
-    let group = if append.is_empty() { "DMA" } else { "DMA-FQ" };
-    let image = pcie::disk_image(&bench.paths, name);
+    let image = pcie::disk_image(&bench.paths, &name);
     let mut rows = vec![
         board.row("one_group_for_the_whole_card", move |b| one_group(b, group)),
         board.row("files_are_what_was_written", files),
@@ -56,16 +50,15 @@ fn board_rows(
         board.row("unmapped_access_faults_after_it", unmapped_access_faults),
         board.row("file_system_is_clean", move |b| leave_disk(b, &image)),
     ];
-    // Upstream has one group for all that is behind an IPMMU; and once is enough.
-    if driver == Driver::Rust && append.is_empty() {
-        let image = pcie::disk_image(&bench.paths, name);
+    if is_apart {
+        let image = pcie::disk_image(&bench.paths, &name);
         rows.push(board.row("the_other_card_is_apart", the_other_card_is_apart));
         rows.push(board.row("rmmod_and_modprobe_again", move |b| {
             rmmod_and_modprobe(b)?;
             leave_disk(b, &image)
         }));
     }
-    rows
+    Ok(rows)
 }
 
 /// A function's group, and then its type.

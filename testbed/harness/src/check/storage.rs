@@ -17,19 +17,15 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         ("storage-c-driver", Driver::C, ""),
     ]
     .into_iter()
-    .flat_map(|(name, driver, append)| board_rows(bench, name, driver, append))
+    .flat_map(|(name, driver, append)| board_rows(bench, Setup::new(name, driver).append(append)))
     .collect()
 }
 
-fn board_rows(
-    bench: &Arc<Bench>,
-    name: &'static str,
-    driver: Driver,
-    append: &'static str,
-) -> Vec<Trial> {
-    let setup = Setup::new(name, driver).append(append).cards();
-    let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
-    let group = if append.is_empty() { "DMA" } else { "DMA-FQ" };
+/// Rows of a board like this, which gets cards.
+pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Vec<Trial> {
+    let group = setup.group_type();
+    let name = setup.name.clone();
+    let board = Fixture::new(bench, setup.cards(), |b| b.load_driver(&[]));
     let paths = bench.paths.clone();
     vec![
         board.row("cards_are_translated", move |b| translated(b, group)),
@@ -38,7 +34,7 @@ fn board_rows(
         board.row("file_systems_are_clean", move |b| {
             b.test(&format!("storage-load.sh umount {}", hosts()))?;
             for host in &MMC_HOSTS {
-                cards::check(&host.image(&paths, name)).context(host.label)?;
+                cards::check(&host.image(&paths, &name)).context(host.label)?;
             }
             Ok(())
         }),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::Provision;
 use super::arch::Arch;
@@ -17,6 +17,20 @@ use crate::lock::Lock;
 use crate::paths::Paths;
 use crate::tree::{self, Author, Tree};
 use crate::ui::Step;
+
+/// Symbols of a kernel's configuration, and their values.
+pub type Changes = &'static [(&'static str, &'static str)];
+
+/// A kernel to build the driver for.
+pub struct Config {
+    /// Names the row.
+    pub name: &'static str,
+    pub arch: Arch,
+    /// What is not as in the testbed's configuration.
+    pub changes: Changes,
+    /// Whether the kernel is built, too.
+    pub is_linked: bool,
+}
 
 /// What the driver in the tree needs, and what excludes it.
 const WITH_DRIVER: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "y")];
@@ -90,7 +104,8 @@ impl<'a> InTree<'a> {
     /// Builds a kernel with the driver built in.
     pub fn built_in(&self) -> Result<Kernel> {
         let site = self.site(BUILT_IN, Arch::Arm64, &WITH_DRIVER)?;
-        self.build(&site, "kernel-in-tree").run(&site.out)?;
+        let log = self.build(&site, "kernel-in-tree").run(&site.out)?;
+        log.expect_no_warning()?;
         self.kernel(site)
     }
 
@@ -99,7 +114,7 @@ impl<'a> InTree<'a> {
     pub fn module(&self) -> Result<(Kernel, PathBuf)> {
         let site = self.site(MODULE, Arch::Arm64, &AS_MODULE)?;
         let build = self.build(&site, "kernel-in-tree-module");
-        build.run(&site.out)?;
+        build.run(&site.out)?.expect_no_warning()?;
         let installed = self.top.join(MODULE).join("installed");
         if installed.exists() {
             fs::remove_dir_all(&installed)?;
@@ -165,9 +180,15 @@ impl<'a> InTree<'a> {
         }
     }
 
-    /// Builds the driver alone for the testbed's configuration with `changes`;
-    /// no compiler may have a word to say.
-    pub fn driver(&self, name: &str, arch: Arch, changes: &[(&str, &str)]) -> Result<()> {
+    /// Builds the driver for `config`, and the kernel if that is to be linked; nobody
+    /// may have a word to say.
+    pub fn driver(&self, config: &Config) -> Result<()> {
+        let &Config {
+            name,
+            arch,
+            changes,
+            is_linked,
+        } = config;
         let step = Step::new(format!("Building the driver in the tree: {name}"));
         let mut log = Log::create(self.paths, &format!("config-{name}"))?;
         let is_changed = |symbol: &str| changes.iter().any(|(s, _)| *s == symbol);
@@ -193,13 +214,11 @@ impl<'a> InTree<'a> {
             &mut build.make(out, &[&target]),
         )?;
         ensure!(object.exists(), "the driver was not built");
-        let text = log.text()?;
-        let warning = text
-            .lines()
-            .find(|l| l.starts_with("warning") || l.contains(": warning:"));
-        if let Some(warning) = warning {
-            bail!("{warning}; see {}", log.shown().display());
+        if is_linked {
+            let mut vmlinux = build.make(out, &["vmlinux"]);
+            log.run(&step, "linking the kernel", &mut vmlinux)?;
         }
+        log.expect_no_warning()?;
         step.done();
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Kernel {
                 config: &wanted,
                 name: &name,
             };
-            build.run(&dir.join("build"))
+            build.run(&dir.join("build")).map(drop)
         })?;
         let kernel = Self {
             purpose,
@@ -338,7 +338,7 @@ pub(super) struct Build<'a> {
 
 impl Build<'_> {
     /// Builds into `out`; picks up where an interrupted build stopped.
-    pub fn run(&self, out: &Path) -> Result<()> {
+    pub fn run(&self, out: &Path) -> Result<Log> {
         let step = Step::new(match self.arch {
             Arch::Arm64 => "Building the kernel (about 11 minutes on two cores)",
             Arch::Arm => "Building the 32-bit kernel (about 6 minutes on two cores)",
@@ -349,7 +349,7 @@ impl Build<'_> {
         let mut make = self.make(out, self.arch.targets());
         log.run(&step, "building the kernel", &mut make)?;
         step.done();
-        Ok(())
+        Ok(log)
     }
 
     /// Writes the configuration into `out`.

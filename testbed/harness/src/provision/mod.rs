@@ -28,6 +28,7 @@ use arch::Purpose;
 pub use arch::Arch;
 pub use guest::{overlay, with_file};
 use in_tree::InTree;
+pub use in_tree::{Changes, Config};
 pub use kernel::{Kernel, driver_sources};
 pub use qemu::Qemu;
 pub use userspace::{SELFTESTS, UAPI};
@@ -142,15 +143,9 @@ impl Provision {
         }
     }
 
-    /// Builds the driver in the tree for the testbed's configuration with
-    /// other values for these symbols.
-    pub fn try_config(
-        paths: &Paths,
-        name: &str,
-        arch: Arch,
-        changes: &[(&str, &str)],
-    ) -> Result<()> {
-        InTree::prepare(paths)?.driver(name, arch, changes)
+    /// Builds the driver in the tree for a kernel like this.
+    pub fn try_config(paths: &Paths, config: &Config) -> Result<()> {
+        InTree::prepare(paths)?.driver(config)
     }
 
     /// Adds modules and the guest to a kernel.
