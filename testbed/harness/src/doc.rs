@@ -12,6 +12,7 @@ use crate::exec::Log;
 use crate::lock::Lock;
 use crate::paths::{Paths, copy_tree};
 use crate::provision::{Given, Kernel, Provision};
+use crate::tree;
 use crate::ui::Step;
 
 /// What rustdoc must not find. The crate has no user outside: a link to what is
@@ -51,7 +52,7 @@ pub fn run(paths: &Paths, given: &Given) -> Result<()> {
     Ok(())
 }
 
-/// Builds the pages with the configuration of the kernel's documentation.
+/// Builds the pages of the checkout.
 pub fn pages(
     paths: &Paths,
     kernel: &Kernel,
@@ -60,24 +61,39 @@ pub fn pages(
     step: &Step,
     log: &mut Log,
 ) -> Result<()> {
-    let tree = fs::canonicalize(kernel.tree())?;
-    // Where the kernel's extensions expect the rest of a tree around them.
     let stage = tempfile::tempdir()?;
     let source = stage.path().join("Documentation");
     copy_tree(&paths.repo.join("Documentation"), &source)?;
-    symlink(tree.join("MAINTAINERS"), stage.path().join("MAINTAINERS"))?;
+    let mut sphinx = sphinx(kernel, stage.path(), "index")?;
+    sphinx.args(["-b", builder]).arg(&source).arg(out);
+    log.run(step, "sphinx-build", &mut sphinx)
+}
+
+/// Reads the pages as they are in a kernel's tree, where some are missing.
+pub fn pages_in_tree(paths: &Paths, kernel: &Kernel, step: &Step, log: &mut Log) -> Result<()> {
+    let stage = tempfile::tempdir()?;
+    let first = tree::write_documentation(&paths.repo, stage.path())?;
+    let mut sphinx = sphinx(kernel, stage.path(), &first)?;
+    sphinx.args(["-b", "dummy"]);
+    sphinx.arg(stage.path().join("Documentation"));
+    sphinx.arg(stage.path().join("out"));
+    log.run(step, "sphinx-build of the pages in the tree", &mut sphinx)
+}
+
+/// `sphinx-build` with the configuration of the kernel's documentation, in a `stage`
+/// where the kernel's extensions find the rest of a tree that they expect.
+fn sphinx(kernel: &Kernel, stage: &Path, root_doc: &str) -> Result<Command> {
+    let tree = fs::canonicalize(kernel.tree())?;
+    symlink(tree.join("MAINTAINERS"), stage.join("MAINTAINERS"))?;
     let mut sphinx = Command::new("/usr/bin/sphinx-build");
     sphinx
-        .args(["-q", "-W", "--keep-going", "-b", builder])
-        .arg("-c")
+        .args(["-q", "-W", "--keep-going", "-c"])
         .arg(tree.join("Documentation"))
-        .args(["-D", "root_doc=index", "-d"])
-        .arg(stage.path().join("doctrees"))
-        .arg(&source)
-        .arg(out)
+        .args(["-D", &format!("root_doc={root_doc}"), "-d"])
+        .arg(stage.join("doctrees"))
         .env("srctree", &tree)
         .env("PYTHONDONTWRITEBYTECODE", "1");
-    log.run(step, "sphinx-build", &mut sphinx)
+    Ok(sphinx)
 }
 
 /// Has rustdoc read the driver the way the kernel's build has rustc do.

@@ -186,6 +186,7 @@ impl Lint<'_> {
     fn documentation(&self, step: &Step, log: &mut Log) -> Result<()> {
         let out = tempfile::tempdir()?;
         doc::pages(self.paths, self.kernel, "dummy", out.path(), step, log)?;
+        doc::pages_in_tree(self.paths, self.kernel, step, log)?;
         self.device_trees(step, log)
     }
 

@@ -157,6 +157,21 @@ impl Tree {
     }
 }
 
+/// Writes the documentation below `top` as it is in a kernel's tree; returns the
+/// name that its first page has for sphinx.
+pub fn write_documentation(repo: &Path, top: &Path) -> Result<String> {
+    let tree = Tree {
+        top: top.to_owned(),
+    };
+    for (path, content) in Payload::collect(repo)?.files() {
+        if path.starts_with("Documentation/") {
+            tree.write(path, content)?;
+        }
+    }
+    let dir = DOCUMENTS.trim_start_matches("Documentation/");
+    Ok(format!("{dir}/index"))
+}
+
 /// `make install-tree`
 pub fn install(repo: &Path, ksrc: &Path) -> Result<()> {
     let tree = Tree::open(ksrc)?;

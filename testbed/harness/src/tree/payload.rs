@@ -21,8 +21,12 @@ pub const ABI: &str = "Documentation/ABI/testing/debugfs-ipmmu-vmsa";
 const MAKEFILE: &str = "# SPDX-License-Identifier: GPL-2.0\n\n\
                         obj-$(CONFIG_IPMMU_VMSA_RUST) += ipmmu_vmsa.o\n";
 
-/// What only somebody with the checkout can do is not for the kernel's readers.
-const NOT_FOR_THE_TREE: &str = "building";
+/// The page that lists the others.
+const INDEX: &str = "index.rst";
+
+/// Pages about what only somebody with the checkout can do, or what the checkout has
+/// measured, are not for the kernel's readers.
+const NOT_FOR_THE_TREE: [&str; 3] = ["board", "building", "measurements"];
 
 /// Paths in the kernel's tree, and what they hold.
 pub struct Payload(BTreeMap<String, String>);
@@ -31,9 +35,6 @@ impl Payload {
     /// Reads it from the checkout.
     pub fn collect(repo: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
-        let read = |path: &Path| {
-            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-        };
         for path in crate::provision::driver_sources(repo)? {
             let name = path.strip_prefix(repo)?.to_string_lossy().into_owned();
             if name != "Kbuild" {
@@ -43,14 +44,7 @@ impl Payload {
         files.insert(format!("{HOME}/Kconfig"), read(&repo.join("Kconfig"))?);
         files.insert(format!("{HOME}/Makefile"), MAKEFILE.into());
         files.insert(ABI.into(), read(&repo.join(ABI))?);
-        for entry in WalkDir::new(repo.join("Documentation")).max_depth(1) {
-            let path = entry?.into_path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let stem = path.file_stem().unwrap_or_default();
-            if path.is_dir() || stem == NOT_FOR_THE_TREE {
-                continue;
-            }
-            let text = read(&path)?.replace(&format!("   {NOT_FOR_THE_TREE}\n"), "");
+        for (name, text) in documents(repo)? {
             files.insert(format!("{DOCUMENTS}/{name}"), text);
         }
         Ok(Self(files))
@@ -70,6 +64,40 @@ impl Payload {
     pub fn patterns(&self) -> Vec<String> {
         patterns(self.0.keys().map(String::as_str))
     }
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The pages that are for the tree, and the figures in them.
+fn documents(repo: &Path) -> Result<BTreeMap<String, String>> {
+    let (mut pages, mut others) = (BTreeMap::new(), Vec::new());
+    for entry in WalkDir::new(repo.join("Documentation")).max_depth(1) {
+        let path = entry?.into_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match name.strip_suffix(".rst") {
+            Some(page) if NOT_FOR_THE_TREE.contains(&page) => (),
+            Some(_) => drop(pages.insert(name.to_string(), for_the_tree(&name, read(&path)?))),
+            None => others.push((format!(":: {name}\n"), path)),
+        }
+    }
+    others.retain(|(figure, _)| pages.values().any(|text| text.contains(figure)));
+    for (_, path) in others {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        pages.insert(name.to_string(), read(&path)?);
+    }
+    Ok(pages)
+}
+
+/// The text of a page; the list of pages is without those that are not for the tree.
+fn for_the_tree(name: &str, mut text: String) -> String {
+    if name == INDEX {
+        for other in NOT_FOR_THE_TREE {
+            text = text.replace(&format!("   {other}\n"), "");
+        }
+    }
+    text
 }
 
 /// The patterns that MAINTAINERS needs for `files`, each once.

@@ -82,10 +82,13 @@ impl Part {
 
     /// Whether it names `path`, or a directory that this is in.
     fn names(&self, path: &str) -> bool {
-        self.files
-            .iter()
-            .any(|f| f == path || (f.ends_with('/') && path.starts_with(f)))
+        self.files.iter().any(|named| is_in(path, named))
     }
+}
+
+/// Whether `path` is what is `named`, or in that directory.
+fn is_in(path: &str, named: &str) -> bool {
+    path == named || (named.ends_with('/') && path.starts_with(named))
 }
 
 /// Where in the kernel's tree a file is that a part names.
@@ -117,23 +120,29 @@ fn parts(repo: &Path) -> Result<(String, Vec<Part>)> {
     Ok((cover, parts))
 }
 
-/// The files of each part, with their text. What no part names is the driver,
-/// the last one.
+/// The files of each part, with their text: each in one. What no part names is
+/// the driver, the last one.
 fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>>> {
     let mut assigned = vec![Vec::new(); parts.len()];
     for (path, text) in payload.files() {
-        let last = parts.len() - 1;
-        let number = match parts.iter().position(|p| p.names(path)) {
-            Some(number) => number,
-            None if path.contains("/abstractions/") => {
+        let mut naming = (0..parts.len()).filter(|&number| parts[number].names(path));
+        let number = match (naming.next(), naming.next()) {
+            (Some(_), Some(other)) => {
+                bail!("{TEXTS}/{}: {path} is in two patches", parts[other].name)
+            }
+            (Some(number), None) => number,
+            (None, _) if path.contains("/abstractions/") => {
                 bail!("{path} is in no patch: name it in a file of {TEXTS}/")
             }
-            None => last,
+            (None, _) => parts.len() - 1,
         };
         assigned[number].push((path.to_owned(), text.to_owned()));
     }
-    if let Some(empty) = assigned.iter().position(Vec::is_empty) {
-        bail!("{TEXTS}/{} names no file that exists", parts[empty].name);
+    let is_missing = |named: &&String| !payload.files().any(|(path, _)| is_in(path, named));
+    for part in parts {
+        if let Some(named) = part.files.iter().find(is_missing) {
+            bail!("{TEXTS}/{}: there is no {named}", part.name);
+        }
     }
     Ok(assigned)
 }

@@ -78,6 +78,37 @@ fn what_is_installed_comes_out_without_a_trace() {
 }
 
 #[test]
+fn pages_of_the_checkout_stay_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = write_documentation(&repo(), dir.path()).unwrap();
+    let pages = all(&dir.path().join(DOCUMENTS));
+    let has = |name: &str| pages.iter().any(|(path, _)| path.ends_with(name));
+    assert_eq!(first, "driver-api/ipmmu-vmsa/index");
+    assert!(has("index.rst") && has("suspend.rst") && has("suspend-order.svg"));
+    let index = fs::read_to_string(dir.path().join(DOCUMENTS).join("index.rst")).unwrap();
+    assert!(index.contains("   suspend\n"));
+    for page in ["board", "building", "measurements"] {
+        assert!(!has(&format!("{page}.rst")));
+        assert!(!index.contains(&format!("   {page}\n")));
+    }
+    // Only such a page shows it.
+    assert!(!has("bench.svg"));
+}
+
+#[test]
+fn patches_are_one_for_each_text() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = kernel(&dir.path().join("tree"), 3);
+    let out = dir.path().join("patches");
+    let patches = emit(&repo(), &tree, &author(), &out).unwrap();
+    let texts = fs::read_dir(repo().join("packaging/series")).unwrap();
+    assert_eq!(patches.len(), texts.count());
+    // Nothing is built before all of it is there.
+    let kconfig = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("+config IPMMU");
+    assert_eq!(patches.iter().position(kconfig), Some(patches.len() - 1));
+}
+
+#[test]
 fn an_unknown_place_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let tree = kernel(dir.path(), 3);
