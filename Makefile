@@ -25,6 +25,7 @@
 # KDIR=  a Rust-enabled kernel build directory
 # KSRC=  a kernel source tree
 # ARCH=  arm64 unless it says arm
+# CROSS_COMPILE=  for a kernel that gcc built, as for the kernel itself
 # QEMU=  a qemu-system-aarch64 that has the rcar-h3 machine
 
 # What the user gives is handed on; what the note below says is not.
@@ -38,7 +39,11 @@ ifeq ($(USER_KDIR),)
 endif
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
-KBUILD_VARIABLES ?= ARCH=$(ARCH) LLVM=1
+
+# The compiler that the kernel was built with: LLVM's, or gcc by the user's name.
+BUILT_BY_CLANG = $(shell grep -s '^CONFIG_CC_IS_CLANG=y$$' "$(KDIR)/.config")
+COMPILER = $(if $(BUILT_BY_CLANG),LLVM=$(or $(LLVM),1),$(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)))
+KBUILD_VARIABLES ?= ARCH=$(ARCH) $(COMPILER)
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 

@@ -5,7 +5,9 @@
 set -eu
 
 here=$(dirname "$(readlink -f "$0")")
-repo=${here%/*}
+# The checkout as it is called: in one that tests make, this directory is a link.
+repo=$(realpath -s "$0")
+repo=${repo%/*/*}
 
 die() {
 	echo "error: $*" >&2
@@ -30,7 +32,10 @@ install_missing() {
 	release=$(. /etc/os-release && echo "$ID-${VERSION_ID:-}")
 	case $release in
 	debian-12 | debian-13) ;;
-	*) die "this needs Debian 12 or 13, and the system says $release." ;;
+	*)
+		die "this needs Debian 12 or 13, and the system says $release" \
+			"(to edit a tree that KSRC= names, git, cc and Rust 1.85 are enough)"
+		;;
 	esac
 	# shellcheck disable=SC2046 # words are what is wanted
 	missing=$(missing_of $(packages_for "${release#debian-}"))
@@ -52,17 +57,47 @@ install_missing() {
 	' sh $missing >"$log" 2>&1 || die "apt could not install$missing; the log is $log"
 }
 
-install_missing
+# The distribution's cargo and rustc, whatever else is first in PATH; where there
+# are none, the user's. The program itself still sees the user's PATH, for the
+# user's own kernel builds.
+cargo() {
+	if [ -x /usr/bin/cargo ]; then
+		env -u RUSTUP_TOOLCHAIN -u MAKEFLAGS RUSTC=/usr/bin/rustc /usr/bin/cargo "$@"
+	else
+		env -u RUSTC -u MAKEFLAGS cargo "$@"
+	fi
+}
 
-# The distribution's cargo and rustc, whatever else is first in PATH. The
-# program itself still sees the user's PATH, for the user's own kernel builds.
+# only_edits ARGUMENT...: whether all that is asked for is to edit a kernel's source.
+only_edits() {
+	while [ $# -gt 0 ] && [ "${1#--}" != "$1" ]; do
+		shift
+	done
+	case ${1-} in
+	install-tree | uninstall-tree) ;;
+	patches) [ $# -gt 1 ] ;; # or else Debian's source is fetched
+	*) false ;;
+	esac
+}
+
+# has_enough: whether the testbed's program can be built, and find what it calls to
+# edit a kernel's source.
+has_enough() {
+	wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$here/harness/Cargo.toml")
+	found=$(cargo --version 2>/dev/null | cut -d' ' -f2)
+	command -v git >/dev/null && command -v cc >/dev/null &&
+		printf '%s\n' "$wanted" "$found" | sort -C -V
+}
+
+# What edits a kernel's source is for any system.
+{ only_edits "$@" && has_enough; } || install_missing
+
 target=${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/ipmmu-vmsa/harness}
 quiet=--quiet
 if [ ! -x "$target/debug/ipmmu-testbed" ]; then
 	echo "  ... Building the testbed's program" >&2
 	quiet=
 fi
-env -u RUSTUP_TOOLCHAIN -u MAKEFLAGS RUSTC=/usr/bin/rustc CARGO_TARGET_DIR="$target" \
-	/usr/bin/cargo build $quiet --manifest-path "$here/harness/Cargo.toml" ||
+cargo build $quiet --target-dir "$target" --manifest-path "$here/harness/Cargo.toml" ||
 	die "the testbed's program could not be built (is there a network?)"
 exec "$target/debug/ipmmu-testbed" --repo "$repo" "$@"

@@ -20,7 +20,11 @@ struct Kdir(tempfile::TempDir);
 impl Kdir {
     fn new() -> Self {
         let this = Self(tempfile::tempdir().unwrap());
-        this.file("Makefile", "modules modules_install:\n\t@echo built\n");
+        this.file(
+            "Makefile",
+            "modules modules_install:\n\
+             \t@echo built ARCH=$(ARCH) LLVM=$(LLVM) CROSS_COMPILE=$(CROSS_COMPILE)\n",
+        );
         this.config(&CONFIG);
         this.file("include/config/kernel.release", "7.3.4-test\n");
         this.file("rust/libkernel.rmeta", "");
@@ -55,6 +59,11 @@ impl Kdir {
 
     /// Calls `make`; returns the first line of what it complained about.
     fn make(&self, variables: &[&str]) -> Result<(), String> {
+        self.built(variables, &[]).map(drop)
+    }
+
+    /// The same; returns what the kernel's Makefile was told.
+    fn built(&self, variables: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
         let output = Command::new("make")
             .arg("-C")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -62,11 +71,18 @@ impl Kdir {
             .arg(format!("RUSTC={}/bin/rustc", self.path().display()))
             .args(variables)
             .env_remove("MAKEFLAGS")
+            .env_remove("LLVM")
+            .env_remove("CROSS_COMPILE")
+            .envs(environment.iter().copied())
             .output()
             .unwrap();
         if output.status.success() {
-            assert!(String::from_utf8_lossy(&output.stdout).contains("built"));
-            return Ok(());
+            let said = String::from_utf8(output.stdout).unwrap();
+            let mut lines = said.lines();
+            return Ok(lines
+                .find_map(|l| l.strip_prefix("built "))
+                .unwrap()
+                .to_owned());
         }
         let said = String::from_utf8(output.stderr).unwrap();
         let here = self.path().to_string_lossy().into_owned();
@@ -82,6 +98,33 @@ impl Kdir {
 #[test]
 fn a_suitable_kernel_is_taken() {
     assert_eq!(Kdir::new().make(&[]), Ok(()));
+}
+
+#[test]
+fn the_compiler_is_that_of_the_kernel() {
+    let kdir = Kdir::new();
+    let with = |compiler: &'static str| [&CONFIG[..], &[compiler]].concat();
+    let arm = [("CROSS_COMPILE", "aarch64-linux-gnu-")];
+    let built = |variables: &[&str], environment: &[(&str, &str)]| {
+        kdir.built(variables, environment).unwrap()
+    };
+
+    kdir.config(&with("CC_IS_CLANG"));
+    assert_eq!(built(&[], &[]), "ARCH=arm64 LLVM=1 CROSS_COMPILE=");
+    assert_eq!(
+        built(&["LLVM=-19"], &[]),
+        "ARCH=arm64 LLVM=-19 CROSS_COMPILE="
+    );
+
+    kdir.config(&with("CC_IS_GCC"));
+    let gcc = "ARCH=arm64 LLVM= CROSS_COMPILE=aarch64-linux-gnu-";
+    assert_eq!(built(&[], &arm), gcc);
+    assert_eq!(built(&["CROSS_COMPILE=aarch64-linux-gnu-"], &[]), gcc);
+    assert_eq!(built(&[], &[]), "ARCH=arm64 LLVM= CROSS_COMPILE=");
+
+    // Whoever says all of it is not asked.
+    let all = "KBUILD_VARIABLES=ARCH=arm64 LLVM=1";
+    assert_eq!(built(&[all], &[]), "ARCH=arm64 LLVM=1 CROSS_COMPILE=");
 }
 
 #[test]
@@ -147,6 +190,12 @@ fn headers_without_rust() {
         kdir.refused(&[]),
         "error: the driver needs the kernel's Rust crates, and KDIR=DIR has none: \
          rust/libkernel.rmeta is missing"
+    );
+    kdir.file("include/config/kernel.release", "7.3.4+deb13-arm64\n");
+    assert!(
+        kdir.refused(&[]).ends_with(
+            "rust/libkernel.rmeta is missing; for Debian's kernel, `make deb` builds them"
+        )
     );
 }
 

@@ -15,6 +15,8 @@ use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 use crate::exec::{Log, capture};
+use crate::paths::copy_tree;
+use crate::tree::{HOME, Tree};
 use crate::ui::Step;
 
 /// An alias that modprobe derives from the device tree of the board.
@@ -36,6 +38,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         row("modules_install_where_asked", modules_install),
         row("unsuitable_kernels_are_refused", unsuitable),
         row("hook_of_initramfs_tools", hook),
+        row("make_adds_and_takes_away", targets),
         board.row("modaliases_find_the_driver", modaliases),
     ]
 }
@@ -106,13 +109,7 @@ fn unsuitable(bench: &Bench) -> Result<()> {
         if rustc != ours.2 {
             make.arg(format!("RUSTC={rustc}"));
         }
-        let output = make.output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let lines: Vec<&str> = said.lines().filter(|l| !l.starts_with("make")).collect();
-        ensure!(
-            !output.status.success() && lines.len() == 1 && lines[0].contains(sentence),
-            "instead of \"{sentence}\": {said}"
-        );
+        one_sentence(make, sentence)?;
     }
     Ok(())
 }
@@ -154,6 +151,101 @@ fn hook(bench: &Bench) -> Result<()> {
     ensure!(asked == "force_load ipmmu_vmsa\n", "it asked for {asked:?}");
     let asked = run("", "1.0")?;
     ensure!(asked.is_empty(), "without a module it asked for {asked:?}");
+    Ok(())
+}
+
+/// The top of a checkout that is ours in all but what is built there: the lock of
+/// that one is held while rows run, and patches that are there are the user's.
+fn checkout(bench: &Bench, top: &Path) -> Result<()> {
+    fs::create_dir(top)?;
+    for entry in fs::read_dir(&bench.paths.repo)? {
+        let entry = entry?;
+        if entry.path() != bench.paths.build() {
+            symlink(entry.path(), top.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// As much of the kernel's source in `top` as the driver changes.
+fn kernel_source(bench: &Bench, top: &Path) -> Result<()> {
+    let original = bench.provision.kernel.tree();
+    Tree::excerpt(&Tree::open(&original)?, top)?;
+    fs::create_dir_all(top.join("Documentation/ABI/testing"))?;
+    fs::copy(original.join("Makefile"), top.join("Makefile"))?;
+    Ok(())
+}
+
+/// `make` for the driver in the kernel's tree, as patches, and in the system.
+fn targets(bench: &Bench) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let [top, linux, before, root] = ["top", "linux", "before", "root"].map(|d| dir.path().join(d));
+    checkout(bench, &top)?;
+    kernel_source(bench, &linux)?;
+    copy_tree(&linux, &before)?;
+    let make = |arguments: &[&str]| {
+        let mut make = Command::new("make");
+        make.arg("-C").arg(&top).args(arguments);
+        for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KDIR", "KSRC", "QEMU"] {
+            make.env_remove(name);
+        }
+        make
+    };
+    let step = Step::new("Calling make for the driver in a tree");
+    let mut log = Log::create(&bench.paths, "make-targets")?;
+    let mut run = |arguments: &[&str]| log.run(&step, &arguments.join(" "), &mut make(arguments));
+    let ksrc = format!("KSRC={}", linux.display());
+
+    run(&["install-tree", &ksrc])?;
+    for file in [
+        "Kconfig",
+        "Makefile",
+        "ipmmu_vmsa.rs",
+        "abstractions/mod.rs",
+    ] {
+        let file = Path::new(HOME).join(file);
+        ensure!(linux.join(&file).is_file(), "{} is missing", file.display());
+    }
+    run(&["uninstall-tree", &ksrc])?;
+    same(&before, &linux)?;
+
+    run(&["patches", &ksrc])?;
+    same(&before, &linux)?;
+    let patches = fs::read_dir(top.join("build/patches"))?.count();
+    let texts = fs::read_dir(top.join("packaging/series"))?.count();
+    ensure!(patches == texts, "{patches} patches for {texts} texts");
+
+    run(&["install-hook", &format!("DESTDIR={}", root.display())])?;
+    let hook = root.join("etc/initramfs-tools/hooks/ipmmu_vmsa");
+    let mode = fs::metadata(&hook)?.permissions().mode() & 0o7777;
+    ensure!(mode == 0o755, "the hook has mode {mode:o}");
+    step.done();
+    one_sentence(
+        make(&["install-tree"]),
+        "KSRC= must name a kernel source tree",
+    )
+}
+
+/// Fails if the directories are not alike.
+fn same(one: &Path, other: &Path) -> Result<()> {
+    let diff = Command::new("diff").arg("-r").args([one, other]).output()?;
+    let found = String::from_utf8_lossy(&diff.stdout);
+    ensure!(
+        diff.status.success(),
+        "the kernel's source changed: {found}"
+    );
+    Ok(())
+}
+
+/// Fails unless `make` does, and says one sentence with `words` in it.
+fn one_sentence(mut make: Command, words: &str) -> Result<()> {
+    let output = make.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said.lines().filter(|l| !l.starts_with("make")).collect();
+    ensure!(
+        !output.status.success() && lines.len() == 1 && lines[0].contains(words),
+        "instead of \"{words}\": {said}"
+    );
     Ok(())
 }
 
