@@ -51,9 +51,11 @@ all_ipmmus() {
 	done
 }
 
-# is_translated DEVICE
+# is_translated DEVICE: of the platform or PCI bus.
 is_translated() {
-	read -r type 2>/dev/null <"/sys/bus/platform/devices/$1/iommu_group/type" || return 1
+	bus=platform
+	[ -e "/sys/bus/platform/devices/$1" ] || bus=pci
+	read -r type 2>/dev/null <"/sys/bus/$bus/devices/$1/iommu_group/type" || return 1
 	# On 32-bit Arm it always says identity.
 	[ "$type" != identity ] || [ "$(uname -m)" != aarch64 ]
 }

@@ -15,6 +15,8 @@ for host in "$@"; do
 	device=$(block_device "$host")
 	if [ -z "$device" ]; then
 		ktap_skip "$host" "there is no card or disk"
+	elif ! is_translated "$host"; then
+		ktap_skip "$host" "$host is not translated"
 	elif grep -q "^/dev/$device" /proc/mounts /proc/swaps; then
 		false
 		ktap_result $? "$host: /dev/$device is in use, give another one"
