@@ -33,8 +33,9 @@ use places::Place;
 const FILES: [&str; 3] = ["pm.rs", "backup.rs", "kept.rs"];
 
 /// What an ordinary suspend has no need of, and the rows that have.
-const ROWS: [(&str, &str); 3] = [
+const ROWS: [(&str, &str); 4] = [
     (".look(", "asleep-faults"),
+    (".wait_flushed_in(", "stuck-flush"),
     (
         ".reset(",
         "hibernate::resumed_by_a_kernel_that_translates_more",

@@ -66,6 +66,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     });
     vec![
         flush.row("gives_one_message", stuck_flush),
+        flush.row("is_noticed_at_resume", stuck_at_resume),
         discard.row("every_register_that_is_lost_is_named", lost_registers),
         discard.row("dma_fails_and_the_fault_is_reported", lost_table),
     ]
@@ -88,6 +89,25 @@ fn stuck_flush(board: &mut Board) -> Result<()> {
         about_flush.len() == 1,
         "expected one message about the flush, not {about_flush:#?}"
     );
+    board.dma(&TWO_IPMMUS).map(drop)
+}
+
+/// What is restored is flushed, and that is waited for: once per context, and not
+/// for ever.
+fn stuck_at_resume(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    board.suspend(|b| b.set_ipmmu("ipmmu_mm", "flush-stuck", json!(true)))?;
+    let messages = board.new_messages()?;
+    board.set_ipmmu("ipmmu_mm", "flush-stuck", json!(false))?;
+    let stuck: Vec<&str> = messages
+        .lines()
+        .filter(|line| line.contains("TLB flush does not complete"))
+        .collect();
+    for context in 1..=DMACS.len() {
+        let of_it = format!("context {context}:");
+        let times = stuck.iter().filter(|line| line.contains(&of_it)).count();
+        ensure!(times == 1, "{of_it} {times} times in {stuck:#?}");
+    }
     board.dma(&TWO_IPMMUS).map(drop)
 }
 

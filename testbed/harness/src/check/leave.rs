@@ -2,6 +2,7 @@
 //! What a kernel leaves behind when it ends: nothing may go on translating
 //! through page tables that the next one uses as ordinary memory.
 
+use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
+use crate::paths::Paths;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -27,10 +29,12 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         .cards()
         .files(&[provision.kernel.image(), provision.initramfs.clone()]);
     let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
-    let ends = ["reboot -f", "poweroff -f"].map(|command| (bench.clone(), setup.clone(), command));
+    // At once: whoever waits until all is written waits for as long as somebody writes.
+    let ends = ["reboot -f -n", "poweroff -f -n"];
+    let ends = ends.map(|command| (bench.clone(), setup.clone(), command));
     let [reboot, poweroff] = ends.map(|(bench, setup, command)| {
         move |board: &mut Board| {
-            end_with(board, command)?;
+            end_with(board, command, &bench.paths)?;
             // Fit for what comes next.
             board.power_cycle(&bench.paths, &bench.provision, &setup)?;
             board.load_driver(&DMACS)
@@ -82,14 +86,15 @@ fn kexec(board: &mut Board) -> Result<()> {
 }
 
 /// Ends the kernel by `command` in the middle of DMA, and looks at the hardware
-/// before it is reset.
-fn end_with(board: &mut Board, command: &str) -> Result<()> {
+/// before it is reset. If it does not end, `leave.cpus.log` has what it does.
+fn end_with(board: &mut Board, command: &str, paths: &Paths) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)?;
     keep_busy(board)?;
     board.qmp.stay_after_shutdown()?;
     board.qmp.forget_events()?;
     let number = board.console.start(command)?;
     if let Err(e) = board.qmp.wait_shutdown(LIMIT) {
+        fs::write(paths.log().join("leave.cpus.log"), board.qmp.cpus()?)?;
         let said = board.console.finish(number, Duration::from_secs(5));
         bail!("{e:#} ({said:?})");
     }

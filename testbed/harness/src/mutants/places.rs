@@ -36,7 +36,15 @@ impl Place {
 }
 
 /// What methods that access registers are named, or begin with before a `_`.
-const VERBS: [&str; 6] = [".read", ".write", ".save", ".restore", ".reset", ".look"];
+const VERBS: [&str; 7] = [
+    ".read",
+    ".write",
+    ".save",
+    ".restore",
+    ".reset",
+    ".look",
+    ".wait_flushed",
+];
 /// What begins an entry of a list of registers to be kept.
 const ENTRY: &str = "Kept::new";
 /// A register that nobody wants to be kept.
@@ -106,6 +114,7 @@ fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
         (".read", None) => "0u32".into(),
         // Nothing, or false, where a value is wanted.
         (".save", _) if !code[end..].starts_with(';') => "Default::default()".into(),
+        (".wait_flushed", _) => "()".into(),
         _ => {
             end += usize::from(code[end..].starts_with(';'));
             String::new()
@@ -160,6 +169,7 @@ mod tests {
         f.write_str(x);\n    \
         s.a[id.index()].restore(x);\n    \
         l.enlist(|kept| kept.save(regs));\n    \
+        s.put_back(|id| i.wait_flushed_in(regs, id));\n    \
         [Kept::new(f.at(1)).with_commands(x), Kept::nothing()]\n\
         }\n#[kunit_tests(x)]\nfn t() { regs.read::<IMCTR>(at) }\n";
 
@@ -175,7 +185,8 @@ mod tests {
                 (7, "i.reset_contexts(&regs);".to_owned()),
                 (10, "s.a[id.index()].restore(x);".to_owned()),
                 (11, "kept.save(regs)".to_owned()),
-                (12, "Kept::new(f.at(1))".to_owned()),
+                (12, "i.wait_flushed_in(regs, id)".to_owned()),
+                (13, "Kept::new(f.at(1))".to_owned()),
             ]
         );
     }

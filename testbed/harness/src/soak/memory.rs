@@ -16,8 +16,12 @@ const SLABS: [&str; 3] = ["kmalloc-", "iommu", "io-pgtable"];
 const CACHE: &str = "iommu_iova";
 
 /// Objects that a slab may have more of without that being a leak; beside these
-/// one for two cycles.
-const NOISE: u64 = 256;
+/// one for four cycles.
+const NOISE: u64 = 64;
+
+/// KiB that there may be less without a leak; beside these half a page for each cycle.
+const FREE_NOISE: u64 = 16 << 10;
+const FREE_PER_CYCLE: u64 = 2;
 
 /// Memory in use after a number of cycles, when the load stood still.
 #[derive(Debug, Default, Serialize)]
@@ -66,15 +70,20 @@ pub fn expect_flat(memory: &[Memory]) -> Result<()> {
     let [first, .., last] = memory else {
         bail!("memory was not looked at");
     };
-    let allowed = u64::from(last.cycles - first.cycles) / 2 + NOISE;
+    let cycles = u64::from(last.cycles - first.cycles);
+    let allowed = cycles / 4 + NOISE;
     for (slab, &now) in last.objects.iter().filter(|(slab, _)| *slab != CACHE) {
         let then = first.objects.get(slab).copied().unwrap_or(0);
         ensure!(
             now <= then + allowed,
-            "{slab} grew from {then} to {now} objects in {} cycles",
-            last.cycles - first.cycles
+            "{slab} grew from {then} to {now} objects in {cycles} cycles"
         );
     }
+    let (then, now) = (first.free_kib, last.free_kib);
+    ensure!(
+        now + cycles * FREE_PER_CYCLE + FREE_NOISE >= then,
+        "of {then} KiB that were free {now} are left after {cycles} cycles"
+    );
     Ok(())
 }
 
@@ -98,6 +107,20 @@ mod tests {
         };
         assert!(grown(700).is_ok());
         assert!(grown(9_500).is_err());
+    }
+
+    #[test]
+    fn a_page_per_cycle_is_a_leak() {
+        let left = |free_kib| {
+            let memory = [(1000, 900_000), (10_000, free_kib)].map(|(cycles, free_kib)| Memory {
+                cycles,
+                free_kib,
+                ..Memory::default()
+            });
+            expect_flat(&memory)
+        };
+        assert!(left(890_000).is_ok());
+        assert!(left(900_000 - 4 * 9000).is_err());
     }
 
     #[test]
