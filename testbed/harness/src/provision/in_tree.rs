@@ -194,7 +194,13 @@ impl<'a> InTree<'a> {
         let is_changed = |symbol: &str| changes.iter().any(|(s, _)| *s == symbol);
         let usual = WITH_DRIVER.iter().filter(|(symbol, _)| !is_changed(symbol));
         let all: Vec<_> = usual.chain(changes).copied().collect();
-        let site = self.site(&format!("configs{}", arch.suffix()), arch, &all)?;
+        // What is linked has a directory to itself: from one configuration to the next
+        // nearly all of a kernel has to be built anew.
+        let dir = match is_linked {
+            true => name.to_owned(),
+            false => format!("configs{}", arch.suffix()),
+        };
+        let site = self.site(&dir, arch, &all)?;
         let (build, out) = (self.build(&site, ""), &site.out);
         build.configure(out, &step, &mut log)?;
         expect(&out.join(".config"), &all)?;
