@@ -207,7 +207,7 @@ impl Again {
     fn refuse(&self, board: &mut Board) -> Result<()> {
         board.sh(&format!("/tests/swap.sh on {}", host()))?;
         self.write_image(board)?;
-        board.power_cycle(&self.bench.paths, &self.bench.provision, &self.setup)?;
+        self.power_cycle(board)?;
         board.load_driver(&DMACS)?;
         board.expect_bound_except(&[])?;
         board.wait_for_channels(&DMACS)?;
@@ -255,9 +255,15 @@ impl Again {
     }
 
     fn resume_on_fresh_board(&self, board: &mut Board, number: u32, allow: &[&str]) -> Result<()> {
-        let (paths, provision) = (&self.bench.paths, &self.bench.provision);
-        board.power_cycle(paths, provision, &self.setup)?;
+        self.power_cycle(board)?;
         resume(board, number, allow)
+    }
+
+    /// Boots a fresh board, with the same kernel.
+    fn power_cycle(&self, board: &mut Board) -> Result<()> {
+        let (arch, system) = (self.setup.arch, self.setup.system);
+        let provision = self.bench.provision(arch, system)?;
+        board.power_cycle(&self.bench.paths, provision, &self.setup)
     }
 }
 
