@@ -52,7 +52,6 @@ impl Pattern {
 ///
 /// `end` is all zero. The strings that `soc` points to end with NUL, and live forever.
 #[repr(C)]
-#[cfg_attr(not(CONFIG_SOC_BUS), expect(dead_code))]
 pub(crate) struct Table<const N: usize> {
     soc: [bindings::soc_device_attribute; N],
     end: bindings::soc_device_attribute,
