@@ -79,7 +79,7 @@ const FUNCTIONS: [(&str, &str, &str); 13] = [
     ("probe", "ipmmu_probe", "DriverE14probe_callback"),
     ("save", "", "DriverE13suspend_noirq"),
     ("restore", "ipmmu_resume_noirq", "DriverE12resume_noirq"),
-    ("-verify", "", "5Saved6verify"),
+    ("-verify", "", "8Restored6verify"),
 ];
 
 /// The kernel's functions: those of page tables, where no driver calls them. And
