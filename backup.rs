@@ -260,6 +260,7 @@ impl Saved {
     /// Writes back what was saved: the instance's control, then contexts, then micro-TLBs. As many
     /// writes as there were reads, and 2 more. `flushed` is called for each context of a root
     /// before any micro-TLB, to wait until it is flushed.
+    #[inline]
     pub(crate) fn put_back(self, flushed: impl Fn(ContextId)) -> Restored {
         let slots = &*self.0;
         let regs = &*slots.regs;
@@ -289,10 +290,11 @@ impl Restored {
     #[inline(never)]
     pub(crate) fn verify(self, mut report: impl FnMut(Lost)) -> KBox<Slots> {
         let slots = self.0;
+        let regs = &*slots.regs;
 
         if !slots.used.is_nothing() {
             for kept in &slots.list {
-                let Some(found) = kept.lost(&*slots.regs) else {
+                let Some(found) = kept.lost(regs) else {
                     continue;
                 };
                 if let Some((part, register)) = slots.name_of(kept) {
