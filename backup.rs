@@ -18,7 +18,10 @@ use kernel::{
 };
 
 use crate::{
-    abstractions::mmio::Window,
+    abstractions::mmio::{
+        Bank,
+        Window, //
+    },
     features::{
         ContextId,
         Features,
@@ -148,13 +151,13 @@ impl Slots {
     }
 
     /// Makes the list of what is in use, `f` being called with each before; not with `control`.
-    fn enlist(&mut self, f: impl Fn(&mut Kept, &Window)) {
+    fn enlist(&mut self, f: impl Fn(&mut Kept, &Bank<'_>)) {
         let first = first_of_context(self.features, self.is_root);
         // There is room for all.
         let list = &mut self.list;
-        let regs = &*self.regs;
+        let regs = self.regs.bank();
         let enlist = |list: &mut KVec<Kept>, kept: &mut Kept| {
-            f(kept, regs);
+            f(kept, &regs);
             let _ = list.push_within_capacity(*kept);
         };
 
@@ -263,7 +266,7 @@ impl Saved {
     #[inline]
     pub(crate) fn put_back(self, flushed: impl Fn(ContextId)) -> Restored {
         let slots = &*self.0;
-        let regs = &*slots.regs;
+        let regs = &slots.regs.bank();
         let (before, utlbs) = slots.list.split_at(slots.utlbs_at);
 
         for kept in before {
@@ -290,7 +293,7 @@ impl Restored {
     #[inline(never)]
     pub(crate) fn verify(self, mut report: impl FnMut(Lost)) -> KBox<Slots> {
         let slots = self.0;
-        let regs = &*slots.regs;
+        let regs = &slots.regs.bank();
 
         if !slots.used.is_nothing() {
             for kept in &slots.list {

@@ -5,7 +5,10 @@
 use kernel::io::register::Register;
 
 use crate::{
-    abstractions::mmio::Window,
+    abstractions::mmio::{
+        Bank,
+        Window, //
+    },
     features::At, //
 };
 
@@ -32,7 +35,7 @@ pub(crate) trait Registers {
 
 /// The hardware. Offsets that are not inside read as 0 and are not written: there are none, because
 /// the window was found large enough for every register at probe.
-impl Registers for Window {
+impl Registers for Bank<'_> {
     #[inline]
     fn read_at(&self, offset: usize) -> u32 {
         self.register(offset).map_or(0, |register| register.read())
@@ -44,6 +47,19 @@ impl Registers for Window {
             Some(register) => register.write(value),
             None => outside(),
         }
+    }
+}
+
+/// The same.
+impl Registers for Window {
+    #[inline]
+    fn read_at(&self, offset: usize) -> u32 {
+        self.bank().read_at(offset)
+    }
+
+    #[inline]
+    fn write_at(&self, offset: usize, value: u32) {
+        self.bank().write_at(offset, value);
     }
 }
 

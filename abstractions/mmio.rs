@@ -74,15 +74,47 @@ impl Window {
         self.size
     }
 
+    /// The registers, for who accesses many.
+    #[inline(always)]
+    pub(crate) fn bank(&self) -> Bank<'_> {
+        // INVARIANT: By the type invariant.
+        Bank {
+            base: self.base,
+            last: self.last,
+            _window: PhantomData,
+        }
+    }
+
     /// The register at `offset`; none if it is not inside, or not aligned.
     #[inline(always)]
     pub(crate) fn register(&self, offset: usize) -> Option<MmioRegister<'_>> {
+        self.bank().register(offset)
+    }
+}
+
+/// The registers of a [`Window`] as a value, which is at hand in a loop: into the window the
+/// compiler has to look again after each access.
+///
+/// # Invariants
+///
+/// `base` and `last` are those of a window that is there for `'a`.
+#[derive(Clone, Copy)]
+pub(crate) struct Bank<'a> {
+    base: *mut c_void,
+    last: usize,
+    _window: PhantomData<&'a Window>,
+}
+
+impl<'a> Bank<'a> {
+    /// As [`Window::register`].
+    #[inline(always)]
+    pub(crate) fn register(self, offset: usize) -> Option<MmioRegister<'a>> {
         // The number of the register. Of an offset that is not aligned it is a huge one.
         if offset.rotate_right(size_of::<u32>().trailing_zeros()) > self.last {
             return None;
         }
 
-        // INVARIANT: It is inside of the mapping, which `self` keeps, and aligned as that is.
+        // INVARIANT: It is inside of the mapping, which the window keeps, and aligned as that is.
         Some(MmioRegister(
             self.base.wrapping_byte_add(offset),
             PhantomData,
