@@ -22,7 +22,7 @@ use kernel::{
 /// `raw` is valid, and so is the node that it refers to.
 pub(crate) struct PhandleArgs<'a> {
     raw: &'a bindings::of_phandle_args,
-    /// All references of the device that the core has looked at, this one included.
+    /// The IOMMU of the first reference, and the IDs of those before this one.
     all: Option<FwSpec<'a>>,
 }
 
@@ -69,8 +69,8 @@ impl<'a> FwSpec<'a> {
     ///
     /// # Safety
     ///
-    /// The core must not free or extend it during `'a`: it does neither between the calls of
-    /// `probe_device()` and `release_device()` of the driver, nor during them.
+    /// Nobody must free or extend it during `'a`: the core does neither between the calls of
+    /// `probe_device()` and `release_device()` of the driver, nor during them or `of_xlate()`.
     pub(super) unsafe fn of(dev: &'a Device) -> Option<Self> {
         let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
         // SAFETY: `Device` is a transparent wrapper of `struct device`, so `dev` is valid. Its

@@ -237,7 +237,7 @@ impl<T: Ops> Callbacks<T> {
             // SAFETY: The core passes a valid device.
             let device = unsafe { Self::device(dev) };
             // SAFETY: The core passes valid arguments, and keeps the node that they refer to during
-            // the call; it holds its probe lock, too.
+            // the call; it holds its probe lock, too. IDs are added when `args` is used no more.
             let args = unsafe { PhandleArgs::new(&*args, FwSpec::of(device)) };
             let id = T::of_xlate(device, args)?;
 
