@@ -29,9 +29,11 @@ use kernel::{
 };
 
 use super::{
+    registration,
     table::Callbacks,
     Ops, //
 };
+use crate::abstractions::module_static::Live;
 
 /// What the `priv` of a device behind an IOMMU of `T` points to.
 pub(super) struct Client<T: Ops> {
@@ -178,6 +180,7 @@ impl<T: Ops> PinnedDrop for BusWatch<T> {
 /// IOMMUs is registered. Devices of other buses than these are not counted.
 #[pin_data]
 pub(crate) struct ClientWatch<T: Ops> {
+    one_at_a_time: Live<(), registration::StaticLock>,
     #[pin]
     platform: BusWatch<T>,
     #[cfg(CONFIG_PCI)]
@@ -187,8 +190,13 @@ pub(crate) struct ClientWatch<T: Ops> {
 
 impl<T: Ops> ClientWatch<T> {
     /// Starts watching. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST` when it was called before, `ENOMEM`.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
+            one_at_a_time: registration::init(())?,
             // SAFETY: The platform bus is always registered.
             platform <- unsafe { BusWatch::new(&raw const bindings::platform_bus_type) },
             #[cfg(CONFIG_PCI)]

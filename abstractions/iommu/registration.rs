@@ -22,6 +22,16 @@ use kernel::{
 #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
 use super::arm_mapping::SharedMapping;
 use super::Ops;
+use crate::module_static;
+
+module_static! {
+    /// Held while the core goes through all devices for an instance that it is told of.
+    ///
+    /// If it were told of another one meanwhile, it would find some of that one's devices as well,
+    /// and put them into groups that are in use when it comes to the others. Where it adds a device
+    /// to a group that is in use, and here alone, it never calls `probe_finalize()`.
+    static ONE_AT_A_TIME: ();
+}
 
 /// What the core keeps per IOMMU: a field of the driver's [`Ops::Instance`].
 #[pin_data]
@@ -163,9 +173,11 @@ pub(crate) struct Registration<T: Ops> {
 }
 
 impl<T: Ops> Registration<T> {
-    /// Registers `instance`, the IOMMU that `dev` is.
+    /// Registers `instance`, the IOMMU that `dev` is, while there is a
+    /// [`ClientWatch`](super::ClientWatch).
     ///
-    /// The core calls back for devices behind it before this returns. May sleep.
+    /// The core calls back for devices behind it before this returns. May sleep, also until other
+    /// instances are registered.
     ///
     /// # Errors
     ///
@@ -190,17 +202,21 @@ impl<T: Ops> Registration<T> {
             )
         })?;
 
-        // SAFETY: `raw` is pinned in the `Arc`, which lives until it is unregistered in `drop()`;
-        // the table lives forever.
-        let ret = unsafe { bindings::iommu_device_register(raw, T::table().as_raw(), dev) };
-        if let Err(e) = to_result(ret) {
+        let registered = ONE_AT_A_TIME.with(|()| {
+            // SAFETY: `raw` is pinned in the `Arc`, which lives until it is unregistered in
+            // `drop()`; the table lives forever.
+            to_result(unsafe { bindings::iommu_device_register(raw, T::table().as_raw(), dev) })?;
+
+            let core: &Instance = (*instance).as_ref();
+            core.open();
+            Ok(())
+        });
+        if let Err(e) = registered.unwrap_or_else(Err) {
             // SAFETY: The entry was added above.
             unsafe { bindings::iommu_device_sysfs_remove(raw) };
             return Err(e);
         }
 
-        let core: &Instance = (*instance).as_ref();
-        core.open();
         // INVARIANT: Both was just done.
         Ok(Self { instance })
     }

@@ -57,8 +57,25 @@ pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
             rmmod_and_modprobe(b)?;
             leave_disk(b, &image)
         }));
+        rows.push(board.row("comes_and_goes", comes_and_goes));
     }
     Ok(rows)
+}
+
+/// How often the driver comes and goes.
+const TIMES: u32 = 20;
+
+/// The IPMMUs are registered on several CPUs at once, and the disk is probed on
+/// another: whoever puts a function behind its IPMMU, the module is free to go
+/// again when no function is bound.
+fn comes_and_goes(board: &mut Board) -> Result<()> {
+    for number in 1..=std::env::var("TIMES").map_or(TIMES, |t| t.parse().unwrap()) {
+        board
+            .unload_driver()
+            .with_context(|| format!("going for the {number}th time"))?;
+        board.load_driver(&[])?;
+    }
+    board.expect_bound_except(&[])
 }
 
 /// A function's group, and then its type.
