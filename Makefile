@@ -50,8 +50,11 @@ TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEM
 .PHONY: modules modules_install demo doc check soak mutants shell lint provision clean
 .PHONY: deb board-tests check-full check-kernel compare bench bench-plot bench-profile dt-check install-hook install-tree uninstall-tree patches
 
-modules modules_install: check-kernel
-	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) $@
+modules: check-kernel
+
+# Installing compiles nothing, and may be somebody else's job, with another PATH.
+modules modules_install:
+	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) $(if $(RUSTC),RUSTC=$(RUSTC)) M=$(CURDIR) $@
 
 # With the compiler that the build would use.
 RUSTC_OF_BUILD = $(or $(RUSTC),$(patsubst RUSTC=%,%,$(filter RUSTC=%,$(KBUILD_VARIABLES))),rustc)
@@ -67,8 +70,10 @@ patches:
 	@$(TESTBED) $@ $(if $(KSRC),"$(KSRC)")
 
 install-hook:
-	install -D -m 755 packaging/initramfs-tools/ipmmu_vmsa \
-		$(DESTDIR)/etc/initramfs-tools/hooks/ipmmu_vmsa
+	for file in hooks/ipmmu_vmsa scripts/init-top/ipmmu_vmsa; do \
+		install -D -m 755 packaging/initramfs-tools/$$file \
+			$(DESTDIR)/etc/initramfs-tools/$$file || exit; \
+	done
 
 demo deb doc compare bench bench-plot bench-profile shell lint provision:
 	@$(TESTBED) $@
@@ -86,5 +91,5 @@ mutants:
 	@$(TESTBED) mutants $(ONLY)
 
 clean:
-	$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) clean)
+	-$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) clean)
 	rm -rf build

@@ -18,7 +18,7 @@ use crate::board::dtb::{Dtb, node_of};
 use crate::board::{Board, Driver, Setup, System};
 use crate::exec::capture;
 use crate::paths::Paths;
-use crate::provision::debian::{self, Bare};
+use crate::provision::debian::{self, Bare, INITRAMFS};
 use crate::provision::{Provision, Qemu};
 use crate::ui::Step;
 
@@ -36,9 +36,12 @@ const INSTALLER: &str = "debian-install";
 /// The emulated CPUs make the initramfs in about four minutes.
 const INSTALL_LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// Modules that udev loads for what is behind an IPMMU, and one that those need.
+const CLIENTS: [&str; 2] = ["renesas_sdhi_internal_dmac", "tmio_mmc_core"];
+
 /// What the package must contain, beside its documentation.
 const MODULE: &str = "updates/ipmmu_vmsa.ko.xz";
-const HOOK: &str = "/usr/share/initramfs-tools/hooks/ipmmu_vmsa";
+const IN_INITRAMFS_TOOLS: &str = "/usr/share/initramfs-tools/";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let row = |name: &str, work: fn(&Bench) -> Result<()>| {
@@ -66,6 +69,9 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         board.row("dma_and_suspend", dma_and_suspend),
         board.row("suspend_while_writing", |b| {
             super::storage::write_through_suspends(b, &hosts())
+        }),
+        board.row("removal_leaves_nothing", |b| {
+            b.test("debian-remove.sh").map(drop)
         }),
         board.row("file_systems_are_clean", move |b| {
             b.test(&format!("storage-load.sh umount {}", hosts()))?;
@@ -130,9 +136,12 @@ fn package_builds(bench: &Bench) -> Result<()> {
     let [modules, initramfs]: [PathBuf; 2] = built
         .try_into()
         .map_err(|b| anyhow::anyhow!("there should be two: {b:?}"))?;
-    for (package, file) in [(&modules, MODULE), (&initramfs, HOOK)] {
+    let expected = [(&modules, MODULE.to_owned())]
+        .into_iter()
+        .chain(INITRAMFS.map(|file| (&initramfs, format!("{IN_INITRAMFS_TOOLS}{file}"))));
+    for (package, file) in expected {
         let listed = dpkg_deb("--contents", package)?;
-        let found = listed.lines().any(|l| l.ends_with(file));
+        let found = listed.lines().any(|l| l.ends_with(&file));
         ensure!(found, "{} has no {file}", package.display());
         ensure!(
             listed.lines().all(|l| l.contains(" root/root ")),
@@ -218,7 +227,7 @@ fn boots_on_debians_kernel(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// It was there before the card that Debian is on was looked for.
+/// It was there before udev, and so before the driver of the card that Debian is on.
 fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let line = |text: &str| {
@@ -232,6 +241,15 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
         ipmmu < card && card < mounted,
         "the IPMMU was found in line {ipmmu}, cards in {card}, mounted in {mounted}"
     );
+    // Whatever udev has loaded since is in front of it.
+    let modules = board.sh("cut -d ' ' -f 1 /proc/modules")?;
+    let place = |name: &str| modules.lines().position(|l| l == name);
+    for client in CLIENTS {
+        ensure!(
+            place(client) < place("ipmmu_vmsa"),
+            "{client} was loaded before the driver:\n{modules}"
+        );
+    }
     let root = board.sh("cat /sys/bus/platform/devices/ee140000.mmc/iommu_group/type")?;
     ensure!(
         root.trim() == "DMA",

@@ -16,6 +16,7 @@ use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 use crate::exec::{Log, capture};
 use crate::paths::copy_tree;
+use crate::provision::debian::INITRAMFS;
 use crate::tree::{HOME, Tree};
 use crate::ui::Step;
 
@@ -120,11 +121,11 @@ fn hook(bench: &Bench) -> Result<()> {
     let dir = tempfile::tempdir()?;
     install(bench, dir.path())?;
     let functions = dir.path().join("hook-functions");
-    fs::write(&functions, "force_load() { echo \"force_load $*\"; }\n")?;
+    fs::write(&functions, "manual_add_modules() { echo \"add $*\"; }\n")?;
     let original = bench
         .paths
         .repo
-        .join("packaging/initramfs-tools/ipmmu_vmsa");
+        .join("packaging/initramfs-tools/hooks/ipmmu_vmsa");
     let text = fs::read_to_string(&original)?;
     let known = "/usr/share/initramfs-tools/hook-functions";
     ensure!(text.contains(known), "the hook does not use {known}");
@@ -148,7 +149,7 @@ fn hook(bench: &Bench) -> Result<()> {
     let release = &bench.provision.kernel.release;
     ensure!(run("prereqs", release)?.trim().is_empty(), "prereqs");
     let asked = run("", release)?;
-    ensure!(asked == "force_load ipmmu_vmsa\n", "it asked for {asked:?}");
+    ensure!(asked == "add ipmmu_vmsa\n", "it asked for {asked:?}");
     let asked = run("", "1.0")?;
     ensure!(asked.is_empty(), "without a module it asked for {asked:?}");
     Ok(())
@@ -216,9 +217,11 @@ fn targets(bench: &Bench) -> Result<()> {
     ensure!(patches == texts, "{patches} patches for {texts} texts");
 
     run(&["install-hook", &format!("DESTDIR={}", root.display())])?;
-    let hook = root.join("etc/initramfs-tools/hooks/ipmmu_vmsa");
-    let mode = fs::metadata(&hook)?.permissions().mode() & 0o7777;
-    ensure!(mode == 0o755, "the hook has mode {mode:o}");
+    for file in INITRAMFS {
+        let script = root.join("etc/initramfs-tools").join(file);
+        let mode = fs::metadata(&script)?.permissions().mode() & 0o7777;
+        ensure!(mode == 0o755, "{file} has mode {mode:o}");
+    }
     step.done();
     one_sentence(
         make(&["install-tree"]),

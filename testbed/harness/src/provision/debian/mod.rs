@@ -22,6 +22,7 @@ use disk::Disk;
 use kernel::{DebianKernel, Release};
 use root::Root;
 
+pub use package::INITRAMFS;
 pub use symbols::Agreement;
 
 /// Builds the packages; returns where they are.

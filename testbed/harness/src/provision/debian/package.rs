@@ -26,6 +26,9 @@ const UPDATES: &str = "updates";
 /// What is in every package's documentation.
 const SOURCE: &str = "ipmmu-vmsa";
 
+/// What the initramfs has of ours, below the directory of initramfs-tools.
+pub const INITRAMFS: [&str; 2] = ["hooks/ipmmu_vmsa", "scripts/init-top/ipmmu_vmsa"];
+
 /// Builds the packages into `build/deb`, in the place of older ones.
 pub fn build(paths: &Paths, kernel: &DebianKernel<'_>) -> Result<Vec<PathBuf>> {
     let module = kernel.module()?;
@@ -47,11 +50,11 @@ pub fn build(paths: &Paths, kernel: &DebianKernel<'_>) -> Result<Vec<PathBuf>> {
     let first = packer.pack("modules", &name, "arm64", stage.path())?;
 
     let stage = tempfile::tempdir_in(&out)?;
-    let hook = paths.repo.join("packaging/initramfs-tools/ipmmu_vmsa");
-    let to = stage
-        .path()
-        .join("usr/share/initramfs-tools/hooks/ipmmu_vmsa");
-    install(&hook, &to, 0o755)?;
+    for file in INITRAMFS {
+        let from = paths.repo.join("packaging/initramfs-tools").join(file);
+        let to = stage.path().join("usr/share/initramfs-tools").join(file);
+        install(&from, &to, 0o755)?;
+    }
     let name = format!("{SOURCE}-initramfs");
     let second = packer.pack("initramfs", &name, "all", stage.path())?;
     step.done();
