@@ -67,10 +67,19 @@ done
 # For what a person must read at once.
 exec 3>&1
 
-# From here on the kernel's messages are of these tests.
-mark="tests: begin $$"
-export mark
-echo "$mark" >/dev/kmsg
+# keep_log SUITE: keeps what the kernel said during it, or notes that the suite said
+# so much that the beginning is gone.
+: >"$work/kernel"
+: >"$work/overwritten"
+keep_log() {
+	dmesg -r >"$work/ring"
+	if grep -qF "$mark" "$work/ring"; then
+		awk -v mark="$mark" 'seen; index($0, mark) { seen = 1 }' "$work/ring" >>"$work/kernel"
+	else
+		cat "$work/ring" >>"$work/kernel"
+		echo "$1" >>"$work/overwritten"
+	fi
+}
 
 # count_suite NAME: passes its KTAP on, indented, and counts what it says.
 count_suite() {
@@ -107,10 +116,13 @@ failed=0
 skipped=0
 for suite in $wanted; do
 	number=$((number + 1))
+	mark="tests: $suite $$"
+	echo "$mark" >/dev/kmsg
 	{
 		"$here/suites/$suite.sh" 2>&1 </dev/null
 		echo "@@status $?"
 	} | count_suite "$suite"
+	keep_log "$suite"
 	read -r pass fail skip why <"$work/counts"
 	passed=$((passed + pass))
 	failed=$((failed + fail))

@@ -110,6 +110,7 @@ fn a_lab_hears_of_results_and_measurements() {
          lava-test-case mem.mem_the_1._time --result pass\n\
          lava-test-case mem.DMA_goes_on --result skip\n\
          lava-test-case mem.registers_are_what_they_were --result fail\n\
+         lava-test-case mem --result fail\n\
          lava-test-case vfio --result skip\n"
     );
 }

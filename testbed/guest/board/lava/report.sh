@@ -20,7 +20,11 @@ function id(text) {
 	result = /^not/ ? "fail" : (/# SKIP/ ? "skip" : "pass")
 	sub(/^(not )?ok [0-9]+ /, "")
 	sub(/ *# SKIP.*/, "")
-	# The sum of a suite, or one that was skipped.
-	if ($0 == suite) { suite = ""; next }
+	# The sum of a suite: it may have failed without any of its cases. One that was
+	# skipped has no cases.
+	if ($0 == suite) {
+		suite = ""
+		if (result != "fail") next
+	}
 	print "lava-test-case " id($0) " --result " result
 }' "$1" | if command -v lava-test-case >/dev/null; then sh; else cat; fi

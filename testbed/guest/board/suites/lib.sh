@@ -85,6 +85,19 @@ hosts() {
 	done
 }
 
+# is_in_use DEVICE: whether it, or a partition of it, is mounted or swapped to. What
+# the kernel mounted itself may have the name /dev/root.
+is_in_use() {
+	grep -q "^/dev/$1" /proc/mounts /proc/swaps && return
+	for part in "/sys/block/$1/dev" "/sys/block/$1"/*/dev; do
+		[ -e "$part" ] || continue
+		number=$(cat "$part")
+		awk -v number="$number" '$3 == number { found = 1 } END { exit !found }' \
+			/proc/self/mountinfo && return
+	done
+	return 1
+}
+
 # can_peek ADDRESS [BITS]: whether registers can be read behind the kernel's back.
 can_peek() {
 	devmem "$1" "${2:-32}" >/dev/null 2>&1

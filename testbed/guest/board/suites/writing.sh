@@ -17,7 +17,7 @@ for host in "$@"; do
 		ktap_skip "$host" "there is no card or disk"
 	elif ! is_translated "$host"; then
 		ktap_skip "$host" "$host is not translated"
-	elif grep -q "^/dev/$device" /proc/mounts /proc/swaps; then
+	elif is_in_use "$device"; then
 		false
 		ktap_result $? "$host: /dev/$device is in use, give another one"
 	elif ! mounted "$host" >/dev/null 2>&1 && ! mkfs.ext4 -q -F "/dev/$device"; then
