@@ -68,9 +68,14 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Whether the driver is there.
+    /// Whether the driver is there, or a part of it that was left.
     pub fn has_driver(&self) -> bool {
-        self.top.join(HOME).join("ipmmu_vmsa.rs").is_file()
+        let files = [HOME, DOCUMENTS].iter().any(|d| self.top.join(d).exists());
+        files
+            || EDITS.iter().any(|edit| {
+                let text = self.read(edit.file);
+                text.is_ok_and(|text| edit.remove(&text) != text)
+            })
     }
 
     /// Adds the driver from `repo`, in the place of one that is there.
@@ -94,9 +99,9 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes the driver out again.
+    /// Takes the driver out again. What refers to files goes before these do, so that
+    /// the tree can be built at any time.
     pub fn uninstall(&self) -> Result<()> {
-        self.remove_files(|_| false)?;
         for edit in &EDITS {
             let text = self.read(edit.file)?;
             let without = edit.remove(&text);
@@ -104,7 +109,7 @@ impl Tree {
                 self.write(edit.file, &without)?;
             }
         }
-        Ok(())
+        self.remove_files(|_| false)
     }
 
     /// The directories are the driver's own, with what was built in them. What

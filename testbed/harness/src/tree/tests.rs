@@ -75,6 +75,26 @@ fn what_is_installed_comes_out_without_a_trace() {
     // By somebody else: the entry in MAINTAINERS is not the one we would write.
     tree.uninstall().unwrap();
     assert!(all(dir.path()) == before);
+    assert!(!tree.has_driver());
+}
+
+#[test]
+fn half_of_the_driver_is_taken_out_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = kernel(dir.path(), 3);
+    let before = all(dir.path());
+    let without = |path: &str| {
+        tree.install(&repo(), &author()).unwrap();
+        fs::remove_dir_all(dir.path().join(path)).unwrap();
+        assert!(tree.has_driver());
+        tree.uninstall().unwrap();
+        fs::remove_dir_all(dir.path().join("Documentation/ABI")).unwrap();
+        assert!(all(dir.path()) == before);
+    };
+    // As `git clean` does, with what refers to it left.
+    without(HOME);
+    // As an installation that was interrupted does.
+    without("drivers/iommu/ipmmu-vmsa-rust/abstractions");
 }
 
 #[test]
