@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The guest's kernel, and the module built against it.
 
+use std::env::{self, consts::ARCH};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -136,19 +137,29 @@ impl Kernel {
     pub fn make(&self) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(&self.kdir).arg(jobs());
+        make.args(self.make_variables());
         match &self.toolchain {
             Some(toolchain) => {
-                make.args(Toolchain::make_variables(self.arch));
                 toolchain.apply(&mut make);
             }
             None => {
-                make.args(["ARCH=arm64", "LLVM=1"]);
                 for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS"] {
                     make.env_remove(name);
                 }
             }
         }
         make
+    }
+
+    /// What make needs to be told to use those tools.
+    fn make_variables(&self) -> Vec<String> {
+        match &self.toolchain {
+            Some(_) => Toolchain::make_variables(self.arch),
+            None => {
+                let config = fs::read_to_string(self.kdir.join(".config")).unwrap_or_default();
+                vec![format!("ARCH={}", self.arch.name()), compiler_of(&config)]
+            }
+        }
     }
 
     /// Has `command` find the tools that this kernel was built with.
@@ -164,15 +175,10 @@ impl Kernel {
         let mut make = Command::new("make");
         make.arg("-C").arg(&paths.repo);
         make.arg(format!("KDIR={}", self.kdir.display()));
-        let variables = match &self.toolchain {
-            Some(toolchain) => {
-                toolchain.apply(&mut make);
-                Toolchain::make_variables(self.arch).join(" ")
-            }
-            None => String::from("ARCH=arm64 LLVM=1"),
-        };
+        self.with_tools(&mut make);
         make.arg(format!(
-            "KBUILD_VARIABLES={variables} MO={}",
+            "KBUILD_VARIABLES={} MO={}",
+            self.make_variables().join(" "),
             built.display()
         ));
         make
@@ -325,6 +331,23 @@ fn changed(base: &str, changes: &str) -> String {
         .collect()
 }
 
+/// Names the compiler of a kernel of the user's, by its configuration and by what
+/// the user gave to `make`, which is in the environment.
+fn compiler_of(config: &str) -> String {
+    let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    if config.contains("CONFIG_CC_IS_GCC=y") {
+        let native = if ARCH == "aarch64" {
+            ""
+        } else {
+            "aarch64-linux-gnu-"
+        };
+        let prefix = given("CROSS_COMPILE").unwrap_or_else(|| String::from(native));
+        format!("CROSS_COMPILE={prefix}")
+    } else {
+        format!("LLVM={}", given("LLVM").as_deref().unwrap_or("1"))
+    }
+}
+
 /// One build of a kernel.
 pub(super) struct Build<'a> {
     pub paths: &'a Paths,
@@ -400,5 +423,13 @@ mod tests {
             changed(base, "CONFIG_A=n\n"),
             "# a\nCONFIG_AB=y\n# CONFIG_C is not set\nCONFIG_A=n\n"
         );
+    }
+
+    #[test]
+    fn a_kernel_of_gccs_is_built_with_gcc() {
+        let compiler = compiler_of("CONFIG_CC_IS_GCC=y\nCONFIG_RUST=y\n");
+        assert!(compiler.starts_with("CROSS_COMPILE="), "{compiler}");
+        let compiler = compiler_of("CONFIG_CC_IS_CLANG=y\nCONFIG_RUST=y\n");
+        assert!(compiler.starts_with("LLVM="), "{compiler}");
     }
 }
