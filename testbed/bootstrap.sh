@@ -98,6 +98,18 @@ if [ ! -x "$target/debug/ipmmu-testbed" ]; then
 	echo "  ... Building the testbed's program" >&2
 	quiet=
 fi
-cargo build $quiet --target-dir "$target" --manifest-path "$here/harness/Cargo.toml" ||
+mkdir -p "$target" "$repo/build"
+# Checkouts share what is built, and cargo tells their files apart by age alone.
+exec 9>"$target/lock"
+flock 9
+if [ "$(cat "$target/built-for" 2>/dev/null)" != "$repo" ]; then
+	touch "$here/harness/src/main.rs"
+fi
+echo "$repo" >"$target/built-for"
+cargo build $quiet --target-dir "$target" --manifest-path "$here/harness/Cargo.toml" 9>&- ||
 	die "the testbed's program could not be built (is there a network?)"
-exec "$target/debug/ipmmu-testbed" --repo "$repo" "$@"
+program=$repo/build/ipmmu-testbed
+cp "$target/debug/ipmmu-testbed" "$program.new"
+mv "$program.new" "$program"
+exec 9>&-
+exec "$program" --repo "$repo" "$@"
