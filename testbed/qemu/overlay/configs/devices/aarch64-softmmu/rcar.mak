@@ -5,3 +5,5 @@ CONFIG_RCAR_H3=y
 # What can be put into its PCIe slot
 CONFIG_EDU=y
 CONFIG_NVME_PCI=y
+CONFIG_VIRTIO_PCI=y
+CONFIG_VIRTIO_RNG=y
