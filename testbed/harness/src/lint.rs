@@ -11,8 +11,8 @@ use walkdir::WalkDir;
 use crate::doc;
 use crate::documented;
 use crate::exec::Log;
-use crate::paths::Paths;
-use crate::provision::{Given, Kernel, Provision, UAPI, driver_sources};
+use crate::paths::{Paths, driver_sources};
+use crate::provision::{Given, Kernel, Provision, UAPI};
 use crate::tree::{self, Tree};
 use crate::ui::Step;
 

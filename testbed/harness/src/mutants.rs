@@ -24,8 +24,8 @@ use crate::board::ktap::Ktap;
 use crate::board::{Board, Driver, Setup};
 use crate::check::control;
 use crate::exec::Log;
-use crate::paths::Paths;
-use crate::provision::{Provision, driver_sources, overlay};
+use crate::paths::{Paths, driver_sources};
+use crate::provision::{Provision, overlay};
 use crate::ui::Step;
 use places::Place;
 

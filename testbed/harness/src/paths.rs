@@ -75,3 +75,28 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+/// The files that the module is built from.
+pub fn driver_sources(repo: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let top = WalkDir::new(repo).max_depth(1);
+    let below = WalkDir::new(repo.join("abstractions"));
+    for entry in top.into_iter().chain(below) {
+        let path = entry?.into_path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let ours = name == "Kbuild" || name.ends_with(".rs") || is_c(&name);
+        if path.is_file() && ours {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if !files.iter().any(|f| f.ends_with("Kbuild")) {
+        bail!("there is no Kbuild in {}", repo.display());
+    }
+    Ok(files)
+}
+
+/// C sources, without what the kernel build generates beside them.
+fn is_c(name: &str) -> bool {
+    (name.ends_with(".c") && !name.ends_with(".mod.c")) || name.ends_with(".h")
+}

@@ -8,9 +8,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Provision;
+use super::apt::Apt;
 use super::arch::Arch;
-use super::kernel::{Build, Kernel};
+use super::build::Build;
+use super::kernel::Kernel;
+use super::source;
 use super::toolchain::Toolchain;
 use crate::exec::{Log, capture};
 use crate::lock::Lock;
@@ -64,7 +66,10 @@ impl<'a> InTree<'a> {
     ///
     /// The cache's lock is not held: this takes long.
     pub fn prepare(paths: &'a Paths) -> Result<Self> {
-        let original = Provision::linux_source(paths)?;
+        let original = {
+            let _lock = Lock::take(&paths.cache.join("lock"))?;
+            source::linux(paths, &mut Apt::open(paths)?)?
+        };
         let this = Self {
             _lock: Lock::take(&paths.cache.join("in-tree.lock"))?,
             paths,

@@ -6,18 +6,17 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
-use walkdir::WalkDir;
 
 use super::apt::Apt;
 use super::arch::{Arch, Purpose};
 use super::artifact::{Key, keyed};
+use super::build::{Build, jobs};
 use super::source;
 use super::toolchain::Toolchain;
 use crate::exec::Log;
-use crate::paths::Paths;
+use crate::paths::{Paths, driver_sources};
 use crate::ui::Step;
 
 /// What the emulated board is in the kernel's tree.
@@ -285,35 +284,6 @@ impl Kernel {
     }
 }
 
-/// The files that the module is built from.
-pub fn driver_sources(repo: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let top = WalkDir::new(repo).max_depth(1);
-    let below = WalkDir::new(repo.join("abstractions"));
-    for entry in top.into_iter().chain(below) {
-        let path = entry?.into_path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let ours = name == "Kbuild" || name.ends_with(".rs") || is_c(&name);
-        if path.is_file() && ours {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if !files.iter().any(|f| f.ends_with("Kbuild")) {
-        bail!("there is no Kbuild in {}", repo.display());
-    }
-    Ok(files)
-}
-
-/// C sources, without what the kernel build generates beside them.
-fn is_c(name: &str) -> bool {
-    (name.ends_with(".c") && !name.ends_with(".mod.c")) || name.ends_with(".h")
-}
-
-pub(super) fn jobs() -> String {
-    format!("-j{}", available_parallelism().map_or(2, usize::from))
-}
-
 /// The name of a result for such a kernel.
 fn named(what: &str, arch: Arch, purpose: Purpose) -> String {
     format!("{what}{}{}", arch.suffix(), purpose.suffix())
@@ -346,70 +316,6 @@ fn compiler_of(config: &str) -> String {
     } else {
         format!("LLVM={}", given("LLVM").as_deref().unwrap_or("1"))
     }
-}
-
-/// One build of a kernel.
-pub(super) struct Build<'a> {
-    pub paths: &'a Paths,
-    pub toolchain: &'a Toolchain,
-    pub arch: Arch,
-    pub tree: &'a Path,
-    pub config: &'a Path,
-    /// Names the log.
-    pub name: &'a str,
-}
-
-impl Build<'_> {
-    /// Builds into `out`; picks up where an interrupted build stopped.
-    pub fn run(&self, out: &Path) -> Result<Log> {
-        let step = Step::new(match self.arch {
-            Arch::Arm64 => "Building the kernel (about 11 minutes on two cores)",
-            Arch::Arm => "Building the 32-bit kernel (about 6 minutes on two cores)",
-        });
-        let mut log = Log::create(self.paths, self.name)?;
-        self.configure(out, &step, &mut log)?;
-        check_config(self.config, &out.join(".config"))?;
-        let mut make = self.make(out, self.arch.targets());
-        log.run(&step, "building the kernel", &mut make)?;
-        step.done();
-        Ok(log)
-    }
-
-    /// Writes the configuration into `out`.
-    pub fn configure(&self, out: &Path, step: &Step, log: &mut Log) -> Result<()> {
-        fs::create_dir_all(out)?;
-        let mut configure = self.make(out, &["allnoconfig"]);
-        configure.env("KCONFIG_ALLCONFIG", self.config);
-        log.run(step, "configuring the kernel", &mut configure)
-    }
-
-    /// `make` of these targets in `out`.
-    pub fn make(&self, out: &Path, targets: &[&str]) -> Command {
-        let mut make = Command::new("make");
-        make.arg("-C").arg(self.tree);
-        make.arg(format!("O={}", out.display()));
-        make.arg(jobs()).args(Toolchain::make_variables(self.arch));
-        if Path::new("/usr/bin/ccache").exists() {
-            make.arg("CC=ccache clang");
-        }
-        make.args(targets);
-        self.toolchain.apply(&mut make);
-        make.env("CCACHE_BASEDIR", &self.paths.cache);
-        make
-    }
-}
-
-/// Kconfig drops what it cannot satisfy without a word: this is the word.
-fn check_config(wanted: &Path, got: &Path) -> Result<()> {
-    let got = fs::read_to_string(got)?;
-    for line in fs::read_to_string(wanted)?.lines() {
-        let lost =
-            line.starts_with("CONFIG_") && !line.ends_with("=n") && !got.lines().any(|l| l == line);
-        if lost {
-            bail!("the kernel configuration does not take {line}");
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

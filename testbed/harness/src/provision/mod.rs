@@ -5,6 +5,7 @@ mod apt;
 mod arch;
 mod artifact;
 mod board_tests;
+mod build;
 pub mod debian;
 mod guest;
 mod in_tree;
@@ -29,7 +30,7 @@ pub use arch::Arch;
 pub use guest::{overlay, with_file};
 use in_tree::InTree;
 pub use in_tree::{Changes, Config};
-pub use kernel::{Kernel, driver_sources};
+pub use kernel::Kernel;
 pub use qemu::Qemu;
 pub use userspace::{SELFTESTS, UAPI};
 

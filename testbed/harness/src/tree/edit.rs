@@ -3,8 +3,7 @@
 
 use anyhow::{Context, Result};
 
-use super::payload::{DOCUMENTS, HOME};
-use super::series::Author;
+use super::author::Author;
 
 /// How the driver's entry in MAINTAINERS begins.
 const HEADING: &str = "IPMMU VMSA DRIVER IN RUST\n";
@@ -104,21 +103,4 @@ pub fn entry(author: &Author, patterns: &[String]) -> String {
          L:\tlinux-renesas-soc@vger.kernel.org\nL:\trust-for-linux@vger.kernel.org\n\
          S:\tMaintained\n{files}\n"
     )
-}
-
-/// The pattern that an entry in MAINTAINERS has for a file of the driver.
-pub fn pattern(file: &str) -> String {
-    if file.starts_with(DOCUMENTS) {
-        return format!("{DOCUMENTS}/");
-    }
-    let Some(inner) = file.strip_prefix(HOME) else {
-        return file.to_owned();
-    };
-    match inner.split('/').collect::<Vec<_>>()[..] {
-        // Files of one directory, and not what is below.
-        ["", _] => format!("{HOME}/*"),
-        ["", "abstractions", _] => file.to_owned(),
-        ["", above, dir, ..] => format!("{HOME}/{above}/{dir}/"),
-        _ => file.to_owned(),
-    }
 }

@@ -2,165 +2,25 @@
 //! The driver as part of a kernel's source tree: put there, taken out again,
 //! and as a series of patches.
 
+mod author;
 mod edit;
 mod payload;
 mod series;
+mod source;
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result, bail, ensure};
-use walkdir::{DirEntry, WalkDir};
+use anyhow::{Result, ensure};
 
-use edit::{EDITS, entry};
 use payload::{DOCUMENTS, Payload};
-
-pub use payload::HOME;
-
 use series::emit;
-pub use series::{Author, verify};
+
+pub use author::Author;
+pub use payload::HOME;
+pub use series::verify;
+pub use source::Tree;
 
 use crate::paths::Paths;
-
-/// The release that the driver is written for.
-const RELEASE: (&str, &str) = ("7", "3");
-
-/// The source of a kernel, or as much of it as the driver touches.
-pub struct Tree {
-    top: PathBuf,
-}
-
-impl Tree {
-    /// What the user calls a kernel source.
-    pub fn open(top: &Path) -> Result<Self> {
-        let top = fs::canonicalize(top)
-            .with_context(|| format!("KSRC={} does not exist", top.display()))?;
-        let makefile = fs::read_to_string(top.join("Makefile")).unwrap_or_default();
-        let value = |name: &str| {
-            makefile
-                .lines()
-                .find_map(|l| l.strip_prefix(name)?.trim().strip_prefix("= "))
-        };
-        let (Some(major), Some(minor)) = (value("VERSION"), value("PATCHLEVEL")) else {
-            bail!("KSRC={} is not a kernel source tree", top.display());
-        };
-        ensure!(
-            (major, minor) == RELEASE,
-            "the driver goes into Linux {}.{}, and KSRC={} is Linux {major}.{minor}",
-            RELEASE.0,
-            RELEASE.1,
-            top.display()
-        );
-        Ok(Self { top })
-    }
-
-    /// A directory with nothing but copies of the files of `other` that the
-    /// driver changes, as they are without it.
-    pub fn excerpt(other: &Self, top: &Path) -> Result<Self> {
-        let tree = Self {
-            top: top.to_owned(),
-        };
-        for edit in &EDITS {
-            tree.write(edit.file, &other.read(edit.file)?)?;
-        }
-        tree.uninstall()?;
-        Ok(tree)
-    }
-
-    /// Whether the driver is there, or a part of it that was left.
-    pub fn has_driver(&self) -> bool {
-        let files = [HOME, DOCUMENTS].iter().any(|d| self.top.join(d).exists());
-        files
-            || EDITS.iter().any(|edit| {
-                let text = self.read(edit.file);
-                text.is_ok_and(|text| edit.remove(&text) != text)
-            })
-    }
-
-    /// Adds the driver from `repo`, in the place of one that is there.
-    pub fn install(&self, repo: &Path, author: &Author) -> Result<()> {
-        let payload = Payload::collect(repo)?;
-        // All or nothing: first see whether every place is known.
-        let patterns = payload.patterns();
-        let entry = entry(author, &patterns);
-        let mut edited = Vec::new();
-        for edit in &EDITS {
-            let text = edit.remove(&self.read(edit.file)?);
-            edited.push((edit.file, edit.insert(&text, &entry)?));
-        }
-        self.remove_files(|path| payload.has(path))?;
-        for (path, content) in payload.files() {
-            self.write(path, content)?;
-        }
-        for (file, text) in edited {
-            self.write(file, &text)?;
-        }
-        Ok(())
-    }
-
-    /// Takes the driver out again. What refers to files goes before these do, so that
-    /// the tree can be built at any time.
-    pub fn uninstall(&self) -> Result<()> {
-        for edit in &EDITS {
-            let text = self.read(edit.file)?;
-            let without = edit.remove(&text);
-            if without != text {
-                self.write(edit.file, &without)?;
-            }
-        }
-        self.remove_files(|_| false)
-    }
-
-    /// The directories are the driver's own, with what was built in them. What
-    /// is to be `kept` is left for [`Self::write`] to compare.
-    fn remove_files(&self, kept: impl Fn(&str) -> bool) -> Result<()> {
-        for path in [HOME, DOCUMENTS, payload::ABI] {
-            let walk = WalkDir::new(self.top.join(path)).contents_first(true);
-            // One that cannot be read is one that is not there.
-            for path in walk
-                .into_iter()
-                .filter_map(Result::ok)
-                .map(DirEntry::into_path)
-            {
-                let name = path.strip_prefix(&self.top)?.to_string_lossy();
-                if path.is_dir() {
-                    // Refused if something in it was kept.
-                    let _ = fs::remove_dir(&path);
-                } else if !kept(&name) {
-                    fs::remove_file(&path)
-                        .with_context(|| format!("cannot remove {}", path.display()))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&self, file: &str) -> Result<String> {
-        let path = self.top.join(file);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
-    }
-
-    /// Replaces a file, and does not write into one: it may be a hard link. One
-    /// that is the same stays, so that nothing is built anew for it.
-    fn write(&self, file: &str, text: &str) -> Result<()> {
-        let path = self.top.join(file);
-        if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {
-            return Ok(());
-        }
-        let dir = path.parent().context("the file has no directory")?;
-        let replace = || -> Result<()> {
-            fs::create_dir_all(dir)?;
-            let mut new = tempfile::Builder::new()
-                .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-                .tempfile_in(dir)?;
-            new.write_all(text.as_bytes())?;
-            new.persist(&path)?;
-            Ok(())
-        };
-        replace().with_context(|| format!("cannot write {}", path.display()))
-    }
-}
 
 /// Writes the documentation below `top` as it is in a kernel's tree; returns the
 /// name that its first page has for sphinx.

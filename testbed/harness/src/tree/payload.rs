@@ -8,8 +8,6 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use walkdir::WalkDir;
 
-use super::edit;
-
 /// The driver's directory.
 pub const HOME: &str = "drivers/iommu/ipmmu-vmsa-rust";
 /// That of its documentation.
@@ -35,7 +33,7 @@ impl Payload {
     /// Reads it from the checkout.
     pub fn collect(repo: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
-        for path in crate::provision::driver_sources(repo)? {
+        for path in crate::paths::driver_sources(repo)? {
             let name = path.strip_prefix(repo)?.to_string_lossy().into_owned();
             if name != "Kbuild" {
                 files.insert(format!("{HOME}/{name}"), read(&path)?);
@@ -102,8 +100,25 @@ fn for_the_tree(name: &str, mut text: String) -> String {
 
 /// The patterns that MAINTAINERS needs for `files`, each once.
 pub fn patterns<'a>(files: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut all: Vec<String> = files.map(edit::pattern).collect();
+    let mut all: Vec<String> = files.map(pattern).collect();
     all.sort();
     all.dedup();
     all
+}
+
+/// The pattern that an entry in MAINTAINERS has for a file of the driver.
+fn pattern(file: &str) -> String {
+    if file.starts_with(DOCUMENTS) {
+        return format!("{DOCUMENTS}/");
+    }
+    let Some(inner) = file.strip_prefix(HOME) else {
+        return file.to_owned();
+    };
+    match inner.split('/').collect::<Vec<_>>()[..] {
+        // Files of one directory, and not what is below.
+        ["", _] => format!("{HOME}/*"),
+        ["", "abstractions", _] => file.to_owned(),
+        ["", above, dir, ..] => format!("{HOME}/{above}/{dir}/"),
+        _ => file.to_owned(),
+    }
 }

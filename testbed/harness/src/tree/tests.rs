@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
+use std::fs;
+use std::path::PathBuf;
+
 use super::*;
 
 /// As little of a kernel as the driver needs to find its places in.

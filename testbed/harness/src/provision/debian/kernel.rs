@@ -14,10 +14,11 @@ use anyhow::{Context, Result, bail, ensure};
 use super::root::Root;
 use super::symbols::{self, Agreement};
 use crate::exec::{Log, capture};
-use crate::paths::Paths;
+use crate::paths::{Paths, driver_sources};
 use crate::provision::apt::{Apt, Download, Wanted};
 use crate::provision::artifact::{Key, keyed};
-use crate::provision::kernel::{MODULE, driver_sources, jobs};
+use crate::provision::build::jobs;
+use crate::provision::kernel::MODULE;
 use crate::provision::source;
 use crate::ui::Step;
 
