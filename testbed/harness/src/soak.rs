@@ -136,7 +136,7 @@ pub fn soak(
     // Mounts and fills caches, so that the first checkpoint is like the others.
     start(board)?;
     stop(board, report)?;
-    changes::reload(board)?;
+    changes::reload(board, &HOSTS)?;
     let each = cycles.div_ceil(CHECKPOINTS).max(1);
     while report.cycles < cycles {
         start(board)?;
@@ -144,7 +144,7 @@ pub fn soak(
         stretch(board, next, report)
             .with_context(|| format!("after {} of {cycles} cycles", report.cycles))?;
         stop(board, report).with_context(|| format!("after {next} cycles"))?;
-        changes::reload(board)?;
+        changes::reload(board, &HOSTS)?;
         report.reloads += 1;
         report.memory.push(Memory::in_use(board, next)?);
         report.seconds = begun.elapsed().as_secs_f64().round();

@@ -11,12 +11,7 @@ use super::ktap::Ktap;
 use super::registers::Registers;
 use super::{Board, Driver, System};
 
-/// The DMA controllers of the board whose channels go through an IPMMU.
-pub const DMACS: [&str; 3] = [
-    "e6700000.dma-controller",
-    "e7300000.dma-controller",
-    "e7310000.dma-controller",
-];
+pub use super::hardware::DMACS;
 
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const BIND_LIMIT: Duration = Duration::from_secs(10);

@@ -2,9 +2,15 @@
 //! What the tests know of a board.
 
 use super::cards::MMC_HOSTS;
-use super::guest::DMACS;
 use super::pcie::FUNCTIONS;
 use super::registers::IPMMUS;
+
+/// The DMA controllers of the board whose channels go through an IPMMU.
+pub const DMACS: [&str; 3] = [
+    "e6700000.dma-controller",
+    "e7300000.dma-controller",
+    "e7310000.dma-controller",
+];
 
 /// The DMA controllers' driver.
 pub const DMAC_DRIVER: &str = "/sys/bus/platform/drivers/rcar-dmac";

@@ -3,16 +3,19 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
 use super::Bench;
 use super::c_driver::UNKNOWN_SOC;
 use super::feature::{C, Feature, Pair, Part};
 use crate::board::dtb::Dtb;
+use crate::board::groups::type_of;
 use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
+
+pub use crate::board::groups::{change_type, number, path};
 
 /// Devices behind an IPMMU that would take contexts which the rows want: audio
 /// DMA, Ethernet, SATA, PCIe, video.
@@ -123,35 +126,6 @@ const RESERVED_REGIONS: Feature = Feature {
     says: "Reserved regions of the device tree are reported, and no IOVA is taken from them.",
     c: C::Fails("is not reported"),
 };
-
-/// The group of `device` in sysfs.
-pub fn path(device: &str) -> String {
-    format!("/sys/bus/platform/devices/{device}/iommu_group")
-}
-
-/// The number of the group of `device`.
-pub fn number(board: &mut Board, device: &str) -> Result<String> {
-    let number = board.sh(&format!("basename $(readlink {})", path(device)))?;
-    Ok(number.trim().to_owned())
-}
-
-/// The type of the group of `device`.
-fn type_of(board: &mut Board, device: &str) -> Result<String> {
-    let text = board.sh(&format!("cat {}/type", path(device)))?;
-    Ok(text.trim().to_owned())
-}
-
-/// Gives the group of a DMA controller another type, for which its driver has
-/// to leave it.
-pub fn change_type(board: &mut Board, device: &str, to: &str) -> Result<()> {
-    board.client("unbind", device)?;
-    let changed = board.sh(&format!("echo {to} > {}/type", path(device)));
-    board.client("bind", device)?;
-    changed.with_context(|| format!("making {device} {to}"))?;
-    let now = type_of(board, device)?;
-    ensure!(now == to, "{device} is {now} instead of {to}");
-    Ok(())
-}
 
 fn is_translated(board: &mut Board) -> Result<bool> {
     Ok(board.registers()?.context_of("ipmmu_ds0", 1).is_some())

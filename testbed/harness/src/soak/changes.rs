@@ -4,10 +4,9 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::HOSTS;
 use crate::board::Board;
+use crate::board::groups::change_type;
 use crate::board::guest::DMACS;
-use crate::check::groups::change_type;
 
 /// What is not under load.
 const SPARE: &str = DMACS[2];
@@ -32,8 +31,8 @@ pub fn make(board: &mut Board, number: u32) -> Result<()> {
 }
 
 /// The driver goes, with nothing under load, and comes again.
-pub fn reload(board: &mut Board) -> Result<()> {
-    for host in HOSTS {
+pub fn reload(board: &mut Board, mounted: &[&str]) -> Result<()> {
+    for host in mounted {
         board.sh(&format!("umount /tmp/storage/{host}"))?;
     }
     board.unload_driver().context("unloading the driver")?;

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Groups of devices, as the kernel shows them.
+
+use anyhow::{Context, Result, ensure};
+
+use super::Board;
+
+/// The group of `device` in sysfs.
+pub fn path(device: &str) -> String {
+    format!("/sys/bus/platform/devices/{device}/iommu_group")
+}
+
+/// The number of the group of `device`.
+pub fn number(board: &mut Board, device: &str) -> Result<String> {
+    let number = board.sh(&format!("basename $(readlink {})", path(device)))?;
+    Ok(number.trim().to_owned())
+}
+
+/// The type of the group of `device`.
+pub fn type_of(board: &mut Board, device: &str) -> Result<String> {
+    let text = board.sh(&format!("cat {}/type", path(device)))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Gives the group of a DMA controller another type, for which its driver has
+/// to leave it.
+pub fn change_type(board: &mut Board, device: &str, to: &str) -> Result<()> {
+    board.client("unbind", device)?;
+    let changed = board.sh(&format!("echo {to} > {}/type", path(device)));
+    board.client("bind", device)?;
+    changed.with_context(|| format!("making {device} {to}"))?;
+    let now = type_of(board, device)?;
+    ensure!(now == to, "{device} is {now} instead of {to}");
+    Ok(())
+}
