@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Features that rows elsewhere show.
 
-use super::feature::{C, Feature, Ledger, Part};
+use super::ledger::{C, Feature, Ledger, Part};
 
 /// A feature, the rows of our driver, and those of the C driver. None of the
 /// latter where the question does not arise.
