@@ -6,6 +6,7 @@ pub mod board;
 mod measure;
 pub mod plot;
 pub mod profile;
+mod report;
 mod targets;
 
 use std::fs;
@@ -13,13 +14,13 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 
 use crate::board::Driver;
 use crate::exec::capture;
 use crate::paths::Paths;
 use crate::provision::{Kernel, Provision};
 use measure::{Costs, Witness};
+use report::{Part, Report};
 
 /// How often each driver is measured, in turns.
 const ROUNDS: usize = 2;
@@ -30,28 +31,6 @@ const TOLERANCE: f64 = 1.0;
 /// fast the machine is that emulates; and one CPU, so that nobody moves.
 const COUNTED_TIME: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 const ONE_CPU: &str = "maxcpus=1";
-
-/// One driver's part of the report.
-#[derive(Debug, Serialize)]
-pub struct Part {
-    #[serde(flatten)]
-    costs: Costs,
-    text_bytes: u64,
-    dma_map_benchmark: Vec<Witness>,
-}
-
-/// `build/report/bench.json`
-#[derive(Debug, Serialize)]
-pub struct Report {
-    /// What was measured.
-    commit: String,
-    rust: Part,
-    c: Part,
-    limit: Part,
-    /// By how many percent instructions differed between rounds, at most.
-    spread_percent: f64,
-    targets: Vec<targets::Verdict>,
-}
 
 /// Measures, and writes the report; a missed target is no error.
 pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
@@ -107,7 +86,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
     report.targets = targets::judge(&report);
     let path = paths.report().join("bench.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
-    print!("{}", targets::page(&report));
+    print!("{}", report::page(&report));
     ensure!(
         spread <= TOLERANCE,
         "rounds differ by {spread:.2} %: {widest}"

@@ -1,35 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is expected of our driver against the C driver, and what came of it.
-
-use std::fmt::Write;
-
-use serde::Serialize;
+//! What is expected of our driver against the C driver.
 
 use super::board::{MASTERS, idle};
-use super::measure::Cost;
-use super::{Part, Report};
+use super::report::{Part, Report, Verdict};
 use crate::board::registers::IPMMUS;
-
-/// One target.
-#[derive(Debug, Serialize)]
-pub struct Verdict {
-    what: &'static str,
-    target: f64,
-    figure: f64,
-    met: bool,
-}
-
-impl Verdict {
-    fn at_most(what: &'static str, target: f64, figure: f64) -> Self {
-        let figure = (figure * 1000.0).round() / 1000.0;
-        Self {
-            what,
-            target,
-            figure,
-            met: figure <= target,
-        }
-    }
-}
 
 /// The figures of all targets.
 pub fn judge(report: &Report) -> Vec<Verdict> {
@@ -108,53 +82,4 @@ pub fn judge(report: &Report) -> Vec<Verdict> {
 fn required_writes() -> f64 {
     let utlbs: u32 = MASTERS.iter().map(|(_, _, utlbs)| utlbs).sum();
     (MASTERS.len() * 6 + IPMMUS.len() * 2) as f64 + f64::from(utlbs * 2)
-}
-
-/// All figures, for people.
-pub fn page(report: &Report) -> String {
-    let mut text = String::from("\n| | Rust | C | limit |\n|---|---|---|---|\n");
-    let cell = |c: Cost| {
-        let (insns, reads, writes) = (round(c.insns), round(c.mmio_reads), round(c.mmio_writes));
-        format!("{insns} ({reads} + {writes})")
-    };
-    for name in report.rust.costs.keys() {
-        let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| cell(p.get(name)));
-        let _ = writeln!(text, "| {name} | {rust} | {c} | {limit} |");
-    }
-    let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| p.text_bytes);
-    let _ = writeln!(text, "| text_bytes | {rust} | {c} | {limit} |\n");
-    for (who, part) in [("this driver", &report.rust), ("C driver", &report.c)] {
-        for witness in &part.dma_map_benchmark {
-            let _ = writeln!(text, "dma_map_benchmark, {who}: {witness}");
-        }
-    }
-    text += "\nInstructions (MMIO reads + MMIO writes).\n\n";
-    text += "| target | at most | figure | |\n|---|---|---|---|\n";
-    for Verdict {
-        what,
-        target,
-        figure,
-        met,
-    } in &report.targets
-    {
-        let met = if *met { "met" } else { "missed" };
-        let _ = writeln!(text, "| {what} | {target} | {figure} | {met} |");
-    }
-    let _ = writeln!(
-        text,
-        "\nRounds differ by {:.2} % at most.",
-        report.spread_percent
-    );
-    text
-}
-
-fn round(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
-}
-
-impl Part {
-    /// What `name` costs; nothing where it does not apply.
-    pub fn get(&self, name: &str) -> Cost {
-        self.costs.get(name).copied().unwrap_or_default()
-    }
 }

@@ -3,13 +3,12 @@
 //! access to an IPMMU is recorded. Writes `compare.json` and `compare.md`.
 
 mod page;
+mod report;
 mod trace;
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 
 use crate::bench::board::{CLIENT, FAULTY, MASTERS, setup};
 use crate::board::registers::{Difference, Registers};
@@ -17,7 +16,8 @@ use crate::board::{Board, Driver};
 use crate::check::common::UNMAPPED;
 use crate::paths::Paths;
 use crate::provision::Provision;
-use trace::{Access, Contexts, Trace};
+use report::{Counts, Left, Line, Scenario};
+use trace::{Contexts, Trace};
 
 /// One of the masters, and a device behind the same cache that shares its first
 /// micro-TLB, and has one of its own: the two are on one domain in both drivers.
@@ -95,55 +95,6 @@ struct Seen {
     counts: Counts,
     sequence: Vec<String>,
     registers: Registers,
-}
-
-/// How often each register was accessed.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Counts {
-    reads: BTreeMap<String, usize>,
-    writes: BTreeMap<String, usize>,
-}
-
-impl Counts {
-    fn of(accesses: &[Access]) -> Self {
-        let mut counts = Self::default();
-        for access in accesses {
-            let of_kind = match access.is_write {
-                true => &mut counts.writes,
-                false => &mut counts.reads,
-            };
-            *of_kind.entry(access.kind().to_owned()).or_default() += 1;
-        }
-        counts
-    }
-}
-
-/// A register that the drivers leave with different values.
-#[derive(Debug, Serialize)]
-struct Left {
-    register: String,
-    rust: u32,
-    c: u32,
-    /// Why that is right; nothing else may differ.
-    because: Option<&'static str>,
-}
-
-/// One line of two sequences side by side.
-#[derive(Debug, Serialize)]
-struct Line {
-    rust: Option<String>,
-    c: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Scenario {
-    name: &'static str,
-    rust: Counts,
-    c: Counts,
-    same_sequence: bool,
-    /// Where the sequences differ.
-    sequences: Vec<Line>,
-    registers_differ: Vec<Left>,
 }
 
 /// Compares, and writes the report.

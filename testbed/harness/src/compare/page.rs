@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::{Counts, Line, Scenario};
+use super::report::{Counts, Line, Scenario};
 
 /// A longer sequence is cut: the report for machines has all of it.
 const LINES: usize = 60;
