@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use walkdir::WalkDir;
 
+use crate::circles;
 use crate::doc;
 use crate::documented;
 use crate::exec::Log;
@@ -27,9 +28,17 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 16] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
+    }),
+    ("driver: no circle of files or folders", |l, _, _| {
+        circles::expect_none(&l.paths.repo, "ipmmu_vmsa.rs", &l.rust_files()?)
+    }),
+    ("testbed: no circle of files or folders", |l, _, _| {
+        let source = l.paths.testbed().join("harness/src");
+        let files = l.files("testbed/harness/src", &["rs"])?;
+        circles::expect_none(&source, "main.rs", &files)
     }),
     ("driver: rustfmt with the kernel's rules", |l, s, o| {
         l.driver_format(s, o)

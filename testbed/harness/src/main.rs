@@ -5,6 +5,7 @@
 mod bench;
 mod board;
 mod check;
+mod circles;
 mod compare;
 mod demo;
 mod doc;
