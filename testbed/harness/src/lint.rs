@@ -12,6 +12,7 @@ use crate::circles;
 use crate::doc;
 use crate::documented;
 use crate::exec::Log;
+use crate::litmus;
 use crate::paths::{Paths, driver_sources};
 use crate::provision::{Given, Kernel, Provision, UAPI};
 use crate::tree::{self, Tree};
@@ -28,7 +29,7 @@ type Check = (
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 16] = [
+const CHECKS: [Check; 17] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -59,6 +60,10 @@ const CHECKS: [Check; 16] = [
     (
         "documentation: every message, SoC and abstraction",
         |l, _, _| l.documented(),
+    ),
+    (
+        "driver: litmus tests of what has no common lock",
+        |l, s, _| litmus::judge(l.paths, &l.files("testbed/litmus", &["litmus"])?, s),
     ),
     ("board tests: jobs for LAVA", |l, s, o| l.lava_jobs(s, o)),
     ("testbed: cargo fmt", |l, s, o| l.testbed_format(s, o)),

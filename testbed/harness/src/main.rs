@@ -13,6 +13,7 @@ mod documented;
 mod dt_check;
 mod exec;
 mod lint;
+mod litmus;
 mod lock;
 mod mutants;
 mod paths;

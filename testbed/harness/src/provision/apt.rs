@@ -20,6 +20,8 @@ use crate::ui::Step;
 
 /// The suite whose sources are used, whatever the host runs.
 const SUITE: &str = "trixie";
+/// The one that has what no release has yet.
+const UNSTABLE: &str = "sid";
 
 /// Said whenever apt could not do its part.
 const NO_NETWORK: &str = "cannot fetch from the Debian mirror that this system's apt uses \
@@ -42,6 +44,8 @@ pub enum Wanted<'a> {
     Source(&'a str),
     /// Binary packages, with all that they depend on.
     System(System<'a>),
+    /// The same, of what no release has yet.
+    Unstable(System<'a>),
 }
 
 /// Packages for a system in which nothing is installed yet.
@@ -56,10 +60,10 @@ pub struct System<'a> {
 }
 
 impl Wanted<'_> {
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Package(name) | Self::Source(name) => name,
-            Self::System(system) => system.name,
+            Self::System(system) | Self::Unstable(system) => system.name,
         }
     }
 
@@ -68,6 +72,7 @@ impl Wanted<'_> {
         match self {
             Self::Package(name) | Self::Source(name) => (*name).into(),
             Self::System(s) => format!("{}: {}", s.architecture, s.packages.join(" ")),
+            Self::Unstable(s) => format!("{UNSTABLE}: {}", Self::System(*s).key()),
         }
     }
 
@@ -79,7 +84,14 @@ impl Wanted<'_> {
                 "--download-only".into(),
                 format!("{name}/{SUITE}"),
             ],
-            Self::System(system) => system.arguments(),
+            Self::System(system) | Self::Unstable(system) => system.arguments(),
+        }
+    }
+
+    fn suite(&self) -> &'static str {
+        match self {
+            Self::Unstable(_) => UNSTABLE,
+            _ => SUITE,
         }
     }
 }
@@ -107,7 +119,8 @@ pub struct Apt<'a> {
     paths: &'a Paths,
     /// What was chosen earlier: versions stay as they are until the cache goes.
     chosen: BTreeMap<String, Vec<Download>>,
-    updated: bool,
+    /// The suites whose lists were read in this run.
+    updated: Vec<&'static str>,
 }
 
 impl<'a> Apt<'a> {
@@ -119,7 +132,7 @@ impl<'a> Apt<'a> {
                 Err(_) => BTreeMap::new(),
             },
             paths,
-            updated: false,
+            updated: Vec::new(),
         };
         fs::create_dir_all(this.directory())?;
         Ok(this)
@@ -139,9 +152,13 @@ impl<'a> Apt<'a> {
         if let Some(files) = self.chosen.get(&wanted.key()) {
             return Ok(files.clone());
         }
-        self.update()?;
-        let uris = capture(self.apt_get().arg("--print-uris").args(wanted.arguments()))
-            .with_context(|| format!("the Debian mirror has no {}", wanted.name()))?;
+        self.update(wanted.suite())?;
+        let uris = capture(
+            self.apt_get(wanted.suite())
+                .arg("--print-uris")
+                .args(wanted.arguments()),
+        )
+        .with_context(|| format!("the Debian mirror has no {}", wanted.name()))?;
         let files = uris
             .lines()
             .filter(|line| line.starts_with('\''))
@@ -160,10 +177,10 @@ impl<'a> Apt<'a> {
     pub fn fetch(&mut self, wanted: Wanted<'_>) -> Result<Vec<PathBuf>> {
         let files = self.choose(wanted)?;
         if !self.all_good(&files)? {
-            self.update()?;
+            self.update(wanted.suite())?;
             let step = Step::new(format!("Fetching {}", wanted.name()));
             let mut log = Log::create(self.paths, &format!("fetch-{}", file_safe(wanted.name())))?;
-            let mut get = self.apt_get();
+            let mut get = self.apt_get(wanted.suite());
             // `install` leaves what it fetched in the archives, `download` here.
             fs::create_dir_all(self.directory().join("partial"))?;
             get.arg("-o").arg(format!(
@@ -216,29 +233,33 @@ impl<'a> Apt<'a> {
         Ok(good)
     }
 
-    /// Brings the private package lists up to date, once per run.
-    fn update(&mut self) -> Result<()> {
-        if self.updated {
+    /// Brings the private package lists of a suite up to date, once per run.
+    fn update(&mut self, suite: &'static str) -> Result<()> {
+        if self.updated.contains(&suite) {
             return Ok(());
         }
         let step = Step::new("Reading the Debian package lists");
         let mut log = Log::create(self.paths, "apt-update")?;
-        self.write_root()?;
-        let mut update = self.apt_get();
+        self.write_root(suite)?;
+        let mut update = self.apt_get(suite);
         update.args(["-o", "APT::Update::Error-Mode=any", "update"]);
         log.run(&step, "reading the package lists", &mut update)
             .with_context(|| NO_NETWORK)?;
         step.done();
-        self.updated = true;
+        self.updated.push(suite);
         Ok(())
     }
 
-    fn root(&self) -> PathBuf {
-        self.paths.cache.join("apt")
+    /// Each suite has one: apt would take the newest of all that it knows.
+    fn root(&self, suite: &str) -> PathBuf {
+        self.paths.cache.join(match suite {
+            UNSTABLE => "apt-unstable",
+            _ => "apt",
+        })
     }
 
-    fn write_root(&self) -> Result<()> {
-        let root = self.root();
+    fn write_root(&self, suite: &str) -> Result<()> {
+        let root = self.root(suite);
         for dir in ["state/lists/partial", "cache/archives/partial", "etc"] {
             fs::create_dir_all(root.join(dir))?;
         }
@@ -248,17 +269,20 @@ impl<'a> Apt<'a> {
             .find(|path| Path::new(path).exists())
             .context("Debian's archive keys are missing: install debian-archive-keyring")?;
         let mirror = system_mirror()?;
-        let list = format!(
-            "deb [signed-by={keyring} arch=amd64,arm64,armhf] {mirror} {SUITE} main\n\
-             deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE}-backports main\n\
-             deb-src [signed-by={keyring}] {mirror} {SUITE} main\n"
-        );
+        let list = match suite {
+            UNSTABLE => format!("deb [signed-by={keyring} arch=amd64] {mirror} {UNSTABLE} main\n"),
+            _ => format!(
+                "deb [signed-by={keyring} arch=amd64,arm64,armhf] {mirror} {SUITE} main\n\
+                 deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE}-backports main\n\
+                 deb-src [signed-by={keyring}] {mirror} {SUITE} main\n"
+            ),
+        };
         fs::write(root.join("etc/sources.list"), list)?;
         Ok(())
     }
 
-    fn apt_get(&self) -> Command {
-        let root = self.root();
+    fn apt_get(&self, suite: &str) -> Command {
+        let root = self.root(suite);
         let mut command = Command::new("apt-get");
         for (key, value) in [
             ("Dir::State", root.join("state")),

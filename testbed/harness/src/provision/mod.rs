@@ -8,6 +8,7 @@ mod board_tests;
 mod build;
 pub mod debian;
 mod guest;
+mod herd;
 mod in_tree;
 mod kernel;
 mod plugin;
@@ -28,6 +29,7 @@ use arch::Purpose;
 
 pub use arch::Arch;
 pub use guest::{overlay, with_file};
+pub use herd::Herd;
 use in_tree::InTree;
 pub use in_tree::{Changes, Config};
 pub use kernel::Kernel;
@@ -200,6 +202,12 @@ impl Provision {
     pub fn lava(paths: &Paths) -> Result<PathBuf> {
         let _lock = Lock::take(&paths.cache.join("lock"))?;
         board_tests::lava(paths, &mut apt::Apt::open(paths)?)
+    }
+
+    /// Fetches or finds what judges litmus tests.
+    pub fn herd(paths: &Paths) -> Result<Herd> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        Herd::prepare(paths, &mut apt::Apt::open(paths)?)
     }
 
     /// Fetches or finds the kernel's source.
