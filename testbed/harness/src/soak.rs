@@ -59,10 +59,10 @@ pub struct Report {
     /// Copies that the loss of power cut short: rcar-dmac does not wait for them
     /// when it suspends. The kernel's test calls each a failure.
     dma_cut_short: u64,
-    /// Devices that went and came, their contexts with them.
+    /// Groups that changed their type.
     changes: u32,
-    /// How often the driver was unloaded and loaded.
-    reloads: u32,
+    /// How often the clients' drivers left them and came again.
+    comings: u32,
     faults: u64,
     /// Faults of copies that went on when the test that had ordered them was told
     /// to end, and took its memory away.
@@ -83,13 +83,13 @@ pub fn run(paths: &Paths, provision: &Provision, cycles: u32) -> Result<()> {
     let mut report = Report::default();
     let done = soak(&mut board, cycles, &mut report, |report| {
         println!(
-            "{} cycles, {} ms each; {} MiB of files, {} DMA copies, {} changes, {} reloads",
+            "{} cycles, {} ms each; {} MiB of files, {} DMA copies, {} changes, all bound anew {} times",
             report.cycles,
             report.milliseconds_per_cycle,
             report.file_bytes >> 20,
             report.dma_copies,
             report.changes,
-            report.reloads
+            report.comings
         );
         write(paths, report)
     });
@@ -136,7 +136,7 @@ pub fn soak(
     // Mounts and fills caches, so that the first checkpoint is like the others.
     start(board)?;
     stop(board, report)?;
-    changes::reload(board, &HOSTS)?;
+    changes::leave_and_come(board, &HOSTS)?;
     let each = cycles.div_ceil(CHECKPOINTS).max(1);
     while report.cycles < cycles {
         start(board)?;
@@ -144,8 +144,8 @@ pub fn soak(
         stretch(board, next, report)
             .with_context(|| format!("after {} of {cycles} cycles", report.cycles))?;
         stop(board, report).with_context(|| format!("after {next} cycles"))?;
-        changes::reload(board, &HOSTS)?;
-        report.reloads += 1;
+        changes::leave_and_come(board, &HOSTS)?;
+        report.comings += 1;
         report.memory.push(Memory::in_use(board, next)?);
         report.seconds = begun.elapsed().as_secs_f64().round();
         report.milliseconds_per_cycle =

@@ -69,20 +69,6 @@ impl Calls {
         Ok(file.write_all(lines.collect::<String>().as_bytes())?)
     }
 
-    /// What is counted so far.
-    pub fn counted(&self) -> Result<Vec<(String, u64)>> {
-        let text = match fs::read_to_string(&self.functions) {
-            Ok(text) => text,
-            Err(_) => return Ok(Vec::new()),
-        };
-        text.lines()
-            .map(|line| {
-                let (name, address) = line.split_once(' ').context("not a function")?;
-                Ok((name.to_owned(), u64::from_str_radix(address, 16)?))
-            })
-            .collect()
-    }
-
     /// All calls so far.
     pub fn read(&self) -> Result<Vec<Call>> {
         fs::read_to_string(&self.log)?

@@ -134,32 +134,27 @@ impl Board {
         Ok(())
     }
 
-    /// Unbinds the clients, and unloads our driver.
+    /// Unloads our driver, behind whose IPMMUs no device may be: while there is one, the
+    /// core holds the module.
     pub fn unload_driver(&mut self) -> Result<()> {
+        self.sh("rmmod ipmmu_vmsa").map(drop)
+    }
+
+    /// Unbinds all clients from their drivers.
+    pub fn clients_leave(&mut self) -> Result<()> {
         for (driver, device) in self.hardware.clients() {
             self.sh(&format!(
                 "[ ! -e {driver}/{device} ] || echo {device} > {driver}/unbind"
             ))?;
         }
-        self.sh("rmmod ipmmu_vmsa").map(drop)
+        Ok(())
     }
 
-    /// Loads our driver again, after [`Self::unload_driver`], and binds the clients.
-    pub fn reload_driver(&mut self) -> Result<()> {
-        self.reload_driver_for(self.hardware.dmacs)
-    }
-
-    /// The same, with other devices to be translated.
-    pub fn reload_driver_for(&mut self, allow: &[&str]) -> Result<()> {
-        self.load_driver(allow)?;
-        self.expect_bound_except(&[])?;
+    /// Binds them again, after [`Self::clients_leave`].
+    pub fn clients_come(&mut self) -> Result<()> {
         for (driver, device) in self.hardware.clients() {
-            // The driver core may have bound it already, once its IOMMU was there.
-            let bound = format!("[ -e {driver}/{device} ]");
             let absent = format!("[ ! -e {driver}/../../devices/{device} ]");
-            self.sh(&format!(
-                "{absent} || {bound} || echo {device} > {driver}/bind || {bound}"
-            ))?;
+            self.sh(&format!("{absent} || echo {device} > {driver}/bind"))?;
         }
         Ok(())
     }

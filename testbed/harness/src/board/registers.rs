@@ -30,6 +30,9 @@ pub const IPMMUS: [(&str, &str); 17] = [
     ("ipmmu_vp1", "fe980000.iommu"),
 ];
 
+/// The context of a root of Gen3 in which our driver has what must not get through.
+pub const PARKING: u32 = 7;
+
 /// The device name of an IPMMU of the H3.
 pub fn device_of(ipmmu: &str) -> Result<&'static str> {
     let found = IPMMUS.iter().find(|(label, _)| *label == ipmmu);

@@ -4,6 +4,7 @@
 //! There the kernel's DMA API is another one, which takes what the driver gives
 //! it; and the IPMMU's one context is shared by all that is behind it.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -11,7 +12,7 @@ use libtest_mimic::Trial;
 
 use super::common::{UNMAPPED, complaints, faults, rmmod_and_modprobe, rmmod_is_refused};
 use super::{Bench, Fixture, kunit};
-use crate::board::dtb::Dtb;
+use crate::board::dtb::{Dtb, node_of};
 use crate::board::hardware::GEN2;
 use crate::board::{Board, Driver, Setup};
 
@@ -24,6 +25,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let kunit_setup = setup("arm-kunit", Driver::Rust).append("kunit.enable=1 kunit.autorun=1");
     let kunit = Fixture::new(bench, kunit_setup, |b| b.load_driver(&[]));
     let rust = Fixture::new(bench, setup("arm", Driver::Rust), |b| b.load_driver(&[]));
+    let setup = setup("arm-alone", Driver::Rust).dtb(without_clients(bench, &dtb)?);
+    let alone = Fixture::new(bench, setup, |b| b.load_driver(&[]));
     Ok(vec![
         c.row("boot_and_bind", |b| b.expect_bound_except(&[])),
         c.row("dma_is_translated", dma_is_translated),
@@ -38,11 +41,20 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         rust.row("rmmod_with_a_client_is_refused", |b| {
             rmmod_is_refused(b, dma_is_translated)
         }),
-        rust.row("rmmod_and_modprobe_again", |b| {
-            rmmod_and_modprobe(b, GEN2.ipmmus, 0..32, dma_is_translated)
-        }),
         rust.row("clients_come_and_go", clients_come_and_go),
+        alone.row("rmmod_and_modprobe_again", |b| {
+            rmmod_and_modprobe(b, GEN2.ipmmus, 0..32)
+        }),
     ])
+}
+
+/// The board's device tree with nobody behind the IPMMU.
+fn without_clients(bench: &Bench, dtb: &Path) -> Result<PathBuf> {
+    let mut alone = Dtb::copy(&bench.paths, dtb, "gen2-alone")?;
+    for device in GEN2.dmacs {
+        alone = alone.delete(&node_of(device), "iommus")?;
+    }
+    Ok(alone.into_path())
 }
 
 fn ipmmu() -> &'static str {

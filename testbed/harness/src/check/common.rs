@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::board::Board;
 use crate::board::guest::DMACS;
+use crate::board::registers::PARKING;
 
 /// An address that no DMA mapping uses: they are given out from the top.
 pub const UNMAPPED: u32 = 0x1234_5678;
@@ -143,34 +144,60 @@ pub fn wait_until(
     Ok(())
 }
 
-/// The module stays while it has a client, which goes on as `works` shows.
+/// What busybox's `rmmod` says of a module that somebody uses.
+const IN_USE: &str = "Resource temporarily unavailable";
+
+/// The module stays while a device is behind one of its IPMMUs, bound to a driver or
+/// not: the core holds it, and `works` shows that all goes on.
 pub fn rmmod_is_refused(board: &mut Board, works: fn(&mut Board) -> Result<()>) -> Result<()> {
-    let output = board.try_sh("rmmod ipmmu_vmsa")?;
-    ensure!(output.code != 0, "rmmod was not refused");
-    board.expect_bound_except(&[])?;
+    let refused = |board: &mut Board| {
+        let output = board.try_sh("rmmod ipmmu_vmsa 2>&1")?;
+        ensure!(output.code != 0, "rmmod was not refused");
+        ensure!(
+            output.text.contains(IN_USE),
+            "rmmod says: {}",
+            output.text.trim()
+        );
+        board.expect_bound_except(&[])
+    };
+    refused(board)?;
+    works(board)?;
+    board.clients_leave()?;
+    refused(board).context("with no driver bound to the clients")?;
+    board.clients_come()?;
     works(board)
 }
 
-/// The module goes and comes; none of `utlbs` of `ipmmus` is on in between.
+/// How often a module comes and goes.
+const TIMES: u32 = 20;
+
+/// With no device behind its IPMMUs the module goes and comes. Nothing is on when it
+/// is gone.
 pub fn rmmod_and_modprobe(
     board: &mut Board,
     ipmmus: &[(&str, &str)],
     utlbs: Range<u32>,
-    works: fn(&mut Board) -> Result<()>,
 ) -> Result<()> {
-    for round in 1..=3 {
-        board.unload_driver()?;
-        let left = board.registers()?;
-        let on = |ipmmu| utlbs.clone().any(|n| left.context_of(ipmmu, n).is_some());
-        ensure!(
-            !ipmmus.iter().any(|(ipmmu, _)| on(ipmmu)),
-            "a micro-TLB is left enabled"
-        );
+    for number in 1..=TIMES {
+        board.expect_bound_except(&[])?;
         board
-            .reload_driver()
-            .with_context(|| format!("round {round}"))?;
+            .unload_driver()
+            .with_context(|| format!("going for the {number}. time"))?;
+        let left = board.registers()?;
+        for (ipmmu, _) in ipmmus {
+            ensure!(
+                !utlbs.clone().any(|n| left.context_of(ipmmu, n).is_some()),
+                "a micro-TLB of {ipmmu} is left on"
+            );
+            let imctr = |n| left.get(ipmmu, &format!("IMCTR({n})"));
+            ensure!(
+                (0..=PARKING).all(|n| imctr(n) & 1 == 0),
+                "a context of {ipmmu} is left on"
+            );
+        }
+        board.load_driver(&[])?;
     }
-    works(board)
+    board.expect_bound_except(&[])
 }
 
 #[cfg(test)]

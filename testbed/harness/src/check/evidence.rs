@@ -48,12 +48,12 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "module_goes_and_comes",
             part: Part::Translation,
-            says: "The driver is a module that goes when no client is bound, and not before.",
+            says: "The driver is a module that goes when no device is behind an IPMMU, and not before.",
             c: C::NotApplicable("built in"),
         },
         &[
             "driver::rmmod_with_a_client_is_refused",
-            "driver::rmmod_and_modprobe_again",
+            "driver-alone::rmmod_and_modprobe_again",
         ],
         &[],
     ),

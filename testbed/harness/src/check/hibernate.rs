@@ -57,16 +57,9 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             with_swap(b, |b| unchanged(b, |b| less.power_off(b, &[])))
         }),
         board.row("resumed_by_a_kernel_that_translates_more", move |b| {
-            // Until its clients are bound, more of them may come.
-            other_card(b)?;
-            b.sh(&format!("umount /tmp/storage/{}", MMC_HOSTS[0].device))?;
-            with_swap(b, |_| Ok(()))?;
-            b.unload_driver()?;
-            b.reload_driver_for(&[])?;
+            more.start_anew(b, &[])?;
             with_swap(b, |b| unchanged(b, |b| more.power_off(b, &DMACS)))?;
-            b.sh(&format!("umount /tmp/storage/{}", MMC_HOSTS[0].device))?;
-            b.unload_driver()?;
-            b.reload_driver_for(&DMACS)
+            more.start_anew(b, &DMACS)
         }),
         board.row("a_device_refuses_the_image", move |b| refused.refuse(b)),
         board.row("reboot_and_resume", move |b| {
@@ -222,6 +215,16 @@ impl Again {
             Ok(())
         })?;
         board.sh("rmmod pm_trouble").map(drop)
+    }
+
+    /// Boots a fresh board, with nothing to be resumed, and has the driver translate
+    /// `allow`.
+    fn start_anew(&self, board: &mut Board, allow: &[&str]) -> Result<()> {
+        board.sh("sync")?;
+        self.power_cycle(board)?;
+        board.load_driver(allow)?;
+        board.expect_bound_except(&[])?;
+        board.wait_for_channels(&DMACS)
     }
 
     /// Leaves the board switched off; the number is that of the command that

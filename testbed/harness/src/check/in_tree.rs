@@ -8,11 +8,10 @@ use anyhow::{Result, ensure};
 use libtest_mimic::{Failed, Trial};
 
 use super::c_driver::UNKNOWN_SOC;
-use super::common::{dma_through_two_ipmmus, rmmod_and_modprobe, unmapped_access_faults};
+use super::common::{dma_through_two_ipmmus, rmmod_is_refused, unmapped_access_faults};
 use super::{Bench, Fixture, hibernate, install, kunit, pcie, rust_driver, sleep, storage};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
-use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup, System};
 use crate::provision::{Arch, Changes, Config, Provision};
 use crate::tree::HOME;
@@ -200,8 +199,8 @@ fn module(bench: &Arc<Bench>) -> Vec<Trial> {
         board.row("dma_through_two_ipmmus", dma_through_two_ipmmus),
         board.row("unmapped_access_faults", unmapped_access_faults),
         board.row("suspend_with_channels", sleep::sleep_and_compare),
-        board.row("rmmod_and_modprobe_again", |b| {
-            rmmod_and_modprobe(b, &IPMMUS, 0..48, dma_through_two_ipmmus)
+        board.row("rmmod_with_a_client_is_refused", |b| {
+            rmmod_is_refused(b, dma_through_two_ipmmus)
         }),
         kunit.row("suites", kunit::suites),
     ]

@@ -14,7 +14,7 @@ use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
 /// R-Car H3, cut 2.0: its IPMMU cannot be used.
-const H3_ES2: u32 = 0x0000_4f10;
+pub const H3_ES2: u32 = 0x0000_4f10;
 
 /// A device that upstream's policy allows where the IPMMU can be used.
 const VERIFIED: &str = "ee140000.mmc";

@@ -53,29 +53,12 @@ pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     if is_apart {
         let image = pcie::disk_image(&bench.paths, &name);
         rows.push(board.row("the_other_card_is_apart", the_other_card_is_apart));
-        rows.push(board.row("rmmod_and_modprobe_again", move |b| {
-            rmmod_and_modprobe(b)?;
+        rows.push(board.row("a_disk_that_left_comes_again", move |b| {
+            leave_and_come(b)?;
             leave_disk(b, &image)
         }));
-        rows.push(board.row("comes_and_goes", comes_and_goes));
     }
     Ok(rows)
-}
-
-/// How often the driver comes and goes.
-const TIMES: u32 = 20;
-
-/// The IPMMUs are registered on several CPUs at once, and the disk is probed on
-/// another: whoever puts a function behind its IPMMU, the module is free to go
-/// again when no function is bound.
-fn comes_and_goes(board: &mut Board) -> Result<()> {
-    for number in 1..=TIMES {
-        board
-            .unload_driver()
-            .with_context(|| format!("going for the {number}th time"))?;
-        board.load_driver(&[])?;
-    }
-    board.expect_bound_except(&[])
 }
 
 /// A function's group, and then its type.
@@ -164,20 +147,23 @@ fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
     one_fault(board, (IPMMU, 1), UNMAPPED, &script)
 }
 
-/// The driver leaves when the disk is unbound, and finds the cards again.
-fn rmmod_and_modprobe(board: &mut Board) -> Result<()> {
-    let (driver, disk) = ("/sys/bus/pci/drivers/nvme", FUNCTIONS[0]);
-    // Its driver, too, waits for the IOMMU.
-    board.sh(&format!(
-        "for try in $(seq 100); do [ -e {driver}/{disk} ] && break; usleep 100000; done; \
-         [ -e {driver}/{disk} ]"
-    ))?;
-    board.unload_driver()?;
-    let left = board.registers()?;
+/// The disk's driver leaves it. It stays behind its IPMMU, in its context, and
+/// the driver finds it there when it comes again.
+fn leave_and_come(board: &mut Board) -> Result<()> {
+    let before = [
+        group_of(board, FUNCTIONS[0])?,
+        context(board, 0)?.to_string(),
+    ];
+    board.clients_leave()?;
+    let meanwhile = context(board, 0)?.to_string();
+    board.clients_come()?;
+    let after = [
+        group_of(board, FUNCTIONS[0])?,
+        context(board, 0)?.to_string(),
+    ];
     ensure!(
-        (0..2).all(|utlb| left.context_of(IPMMU, utlb).is_none()),
-        "a uTLB is left enabled"
+        before == after && meanwhile == after[1],
+        "{before:?} became {meanwhile:?}, and then {after:?}"
     );
-    board.reload_driver_for(&[])?;
     files(board)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What else happens on a board while it sleeps and wakes: devices come and go,
-//! contexts with them, and so does the driver.
+//! What else happens on a board while it sleeps and wakes: devices change what they
+//! are attached to, and their drivers come and go.
 
 use anyhow::{Context, Result, ensure};
 
@@ -14,7 +14,7 @@ const SPARE: &str = DMACS[2];
 const SPARE_UTLB: (&str, u32) = ("ipmmu_ds1", 16);
 
 /// What its group is made in turns. Each time its driver leaves it and comes
-/// again, which gives its context back and takes another.
+/// again.
 const TYPES: [&str; 4] = ["identity", "DMA", "DMA-FQ", "DMA"];
 
 /// The `number`th change, with everything else under load.
@@ -30,12 +30,12 @@ pub fn make(board: &mut Board, number: u32) -> Result<()> {
     Ok(())
 }
 
-/// The driver goes, with nothing under load, and comes again.
-pub fn reload(board: &mut Board, mounted: &[&str]) -> Result<()> {
+/// The clients' drivers leave them, with nothing under load, and come again.
+pub fn leave_and_come(board: &mut Board, mounted: &[&str]) -> Result<()> {
     for host in mounted {
         board.sh(&format!("umount /tmp/storage/{host}"))?;
     }
-    board.unload_driver().context("unloading the driver")?;
-    board.reload_driver().context("loading the driver again")?;
+    board.clients_leave().context("unbinding the clients")?;
+    board.clients_come().context("binding the clients again")?;
     board.wait_for_channels(&DMACS)
 }
