@@ -12,7 +12,7 @@ use super::c_driver::UNKNOWN_SOC;
 use super::common::{UNMAPPED, faults};
 use super::feature::{C, Feature, Pair, Part};
 use crate::board::dtb::Dtb;
-use crate::board::registers::IPMMUS;
+use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 
@@ -66,12 +66,16 @@ pub fn emulated() -> impl Iterator<Item = &'static str> {
     here.chain(BOARDS)
 }
 
+/// The context of a root of Gen4 in which our driver parks.
+const PARKING_GEN4: u32 = 15;
+
 /// A generation, and what is different about its instance here.
 struct Generation {
     name: &'static str,
     compatible: &'static [&'static str],
     /// The IPMMU whose micro-TLBs the DMA controller goes through.
     masters_at: &'static str,
+    /// The contexts that groups have are below this one.
     contexts: u32,
     dma: Feature,
     fault: Feature,
@@ -112,7 +116,7 @@ const GENERATIONS: [Generation; 3] = [
         name: "gen3",
         compatible: &["r8a77965"],
         masters_at: "ipmmu_extra0",
-        contexts: 8,
+        contexts: PARKING,
         dma: feature!("gen3_dma", "Gen3: DMA is translated.", C::Works),
         fault: feature!(
             "gen3_fault",
@@ -129,7 +133,7 @@ const GENERATIONS: [Generation; 3] = [
         name: "gen4",
         compatible: &["r8a779f0", GEN4],
         masters_at: "ipmmu_extra0",
-        contexts: 16,
+        contexts: PARKING_GEN4,
         dma: feature!("gen4_dma", "Gen4: DMA is translated.", C::Works),
         fault: feature!(
             "gen4_fault",
@@ -287,7 +291,10 @@ fn dma(board: &mut Board, generation: &Generation) -> Result<()> {
         let context = registers
             .context_of(generation.masters_at, utlb)
             .with_context(|| format!("uTLB {utlb} is not enabled"))?;
-        ensure!(context < generation.contexts, "context {context}");
+        ensure!(
+            context < generation.contexts || board.driver == Driver::C,
+            "context {context}"
+        );
         ensure!(
             registers.get("ipmmu_extra", &format!("IMCTR({context})")) & 1 != 0,
             "context {context} is not enabled"

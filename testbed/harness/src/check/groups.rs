@@ -12,7 +12,7 @@ use super::feature::{C, Feature, Pair, Part};
 use crate::board::dtb::Dtb;
 use crate::board::groups::type_of;
 use crate::board::guest::DMACS;
-use crate::board::registers::IPMMUS;
+use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 
 pub use crate::board::groups::{change_type, number, path};
@@ -131,12 +131,12 @@ fn is_translated(board: &mut Board) -> Result<bool> {
     Ok(board.registers()?.context_of("ipmmu_ds0", 1).is_some())
 }
 
-/// Contexts that are on, in the root and in each cache.
+/// Contexts that are on, in the root and in each cache, but for the one that parks.
 fn contexts(board: &mut Board) -> Result<Vec<usize>> {
     let registers = board.registers()?;
     let on = |ipmmu: &str| {
-        let is_on = |n: &usize| registers.get(ipmmu, &format!("IMCTR({n})")) & 1 != 0;
-        (0..8).filter(is_on).count()
+        let is_on = |n: &u32| registers.get(ipmmu, &format!("IMCTR({n})")) & 1 != 0;
+        (0..PARKING).filter(is_on).count()
     };
     Ok(IPMMUS.iter().map(|(ipmmu, _)| on(ipmmu)).collect())
 }

@@ -13,7 +13,7 @@ use super::common::{TWO_IPMMUS, complaints};
 use super::{Bench, Fixture};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
-use crate::board::registers::IPMMUS;
+use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Micro-TLBs and contexts of an IPMMU.
 const UTLBS: u32 = 48;
-const CONTEXTS: u32 = 8;
+const CONTEXTS: u32 = PARKING + 1;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let provision = &bench.provision;
@@ -72,6 +72,7 @@ fn kexec(board: &mut Board) -> Result<()> {
     board.console.wait_ready(LIMIT)?;
     // The driver is not loaded yet: what is there, the old kernel left.
     expect_all_off(board)?;
+    expect_parked(board)?;
     let messages = board.new_messages()?;
     ensure!(complaints(&messages).is_empty(), "{messages}");
     board.load_driver(&DMACS)?;
@@ -100,7 +101,8 @@ fn end_with(board: &mut Board, command: &str, paths: &Paths) -> Result<()> {
     }
     // An address that nobody has: DMA with an IOVA, untranslated.
     ensure!(board.guest_errors()? == 0, "there were guest errors");
-    expect_all_off(board)
+    expect_all_off(board)?;
+    expect_parked(board)
 }
 
 /// Fails if a context is enabled.
@@ -121,6 +123,26 @@ fn expect_all_off(board: &mut Board) -> Result<()> {
         enabled.len(),
         enabled[0]
     );
+    Ok(())
+}
+
+/// Fails if a micro-TLB points anywhere but to parking, or if none is on.
+fn expect_parked(board: &mut Board) -> Result<()> {
+    let registers = board.registers()?;
+    let mut parked = 0;
+    for (ipmmu, _) in IPMMUS {
+        for utlb in 0..UTLBS {
+            let Some(context) = registers.context_of(ipmmu, utlb) else {
+                continue;
+            };
+            ensure!(
+                context == PARKING,
+                "uTLB {utlb} of {ipmmu} points to context {context}"
+            );
+            parked += 1;
+        }
+    }
+    ensure!(parked > 0, "all micro-TLBs are off");
     Ok(())
 }
 

@@ -18,7 +18,7 @@ use super::{Bench, Fixture};
 use crate::board::dtb::Dtb;
 use crate::board::ktap::Ktap;
 use crate::board::pcie::{self, FUNCTIONS, IPMMU};
-use crate::board::registers::IPMMUS;
+use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 use crate::provision::SELFTESTS;
 
@@ -117,26 +117,42 @@ fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
     ]
 }
 
-/// The contexts of the root that are in use, as the driver shows them.
-fn contexts(board: &mut Board) -> Result<usize> {
+/// The contexts of the root and what each is for, as the driver shows them: `context 1:
+/// table`, say, without what counts and addresses there are.
+fn contexts(board: &mut Board) -> Result<Vec<String>> {
     let path = format!("/sys/kernel/debug/ipmmu/{}/contexts", IPMMUS[0].1);
     let text = board.sh(&format!("cat {path}"))?;
-    let count = text.lines().filter(|l| l.starts_with("context ")).count();
-    ensure!(count > 0, "no context is in use: {text}");
-    Ok(count)
+    let lines = text.lines().filter(|l| l.starts_with("context "));
+    let contexts: Vec<String> = lines
+        .filter_map(|line| {
+            let (number, rest) = line.split_once(": ")?;
+            let purpose = rest.split_once(" faults, ")?.1.split(' ').next()?;
+            Some(format!("{number}: {purpose}"))
+        })
+        .collect();
+    let parking = format!("context {PARKING}: parking");
+    ensure!(
+        contexts.len() > 1 && contexts.contains(&parking),
+        "contexts are {text}"
+    );
+    Ok(contexts)
 }
 
-/// `work` leaves nothing behind: no context, and the micro-TLB where it was.
+/// `work` leaves nothing behind: each context is for what it was, and the micro-TLB
+/// points where it did.
 fn same_as_before(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
-    let before = contexts(board)?;
+    let before = (contexts(board)?, context(board)?);
     work(board)?;
-    let after = contexts(board)?;
-    ensure!(before == after, "{before} contexts in use became {after}");
-    board
-        .registers()?
-        .context_of(IPMMU, UTLB)
-        .with_context(|| format!("uTLB {UTLB} of {IPMMU} was left open"))?;
+    let after = (contexts(board)?, context(board)?);
+    ensure!(before == after, "{before:?} became {after:?}");
     Ok(())
+}
+
+/// The context that the device's micro-TLB points to.
+fn context(board: &mut Board) -> Result<u32> {
+    let registers = board.registers()?;
+    let context = registers.context_of(IPMMU, UTLB);
+    context.with_context(|| format!("uTLB {UTLB} of {IPMMU} is off"))
 }
 
 /// Runs a scenario in which whatever the device is refused comes to the
