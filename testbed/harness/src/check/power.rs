@@ -114,7 +114,7 @@ fn wait_until_off(board: &mut Board, areas: u64) -> Result<()> {
             kept == 0,
             "{kept} registers survived: the machine is at fault"
         );
-        expect_saved(board, ipmmu, "asleep")?;
+        expect_status(board, ipmmu, "suspended")?;
     }
     Ok(())
 }
@@ -125,13 +125,11 @@ fn wait_until_cut(board: &mut Board, areas: u64) -> Result<()> {
     })
 }
 
-/// What the driver says of itself begins with `state`.
-fn expect_saved(board: &mut Board, ipmmu: &str, state: &str) -> Result<()> {
-    let saved = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{ipmmu}/saved"))?;
-    ensure!(
-        saved.trim_start().starts_with(state),
-        "debugfs says of {ipmmu}: {saved}"
-    );
+/// Whether an IPMMU sleeps, as the kernel has it.
+fn expect_status(board: &mut Board, ipmmu: &str, expected: &str) -> Result<()> {
+    let file = format!("/sys/bus/platform/devices/{ipmmu}/power/runtime_status");
+    let status = board.sh(&format!("cat {file}"))?;
+    ensure!(status.trim() == expected, "{ipmmu} is {status}");
     Ok(())
 }
 
@@ -164,10 +162,10 @@ fn kept_awake<R>(
 fn unused(board: &mut Board) -> Result<()> {
     for (area, ipmmu) in OWN {
         wait_until_cut(board, area)?;
-        expect_saved(board, ipmmu, "asleep")?;
+        expect_status(board, ipmmu, "suspended")?;
         kept_awake(board, ipmmu, |b| {
             ensure!(b.count("sysc", "on")? & area != 0, "{ipmmu} has no power");
-            expect_saved(b, ipmmu, "awake")
+            expect_status(b, ipmmu, "active")
         })?;
         wait_until_cut(board, area)?;
     }
@@ -198,7 +196,7 @@ fn changed(board: &mut Board, areas: u64) -> Result<()> {
     wait_until_off(board, areas)?;
     change_type(board, EXTRA_DMAC, "DMA")?;
     works(board)?;
-    // The context may be another, and the table is.
+    // The table is another.
     let after = awake(board, Board::registers)?;
     ensure!(
         after.of("ipmmu_extra0") == before.of("ipmmu_extra0"),
