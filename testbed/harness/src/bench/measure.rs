@@ -108,8 +108,8 @@ impl fmt::Display for Witness {
     }
 }
 
-/// Asks the kernel's benchmark, in strict mode.
-pub fn witnesses(board: &mut Board) -> Result<Vec<Witness>> {
+/// Asks the kernel's benchmark, in strict mode, with each of these numbers of threads.
+pub fn witnesses(board: &mut Board, threads: &[u32]) -> Result<Vec<Witness>> {
     const DRIVER: &str = "dma_map_benchmark";
     let device = format!("/sys/bus/platform/devices/{CLIENT}");
     let driver = format!("/sys/bus/platform/drivers/{DRIVER}");
@@ -118,7 +118,7 @@ pub fn witnesses(board: &mut Board) -> Result<Vec<Witness>> {
         "echo {DRIVER} > {device}/driver_override && echo {CLIENT} > {driver}/bind"
     ))?;
     let mut all = Vec::new();
-    for threads in [1, 4] {
+    for &threads in threads {
         let said = board.sh(&format!("{DRIVER} -t {threads} -s 1"))?;
         let latency = |of: &str| {
             let rest = said.split_once(&format!("average {of} latency(us):"))?.1;

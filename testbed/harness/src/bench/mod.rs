@@ -15,12 +15,12 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::board::Driver;
+use crate::board::{Board, Driver};
 use crate::exec::capture;
 use crate::paths::Paths;
 use crate::provision::{Kernel, Provision};
 use measure::{Costs, Witness};
-use report::{Part, Report};
+use report::{Crowd, Part, Report};
 
 /// How often each driver is measured, in turns.
 const ROUNDS: usize = 2;
@@ -31,6 +31,8 @@ const TOLERANCE: f64 = 1.0;
 /// fast the machine is that emulates; and one CPU, so that nobody moves.
 const COUNTED_TIME: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 const ONE_CPU: &str = "maxcpus=1";
+/// As many as there are threads, each as fast as the machine lets it be.
+const FOUR_CPUS: &str = "maxcpus=4";
 
 /// Measures, and writes the report; a missed target is no error.
 pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
@@ -71,6 +73,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
         })
     };
     let kdir = &provision.kernel.kdir;
+    let crowds = crowds(paths, provision)?;
     let mut report = Report {
         commit: commit(paths)?,
         rust: part(rust, &provision.kernel.module(paths)?, of_rust)?,
@@ -81,6 +84,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
             Vec::new(),
         )?,
         spread_percent: spread,
+        crowds,
         targets: Vec::new(),
     };
     report.targets = targets::judge(&report);
@@ -106,12 +110,34 @@ fn measure_one(
     let costs = measure::all(&mut board, &calls)?;
     let limit = measure::limit(&mut board, &calls)?;
     let heard = match ask {
-        true => measure::witnesses(&mut board)?,
+        true => measure::witnesses(&mut board, &[1, 4])?,
         false => Vec::new(),
     };
     board.expect_clean()?;
     board.power_off()?;
     Ok((costs, limit, heard))
+}
+
+/// What happens on four CPUs at once, with either driver in turns. How long that takes
+/// is for the machine to say that emulates them, so nobody is judged by it.
+fn crowds(paths: &Paths, provision: &Provision) -> Result<Vec<Crowd>> {
+    let mut crowds = Vec::new();
+    for round in 1..=ROUNDS {
+        for driver in [Driver::C, Driver::Rust] {
+            println!("four CPUs, round {round} of {ROUNDS}: {driver:?}");
+            let name = format!("bench-crowd-{driver:?}").to_lowercase();
+            let setup = board::setup(paths, provision, driver, &name, Ok)?.append(FOUR_CPUS);
+            let mut board = Board::boot(paths, provision, &setup)?;
+            board.load_driver(&[])?;
+            board.expect_bound_except(&[])?;
+            let witness = measure::witnesses(&mut board, &[4])?.swap_remove(0);
+            board.expect_clean()?;
+            board.power_off()?;
+            let driver = board::name_of(driver);
+            crowds.push(Crowd { driver, witness });
+        }
+    }
+    Ok(crowds)
 }
 
 /// The checkout's commit, with a plus if something was changed since.

@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use serde::Serialize;
 
+use super::board::name_of;
 use super::measure::{Cost, Costs, Witness};
+use crate::board::Driver;
 
 /// One driver's part of the report.
 #[derive(Debug, Serialize)]
@@ -14,6 +16,14 @@ pub struct Part {
     pub costs: Costs,
     pub text_bytes: u64,
     pub dma_map_benchmark: Vec<Witness>,
+}
+
+/// What the kernel's own benchmark says on four CPUs.
+#[derive(Debug, Serialize)]
+pub struct Crowd {
+    pub driver: &'static str,
+    #[serde(flatten)]
+    pub witness: Witness,
 }
 
 /// `build/report/bench.json`
@@ -26,6 +36,8 @@ pub struct Report {
     pub limit: Part,
     /// By how many percent instructions differed between rounds, at most.
     pub spread_percent: f64,
+    /// Not judged.
+    pub crowds: Vec<Crowd>,
     pub targets: Vec<Verdict>,
 }
 
@@ -63,10 +75,14 @@ pub fn page(report: &Report) -> String {
     }
     let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| p.text_bytes);
     let _ = writeln!(text, "| text_bytes | {rust} | {c} | {limit} |\n");
-    for (who, part) in [("this driver", &report.rust), ("C driver", &report.c)] {
+    for (driver, part) in [(Driver::Rust, &report.rust), (Driver::C, &report.c)] {
+        let name = name_of(driver);
         for witness in &part.dma_map_benchmark {
-            let _ = writeln!(text, "dma_map_benchmark, {who}: {witness}");
+            let _ = writeln!(text, "dma_map_benchmark, {name}: {witness}");
         }
+    }
+    for Crowd { driver, witness } in &report.crowds {
+        let _ = writeln!(text, "dma_map_benchmark on four CPUs, {driver}: {witness}");
     }
     text += "\nInstructions (MMIO reads + MMIO writes).\n\n";
     text += "| target | at most | figure | |\n|---|---|---|---|\n";
