@@ -1,205 +1,449 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where a source file accesses registers, and what to put there instead.
+//! What of a source file is changed to see whether a test notices, and how.
 
+use std::fmt;
 use std::ops::Range;
+
+use anyhow::{Result, anyhow};
+use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use serde::Serialize;
 
 /// From here on a file of the driver tests itself.
 const TESTS: &str = "#[kunit_tests";
 
-/// One access.
+/// What a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A register is not written, or a zero is read.
+    Access,
+    /// The opposite is asked.
+    Comparison,
+    /// A statement is left out.
+    Statement,
+    /// Nothing waits for what was done to be done.
+    Barrier,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Access => "register accesses",
+            Self::Comparison => "comparisons",
+            Self::Statement => "statements",
+            Self::Barrier => "barriers",
+        })
+    }
+}
+
+/// One change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place {
     /// The line that it begins in, counted from 1.
     pub line: usize,
-    /// Its text, on one line.
+    /// What is there, on one line.
     pub code: String,
+    pub kind: Kind,
     range: Range<usize>,
     instead: String,
 }
 
 impl Place {
-    fn new(code: &str, range: Range<usize>, instead: String) -> Self {
-        let words: Vec<&str> = code[range.clone()].split_whitespace().collect();
-        Self {
-            line: code[..range.start].matches('\n').count() + 1,
-            code: words.join(" ").replace(" .", "."),
-            range,
-            instead,
-        }
-    }
-
-    /// `source` without this access.
+    /// `source` with this change.
     pub fn mutated(&self, source: &str) -> String {
         let (before, after) = (&source[..self.range.start], &source[self.range.end..]);
         format!("{before}{}{after}", self.instead)
     }
 }
 
-/// What methods that access registers are named, or begin with before a `_`.
-const VERBS: [&str; 7] = [
-    ".read",
-    ".write",
-    ".save",
-    ".restore",
-    ".reset",
-    ".look",
-    ".wait_flushed",
+/// Methods that access a register.
+const READS: [&str; 2] = ["read", "read_at"];
+const WRITES: [&str; 2] = ["write", "write_at"];
+/// What orders or awaits something, and does nothing else.
+const BARRIERS: [&str; 10] = [
+    "mb",
+    "rmb",
+    "wmb",
+    "smp_mb",
+    "smp_rmb",
+    "smp_wmb",
+    "arrived",
+    "cache_arrived",
+    "synchronize",
+    "wait_flushed",
 ];
-/// What begins an entry of a list of registers to be kept.
-const ENTRY: &str = "Kept::new";
-/// A register that nobody wants to be kept.
-const NO_ENTRY: &str = "Kept::zeroed()";
-/// What is written with these is text.
-const FORMATTING: [&str; 2] = ["write_fmt", "write_str"];
+/// A statement that begins with one of these cannot be left out, or is none.
+const NOT_LEFT_OUT: [&str; 17] = [
+    "let",
+    "return",
+    "break",
+    "continue",
+    "use",
+    "const",
+    "static",
+    "type",
+    "mod",
+    "pub",
+    "fn",
+    "struct",
+    "enum",
+    "impl",
+    "trait",
+    "extern",
+    "macro_rules",
+];
+/// One that begins with these ends with its block.
+const WITH_BLOCK: [&str; 6] = ["if", "for", "while", "loop", "match", "unsafe"];
 
-/// All accesses of `source` outside of its tests: calls of methods that are
-/// named after one of [`VERBS`], as `read` or `reset_contexts`, and what is in
-/// lists of registers to be kept.
-pub fn find(source: &str) -> Vec<Place> {
+/// All changes to `source`, outside of its tests.
+pub fn find(source: &str) -> Result<Vec<Place>> {
     let code = &source[..source.find(TESTS).unwrap_or(source.len())];
-    let mut places = Vec::new();
-    for verb in VERBS {
-        for (dot, _) in code.match_indices(verb) {
-            if !in_comment(code, dot) {
-                places.extend(place(code, dot, verb));
+    let tokens: TokenStream = code.parse().map_err(|e| anyhow!("{e}"))?;
+    let mut finder = Finder {
+        code,
+        places: Vec::new(),
+    };
+    finder.level(tokens);
+    let mut places = finder.places;
+    places.sort_by_key(|p| (p.range.start, p.range.end));
+    // A statement that is one access is found as either.
+    places.dedup_by(|b, a| a.range == b.range);
+    Ok(places)
+}
+
+struct Finder<'a> {
+    code: &'a str,
+    places: Vec<Place>,
+}
+
+impl Finder<'_> {
+    fn add(&mut self, kind: Kind, range: Range<usize>, instead: impl Into<String>) {
+        let words: Vec<&str> = self.code[range.clone()].split_whitespace().collect();
+        self.places.push(Place {
+            line: self.code[..range.start].matches('\n').count() + 1,
+            code: words.join(" ").replace(" .", "."),
+            kind,
+            range,
+            instead: instead.into(),
+        });
+    }
+
+    /// What is between two brackets, and what is between those in it.
+    fn level(&mut self, tokens: TokenStream) {
+        let tokens: Vec<TokenTree> = without_attributes(tokens);
+        self.statements(&tokens);
+        self.reads(&tokens);
+        self.comparisons(&tokens);
+        self.conditions(&tokens);
+        for token in tokens {
+            if let TokenTree::Group(group) = token {
+                self.level(group.stream());
             }
         }
     }
-    for (start, _) in code.match_indices(ENTRY) {
-        if !in_comment(code, start) {
-            places.extend(entry(code, start));
+
+    fn statements(&mut self, tokens: &[TokenTree]) {
+        let mut start = 0;
+        for at in 0..tokens.len() {
+            let begins = |words: &[&str]| words.iter().any(|w| is_word(&tokens[start], w));
+            let ends = match &tokens[at] {
+                TokenTree::Punct(p) => p.as_char() == ';',
+                TokenTree::Group(g) if g.delimiter() == Delimiter::Brace => {
+                    begins(&WITH_BLOCK) && !goes_on(tokens.get(at + 1))
+                }
+                _ => false,
+            };
+            let is_item = is_block(&tokens[at]) && begins(&["fn", "impl", "mod", "pub", "struct"]);
+            if ends && !begins(&NOT_LEFT_OUT) {
+                self.left_out(&tokens[start..=at]);
+            }
+            if ends || is_item {
+                start = at + 1;
+            }
         }
     }
-    places.sort_by_key(|place| place.range.start);
-    places
-}
 
-/// The entry that begins at `start`.
-fn entry(code: &str, start: usize) -> Option<Place> {
-    let open = start + ENTRY.len();
-    let end = open + closing(code[open..].strip_prefix('(').and(Some(&code[open..]))?)?;
-    Some(Place::new(code, start..end, NO_ENTRY.into()))
-}
-
-fn in_comment(code: &str, at: usize) -> bool {
-    let line = code[..at].rfind('\n').map_or(0, |n| n + 1);
-    code[line..at].contains("//")
-}
-
-/// The access whose method's name begins after the dot at `dot`.
-fn place(code: &str, dot: usize, verb: &str) -> Option<Place> {
-    let receiver = code[..dot].trim_end();
-    let start = beginning(receiver);
-    let method = &code[dot + 1..];
-    let name_end = method.find(|c: char| !(c.is_alphanumeric() || c == '_'))?;
-    if !["", "_"].contains(&&method[verb.len() - 1..name_end.min(verb.len())]) {
-        return None;
-    }
-    if FORMATTING.contains(&&method[..name_end]) {
-        return None;
-    }
-    let (register, open) = match method[name_end..].strip_prefix("::<") {
-        Some(generic) => {
-            let (register, _) = generic.split_once('>')?;
-            (Some(register), name_end + "::<>".len() + register.len())
+    fn left_out(&mut self, statement: &[TokenTree]) {
+        let is_comma = |t: &TokenTree| is_punct(t, ',');
+        if statement.len() < 2 || statement.iter().any(is_comma) {
+            return;
         }
-        None => (None, name_end),
+        let kind = match last_call(statement) {
+            Some(name) if BARRIERS.contains(&name.as_str()) => Kind::Barrier,
+            Some(name) if [READS, WRITES].concat().contains(&name.as_str()) => Kind::Access,
+            _ => Kind::Statement,
+        };
+        self.add(kind, range_of(statement), "");
+    }
+
+    /// Calls that give a register's value, and those that write one and are no statement.
+    fn reads(&mut self, tokens: &[TokenTree]) {
+        for at in 1..tokens.len() {
+            let TokenTree::Ident(name) = &tokens[at] else {
+                continue;
+            };
+            let name = name.to_string();
+            let is_read = READS.contains(&name.as_str());
+            let is_write = WRITES.contains(&name.as_str());
+            if !is_punct(&tokens[at - 1], '.') || !(is_read || is_write) {
+                continue;
+            }
+            let Some((end, register)) = arguments(tokens, at + 1) else {
+                continue;
+            };
+            let start = receiver(tokens, at - 1);
+            let is_statement = tokens.get(end + 1).is_some_and(|t| is_punct(t, ';'))
+                && (start == 0
+                    || is_punct(&tokens[start - 1], ';')
+                    || is_block(&tokens[start - 1]));
+            if is_statement {
+                continue;
+            }
+            let instead = match register {
+                _ if is_write => "()".to_owned(),
+                Some(register) => format!("{register}::from(0)"),
+                None => "0u32.into()".to_owned(),
+            };
+            self.add(Kind::Access, range_of(&tokens[start..=end]), instead);
+        }
+    }
+
+    fn comparisons(&mut self, tokens: &[TokenTree]) {
+        for at in 0..tokens.len() {
+            let Some((range, opposite)) = comparison(self.code, &tokens[at..]) else {
+                continue;
+            };
+            let is_inner = at > 0 && is_joint(&tokens[at - 1]);
+            if !is_inner {
+                let place = self.places.len();
+                self.add(Kind::Comparison, range.clone(), opposite);
+                self.places[place].code = line_of(self.code, range.start).to_owned();
+            }
+        }
+    }
+
+    /// What `if` asks, where that is no comparison.
+    fn conditions(&mut self, tokens: &[TokenTree]) {
+        for at in 0..tokens.len() {
+            if !is_word(&tokens[at], "if") {
+                continue;
+            }
+            let is_end = |t: &TokenTree| is_block(t) || is_punct(t, '=') || is_word(t, "let");
+            let Some(length) = tokens[at + 1..].iter().position(is_end) else {
+                continue;
+            };
+            let condition = &tokens[at + 1..at + 1 + length];
+            let end = &tokens[at + 1 + length];
+            // Up to the block, or the arrow of an arm of a `match`.
+            let is_arrow = is_punct(end, '=') && is_joint(end);
+            if condition.is_empty() || !(is_block(end) || is_arrow) {
+                continue;
+            }
+            let range = range_of(condition);
+            let text = &self.code[range.clone()];
+            if !has_comparison(self.code, condition) {
+                let instead = format!("!({text})");
+                self.add(Kind::Comparison, range, instead);
+            }
+        }
+    }
+}
+
+fn without_attributes(tokens: TokenStream) -> Vec<TokenTree> {
+    let mut kept: Vec<TokenTree> = Vec::new();
+    for token in tokens {
+        let in_brackets =
+            matches!(&token, TokenTree::Group(g) if g.delimiter() == Delimiter::Bracket);
+        match kept.as_slice() {
+            // Of what is around it, or of what follows.
+            [.., hash, not] if in_brackets && is_punct(hash, '#') && is_punct(not, '!') => {
+                kept.truncate(kept.len() - 2);
+            }
+            [.., hash] if in_brackets && is_punct(hash, '#') => kept.truncate(kept.len() - 1),
+            _ => kept.push(token),
+        }
+    }
+    kept
+}
+
+fn is_word(token: &TokenTree, word: &str) -> bool {
+    matches!(token, TokenTree::Ident(name) if name == word)
+}
+
+fn is_punct(token: &TokenTree, c: char) -> bool {
+    matches!(token, TokenTree::Punct(p) if p.as_char() == c)
+}
+
+fn is_joint(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Punct(p) if p.spacing() == Spacing::Joint)
+}
+
+fn is_block(token: &TokenTree) -> bool {
+    matches!(token, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace)
+}
+
+fn range_of(tokens: &[TokenTree]) -> Range<usize> {
+    let of = |t: &TokenTree| t.span().byte_range();
+    of(&tokens[0]).start..of(&tokens[tokens.len() - 1]).end
+}
+
+/// Whether an expression goes on with this after a block.
+fn goes_on(next: Option<&TokenTree>) -> bool {
+    next.is_some_and(|t| {
+        is_word(t, "else") || [';', '.', '?', ','].into_iter().any(|c| is_punct(t, c))
+    })
+}
+
+/// The name of the function that a statement calls last.
+fn last_call(statement: &[TokenTree]) -> Option<String> {
+    let mut name = None;
+    for (at, token) in statement.iter().enumerate() {
+        if let TokenTree::Ident(ident) = token {
+            if arguments(statement, at + 1).is_some() {
+                name = Some(ident.to_string());
+            }
+        }
+    }
+    name
+}
+
+/// The end of the arguments that begin at `at`, and what stands in `::<>` before them.
+fn arguments(tokens: &[TokenTree], at: usize) -> Option<(usize, Option<String>)> {
+    let is_arguments =
+        |t: &TokenTree| matches!(t, TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis);
+    if is_arguments(tokens.get(at)?) {
+        return Some((at, None));
+    }
+    let (generic, rest) = (tokens.get(at..at + 3)?, tokens.get(at + 3..)?);
+    if !(is_punct(&generic[0], ':') && is_punct(&generic[2], '<')) {
+        return None;
+    }
+    let end = rest.iter().position(|t| is_punct(t, '>'))?;
+    let register = rest[..end].iter().map(ToString::to_string).collect();
+    is_arguments(rest.get(end + 1)?).then_some((at + 3 + end + 1, Some(register)))
+}
+
+/// Where what a method is called of begins; the dot is at `dot`.
+fn receiver(tokens: &[TokenTree], dot: usize) -> usize {
+    let is_part = |t: &TokenTree| match t {
+        TokenTree::Ident(name) => !["return", "in", "match", "if", "else"]
+            .iter()
+            .any(|w| name == w),
+        TokenTree::Group(g) => g.delimiter() != Delimiter::Brace,
+        TokenTree::Punct(p) => ['.', '?'].contains(&p.as_char()),
+        TokenTree::Literal(_) => true,
     };
-    if !method[open..].starts_with('(') {
-        return None;
-    }
-    let mut end = dot + 1 + open + closing(&method[open..])?;
-    let instead = match (verb, register) {
-        (".read", Some(register)) => format!("{register}::from(0)"),
-        (".read", None) => "0u32".into(),
-        // Nothing, or false, where a value is wanted.
-        (".save", _) if !code[end..].starts_with(';') => "Default::default()".into(),
-        (".wait_flushed", _) => "()".into(),
-        _ => {
-            end += usize::from(code[end..].starts_with(';'));
-            String::new()
-        }
-    };
-    Some(Place::new(code, start..end, instead))
+    let before = tokens[..dot].iter().rev().take_while(|t| is_part(t));
+    dot - before.count()
 }
 
-/// Where the value that `text` ends with begins: names and dots, and whatever
-/// there is in brackets after a name.
-fn beginning(text: &str) -> usize {
-    let mut depth = 0;
-    for (at, c) in text.char_indices().rev() {
-        match c {
-            ')' | ']' => depth += 1,
-            '(' | '[' if depth > 0 => depth -= 1,
-            c if depth > 0 || c.is_alphanumeric() || "_.".contains(c) => (),
-            c => return at + c.len_utf8(),
-        }
+/// The comparison that begins with these tokens, and the opposite one.
+fn comparison(code: &str, tokens: &[TokenTree]) -> Option<(Range<usize>, &'static str)> {
+    let first = tokens.first()?;
+    let second = tokens.get(1).filter(|_| is_joint(first));
+    let is = |a, b| is_punct(first, a) && second.is_some_and(|t| is_punct(t, b));
+    let two = |opposite| Some((range_of(&tokens[..2]), opposite));
+    if is('=', '=') {
+        return two("!=");
     }
-    0
+    if is('!', '=') {
+        return two("==");
+    }
+    if is('<', '=') {
+        return two(">");
+    }
+    if is('>', '=') {
+        return two("<");
+    }
+    // Otherwise it is a bracket.
+    let range = range_of(&tokens[..1]);
+    let is_apart = second.is_none()
+        && code[..range.start].ends_with(char::is_whitespace)
+        && code[range.end..].starts_with(' ');
+    match is_apart {
+        true if is_punct(first, '<') => Some((range, ">=")),
+        true if is_punct(first, '>') => Some((range, "<=")),
+        _ => None,
+    }
 }
 
-/// The length of what is between the parenthesis that `text` begins with and
-/// its counterpart, both included.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 0;
-    for (at, c) in text.char_indices() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => (),
-        }
-        if depth == 0 {
-            return Some(at + 1);
-        }
-    }
-    None
+fn has_comparison(code: &str, tokens: &[TokenTree]) -> bool {
+    (0..tokens.len()).any(|at| comparison(code, &tokens[at..]).is_some())
+}
+
+/// The line around a place, without what is before and after it.
+fn line_of(code: &str, at: usize) -> &str {
+    let start = code[..at].rfind('\n').map_or(0, |n| n + 1);
+    let end = code[at..].find('\n').map_or(code.len(), |n| at + n);
+    code[start..end].trim()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "fn f() {\n    \
-        // regs.read(nothing)\n    \
-        a.b = regs.read::<IMCTR>(f.at(1)).into();\n    \
-        regs\n        .write(f.at(2), IMCTR::from(a.b));\n    \
-        self.ready();\n    \
-        i.reset_contexts(&regs);\n    \
-        i.restored();\n    \
-        f.write_str(x);\n    \
-        s.a[id.index()].restore(x);\n    \
-        l.enlist(|kept| kept.save(regs));\n    \
-        s.put_back(|id| i.wait_flushed_in(regs, id));\n    \
-        [Kept::new(f.at(1)).with_commands(x), Kept::nothing()]\n\
-        }\n#[kunit_tests(x)]\nfn t() { regs.read::<IMCTR>(at) }\n";
+    const SOURCE: &str = "//! About it.\nuse x::y;\n\
+        #[inline]\n\
+        fn f(&self) -> bool {\n    \
+            // regs.read(nothing);\n    \
+            let a = regs.read::<IMCTR>(f.at(1)).into();\n    \
+            let b: IMSTR = self.root()?.read(f.at(2));\n    \
+            regs\n        .write(f.at(2), IMCTR::from(a));\n    \
+            hw.arrived();\n    \
+            state.own = 0;\n    \
+            if a.mmuen() {\n        g.write_str(x);\n    } else if a <= b {\n        h();\n    }\n    \
+            match a {\n        Some(c) if !c.is_on() => c.write_at(1, 2),\n        None => (),\n    }\n    \
+            a == b\n\
+        }\n\
+        #[kunit_tests(x)]\nmod t { fn t() { regs.read::<IMCTR>(at); } }\n";
 
     #[test]
-    fn reads_and_writes_are_found_where_they_count() {
-        let codes: Vec<(usize, String)> =
-            find(SOURCE).into_iter().map(|p| (p.line, p.code)).collect();
+    fn each_kind_is_found_where_it_counts() {
+        let places = find(SOURCE).unwrap();
+        let found: Vec<(Kind, &str)> = places.iter().map(|p| (p.kind, p.code.as_str())).collect();
+        let of_match = "match a { Some(c) if !c.is_on() => c.write_at(1, 2), None => (), }";
+        let of_if = "if a.mmuen() { g.write_str(x); } else if a <= b { h(); }";
         assert_eq!(
-            codes,
+            found,
             [
-                (3, "regs.read::<IMCTR>(f.at(1))".to_owned()),
-                (4, "regs.write(f.at(2), IMCTR::from(a.b));".to_owned()),
-                (7, "i.reset_contexts(&regs);".to_owned()),
-                (10, "s.a[id.index()].restore(x);".to_owned()),
-                (11, "kept.save(regs)".to_owned()),
-                (12, "i.wait_flushed_in(regs, id)".to_owned()),
-                (13, "Kept::new(f.at(1))".to_owned()),
+                (Kind::Access, "regs.read::<IMCTR>(f.at(1))"),
+                (Kind::Access, "self.root()?.read(f.at(2))"),
+                (Kind::Access, "regs.write(f.at(2), IMCTR::from(a));"),
+                (Kind::Barrier, "hw.arrived();"),
+                (Kind::Statement, "state.own = 0;"),
+                (Kind::Statement, of_if),
+                (Kind::Comparison, "a.mmuen()"),
+                (Kind::Statement, "g.write_str(x);"),
+                (Kind::Comparison, "} else if a <= b {"),
+                (Kind::Statement, "h();"),
+                (Kind::Statement, of_match),
+                (Kind::Comparison, "!c.is_on()"),
+                (Kind::Access, "c.write_at(1, 2)"),
+                (Kind::Comparison, "a == b"),
             ]
         );
+        assert_eq!((places[0].line, places[2].line), (6, 8));
     }
 
     #[test]
-    fn a_read_becomes_zero_and_a_write_nothing() {
-        let places = find(SOURCE);
-        assert!(
-            places[0]
-                .mutated(SOURCE)
-                .contains("a.b = IMCTR::from(0).into();")
-        );
-        let written = places[1].mutated(SOURCE);
-        assert!(!written.contains("f.at(2)"), "{written}");
+    fn what_is_put_there_instead_fits() {
+        let places = find(SOURCE).unwrap();
+        let mutated = |at: usize| places[at].mutated(SOURCE);
+        assert!(mutated(0).contains("let a = IMCTR::from(0).into();"));
+        assert!(mutated(1).contains("let b: IMSTR = 0u32.into();"));
+        assert!(!mutated(2).contains("IMCTR::from(a)"));
+        assert!(mutated(6).contains("if !(a.mmuen()) {"));
+        assert!(mutated(8).contains("else if a > b {"));
+        assert!(mutated(11).contains("Some(c) if !(!c.is_on()) =>"));
+        assert!(mutated(12).contains("=> (),"));
+        assert!(mutated(13).contains("a != b\n"));
+    }
+
+    #[test]
+    fn brackets_and_shifts_are_no_comparisons() {
+        let source = "fn f<A: B<C>>(x: Vec<D>) -> E<F> { x << 2; g::<H>(); |y| y > 1 }";
+        let places = find(source).unwrap();
+        let comparisons = places.iter().filter(|p| p.kind == Kind::Comparison);
+        assert_eq!(comparisons.count(), 1);
     }
 }

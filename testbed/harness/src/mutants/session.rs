@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a driver goes through on a board, to see whether something is wrong.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::board::groups::change_type;
+use crate::board::guest::DMACS;
+use crate::board::ktap::Ktap;
+use crate::board::{Board, Driver, Setup};
+use crate::check::{common, control};
+use crate::paths::Paths;
+use crate::provision::Provision;
+
+/// IMUASID of a micro-TLB in use, where the driver writes 0, as a reset does.
+const IMUASID: &str = "0xe6740318";
+
+const CHANNELS: [&str; 2] = [DMACS[0], DMACS[1]];
+
+/// What notices that something is wrong, with the module in `initramfs`.
+pub fn notice(paths: &Paths, provision: &Provision, initramfs: Option<PathBuf>) -> Vec<String> {
+    let mut noticed = Vec::new();
+    if let Err(e) = try_out(paths, provision, initramfs.as_deref(), &mut noticed) {
+        noticed.push(format!("the board ({e:#})"));
+    }
+    noticed
+}
+
+fn try_out(
+    paths: &Paths,
+    provision: &Provision,
+    initramfs: Option<&Path>,
+    noticed: &mut Vec<String>,
+) -> Result<()> {
+    let mut setup = Setup::new("mutant", Driver::Rust).append("kunit.enable=1 kunit.autorun=1");
+    setup.initramfs = initramfs.map(Path::to_owned);
+    let mut board = Board::boot(paths, provision, &setup)?;
+    control::be_firmware(&mut board)?;
+    board.load_driver(&DMACS)?;
+    if control::expect_kept(&mut board).is_err() {
+        noticed.push("what firmware left".into());
+    }
+    let suites = board.try_sh("/tests/kunit.sh")?;
+    if Ktap::parse(&suites.text).judge().is_err() {
+        noticed.push("KUnit".into());
+    }
+    board.dma_briefly(&CHANNELS)?;
+    board.sh(&format!("devmem {IMUASID} 32 5"))?;
+    control::change(&mut board)?;
+    let before = board.registers()?;
+    board.suspend(|_| Ok(()))?;
+    if !before.differences(&board.registers()?).is_empty() {
+        noticed.push("registers".into());
+    }
+    if board.new_messages()?.contains("after resume") {
+        noticed.push("the driver".into());
+    }
+    if board.dma_briefly(&CHANNELS).is_err() {
+        noticed.push("DMA".into());
+    }
+    if !noticed.is_empty() {
+        return Ok(());
+    }
+    if move_about(&mut board).is_err() {
+        noticed.push("another type".into());
+    }
+    if common::unmapped_access_faults(&mut board).is_err() {
+        noticed.push("a fault".into());
+    }
+    board.expect_clean()
+}
+
+/// A client without a domain, and in another one.
+fn move_about(board: &mut Board) -> Result<()> {
+    for to in ["identity", "DMA"] {
+        change_type(board, DMACS[0], to)?;
+        board.dma_briefly(&CHANNELS)?;
+    }
+    Ok(())
+}
