@@ -110,6 +110,7 @@ impl Board {
     /// Loads our driver, where it is for `modprobe`, and waits until its clients have been
     /// probed.
     pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
+        self.keep_awake()?;
         // The others have no modules of ours.
         if !matches!(self.system, System::Testbed | System::InTree) {
             return Ok(());
@@ -122,6 +123,19 @@ impl Board {
             self.sh(&format!("modprobe ipmmu_vmsa{allow}"))?;
         }
         self.sh("modprobe probed && rmmod probed").map(drop)
+    }
+
+    /// Has IPMMUs, bound or not yet, stay awake while the system is, unless the board is to
+    /// let them sleep.
+    pub(super) fn keep_awake(&mut self) -> Result<()> {
+        const CONTROLS: &str = "/sys/bus/platform/devices/*.iommu/power/control";
+        if self.autosuspend {
+            return Ok(());
+        }
+        self.sh(&format!(
+            "for control in {CONTROLS}; do [ ! -e $control ] || echo on > $control; done"
+        ))
+        .map(drop)
     }
 
     /// Waits until these DMA controllers have channels: their driver waits for the IOMMU, and is

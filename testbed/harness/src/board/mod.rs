@@ -64,6 +64,8 @@ pub struct Board {
     ipmmus: Vec<&'static str>,
     /// What of it the tests know.
     pub hardware: &'static Hardware,
+    /// Whether IPMMUs may sleep while the system is awake.
+    autosuspend: bool,
     _sockets: TempDir,
 }
 
@@ -75,6 +77,7 @@ impl Board {
             .console
             .wait_ready(BOOT_LIMIT)
             .with_context(|| format!("booting ({})", setup.name))?;
+        board.keep_awake()?;
         Ok(board)
     }
 
@@ -94,7 +97,8 @@ impl Board {
         *self = fresh;
         self.console
             .wait_ready(BOOT_LIMIT)
-            .with_context(|| format!("booting again ({})", setup.name))
+            .with_context(|| format!("booting again ({})", setup.name))?;
+        self.keep_awake()
     }
 
     /// Starts QEMU and takes hold of its sockets.
@@ -162,6 +166,7 @@ impl Board {
             system: setup.system,
             ipmmus: registers::labels(setup.extra),
             hardware: setup.hardware,
+            autosuspend: setup.autosuspend,
             _sockets: sockets,
         })
     }

@@ -58,6 +58,8 @@ pub struct Setup {
     pub extra: Option<&'static str>,
     /// Whether IPMMUs lose their registers with the power of their area.
     pub power_areas: bool,
+    /// Whether an IPMMU that nobody needs may sleep while the system is awake.
+    pub autosuspend: bool,
     /// The functions of the card in each PCIe slot, as for QEMU's `-device`.
     pub pcie: [Vec<String>; pcie::SLOTS],
     /// What is on the cards.
@@ -87,6 +89,7 @@ impl Setup {
             cards: false,
             extra: None,
             power_areas: false,
+            autosuspend: false,
             pcie: Default::default(),
             files: Vec::new(),
             emmc: None,
@@ -128,6 +131,13 @@ impl Setup {
     /// With power areas that are really cut.
     pub fn power_areas(mut self) -> Self {
         self.power_areas = true;
+        self.autosuspend()
+    }
+
+    /// With IPMMUs that sleep when nobody needs them. Otherwise what rows see in their
+    /// registers would depend on when they look.
+    pub fn autosuspend(mut self) -> Self {
+        self.autosuspend = true;
         self
     }
 

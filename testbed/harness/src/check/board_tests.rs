@@ -71,7 +71,9 @@ fn board_with(bench: &Bench, name: &str, driver: Driver, append: &str) -> Result
         .append(&format!(
             "kunit.enable=1 kunit.autorun=1 deferred_probe_timeout=-1 {TRUSTED} {append}"
         ))
-        .cards();
+        .cards()
+        // As boards do.
+        .autosuspend();
     if driver == Driver::Rust {
         setup = setup.dtb(vfio::device_tree(bench)?).pcie(&[EDU]);
     }
