@@ -17,6 +17,7 @@ use crate::board::cards::MMC_HOSTS;
 use crate::board::console::Output;
 use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
+use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 use crate::provision::{Provision, with_file};
@@ -34,6 +35,7 @@ const DONE: [&str; 9] = [
     "no IPMMU complained but of the fault that was asked for",
 ];
 const CYCLES: u32 = 2;
+const ROOT: &str = IPMMUS[0].1;
 
 /// Between two things that the board says: suites, on a machine that is busy.
 const ROUND: Duration = Duration::from_secs(300);
@@ -180,10 +182,11 @@ fn lost_register(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-lost", Driver::Rust)?;
     attended(&mut board, "--only firmware", |_| Ok(()))?;
     board.wait_for_channels(&DMACS)?;
+    let register = format!("IMTTLBR0({})", context_of(&mut board, DMACS[0])?);
     let output = attended(
         &mut board,
         "--only mem --cycles 1 --wake external",
-        |board| board.set_ipmmu("ipmmu_mm", "discard-writes", json!("IMTTLBR0")),
+        |board| board.set_ipmmu("ipmmu_mm", "discard-writes", json!(register)),
     )?;
     keep(&bench.paths, "board-tests-lost", &output.text)?;
     ensure!(output.code == 1, "run.sh gave {}", output.code);
@@ -197,6 +200,16 @@ fn lost_register(bench: &Bench) -> Result<()> {
         ensure!(ktap.failed.iter().any(|f| f == case), "{case} did not fail");
     }
     Ok(())
+}
+
+/// The number of the context that a client's group has, whether its IPMMU sleeps or not.
+fn context_of(board: &mut Board, client: &str) -> Result<u32> {
+    let contexts = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{ROOT}/contexts"))?;
+    let mut each = contexts.split("context ");
+    let number = each
+        .find(|context| context.contains(client))
+        .and_then(|context| context.split_once(':')?.0.parse().ok());
+    number.with_context(|| format!("{client} is not in {contexts}"))
 }
 
 /// Runs the archive, and wakes the board whenever it asks for that.
