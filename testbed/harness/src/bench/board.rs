@@ -61,7 +61,8 @@ pub fn base_of(ipmmu: &str) -> u64 {
 /// symbols: in those of the C driver, which are in the kernel's map, and in those
 /// of ours, which is a module.
 ///
-/// What is left out of the others, and counted apart, begins with "-".
+/// What is left out of the others, and counted apart, begins with "-"; there may be
+/// several of such a name.
 const FUNCTIONS: [(&str, &str, &str); 13] = [
     ("map", "ipmmu_map", "IommuOpsE9map_pages"),
     ("unmap", "ipmmu_unmap", "IommuOpsE11unmap_pages"),
@@ -84,10 +85,15 @@ const FUNCTIONS: [(&str, &str, &str); 13] = [
     ),
     ("free", "ipmmu_domain_free", "IommuOpsE4free"),
     ("irq", "ipmmu_irq", "19handle_irq_callback"),
-    ("probe", "ipmmu_probe", "DriverE14probe_callback"),
-    ("save", "", "DriverE13suspend_noirq"),
-    ("restore", "ipmmu_resume_noirq", "DriverE12resume_noirq"),
-    ("-verify", "", "8Restored6verify"),
+    ("probe", "ipmmu_probe", "14probe_callback"),
+    (
+        "save",
+        "",
+        // The linker may have one of both.
+        "DriverE7suspend|DriverE15runtime_suspend",
+    ),
+    ("restore", "ipmmu_resume_noirq", "DriverE6resume"),
+    ("-verify", "", "6verify"),
 ];
 
 /// The kernel's functions: those of page tables, where no driver calls them. And
@@ -179,13 +185,17 @@ fn find_functions(board: &mut Board) -> Result<Vec<(String, u64)>> {
 }
 
 fn module_functions(board: &mut Board) -> Result<Vec<(String, u64)>> {
-    FUNCTIONS
-        .iter()
-        .map(|(name, _, part)| {
-            let address = board.address_in_module("ipmmu_vmsa", part)?;
-            Ok(((*name).to_owned(), address))
-        })
-        .collect()
+    let mut functions = Vec::new();
+    for (name, _, part) in FUNCTIONS {
+        let addresses = board.addresses_in_module("ipmmu_vmsa", part)?;
+        ensure!(
+            addresses.len() == 1 || name.starts_with('-'),
+            "{} functions are {part}",
+            addresses.len()
+        );
+        functions.extend(addresses.into_iter().map(|a| (name.to_owned(), a)));
+    }
+    Ok(functions)
 }
 
 fn kernel_functions(

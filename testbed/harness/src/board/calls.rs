@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
 use super::Board;
@@ -105,19 +105,28 @@ impl Call {
 }
 
 impl Board {
-    /// The address of the only function of `module` whose symbol contains `part`.
+    /// The address of the only function of `module` whose symbol contains `part`, or the
+    /// first one of several parts, with a `|` between them, that any has.
     pub fn address_in_module(&mut self, module: &str, part: &str) -> Result<u64> {
-        let found = self.sh(&format!(
-            "grep -F '[{module}]' /proc/kallsyms | grep -i ' t ' | grep -F {part}"
-        ))?;
-        let address = found
-            .split_whitespace()
-            .next()
-            .with_context(|| format!("{module} has no function {part}"))?;
-        ensure!(
-            found.trim().lines().count() == 1,
-            "which is {part}?\n{found}"
-        );
-        Ok(u64::from_str_radix(address, 16)?)
+        let found = self.addresses_in_module(module, part)?;
+        ensure!(found.len() == 1, "{} functions are {part}", found.len());
+        Ok(found[0])
+    }
+
+    /// The addresses of all such functions.
+    pub fn addresses_in_module(&mut self, module: &str, part: &str) -> Result<Vec<u64>> {
+        for part in part.split('|') {
+            let found = self.sh(&format!(
+                "grep -F '[{module}]' /proc/kallsyms | grep -i ' t ' | grep -F {part} || true"
+            ))?;
+            let addresses = found.lines().filter_map(|line| line.split(' ').next());
+            let addresses: Vec<u64> = addresses
+                .map(|digits| Ok(u64::from_str_radix(digits, 16)?))
+                .collect::<Result<_>>()?;
+            if !addresses.is_empty() {
+                return Ok(addresses);
+            }
+        }
+        bail!("{module} has no function {part}")
     }
 }

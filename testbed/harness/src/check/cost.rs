@@ -43,8 +43,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// The driver's functions, by a part of their symbols.
 const FUNCTIONS: [(&str, &str); 2] = [
-    ("save", "DriverE13suspend_noirq"),
-    ("restore", "DriverE12resume_noirq"),
+    ("save", "DriverE7suspend|DriverE15runtime_suspend"),
+    ("restore", "DriverE6resume"),
 ];
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
