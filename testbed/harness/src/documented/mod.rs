@@ -171,8 +171,11 @@ mod tests {
             r#"
             fn f() {
                 dev_err!(dev, "context {}: {} at 0x{:x}\n", n, why(), at);
-                say_once(dev, fmt!("not translated: {reason}"), true);
-                dev_err!(dev, "{}\n", message);
+                say_once(dev, fmt!("{reason}"), true);
+                say_once(dev, fmt!("no uTLB {utlb}"), true);
+                let _ = line.write_fmt(fmt!("a fault, {what}, of "));
+                let _ = line.write_fmt(fmt!("{separator}{name}"));
+                dev_err!(dev, "{}\n", line.as_str());
             }
             fn why() -> &'static str { if x { "no permission" } else { "gone" } }
             #[kunit_tests(x)]
@@ -186,7 +189,9 @@ mod tests {
     const PAGE: &str = "Text ``not a term`` here.\n\n\
                         ``context N: WHY at 0xN``\n    In words:\n\n    \
                         ``no permission``\n        Really.\n\n\
-                        ``not translated: gone``\n    Yes.\n";
+                        ``a fault, gone, of DEVICES``\n    One of them.\n\n\
+                        ``not translated: gone``\n    Yes.\n\n\
+                        ``not translated: no uTLB N``\n    No.\n";
 
     #[test]
     fn a_complete_page_is_good() {
@@ -195,6 +200,14 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
+        let page = PAGE.replace("``a fault, gone, of DEVICES``", "``a fault, gone``");
+        assert_eq!(
+            compare(&said(), &page),
+            [
+                "no source prints \"a fault, gone\"",
+                "\"a fault, {what}, of {}\" is not explained"
+            ]
+        );
         let page = PAGE.replace("``context N: WHY at 0xN``", "``context N: WHY``");
         assert_eq!(
             compare(&said(), &page),
@@ -211,7 +224,15 @@ mod tests {
                 "the words \"no permission\" are not explained"
             ]
         );
-        let page = PAGE.replace("gone", "went");
+        let page = PAGE.replace("no uTLB N``", "no uTLB``");
+        assert_eq!(
+            compare(&said(), &page),
+            [
+                "no source prints \"not translated: no uTLB\"",
+                "\"not translated: no uTLB {utlb}\" is not explained"
+            ]
+        );
+        let page = PAGE.replace("translated: gone", "translated: went");
         assert_eq!(
             compare(&said(), &page),
             [

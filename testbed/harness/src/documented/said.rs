@@ -7,10 +7,15 @@ use std::str::FromStr;
 use anyhow::{Result, anyhow};
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
+use super::format::Format;
+
 /// Macros whose first string goes to the log.
 const PRINTING: [&str; 2] = ["dev_", "pr_"];
-/// Functions to which a message is handed with `fmt!`.
-const SAYING: [&str; 2] = ["say_once", "say"];
+/// A function that prints what it is handed with `fmt!`, and what it prints before.
+const SAYING: (&str, &str) = ("say_once", "not translated: ");
+/// A message that is put together of parts is a variable of this name, to which each
+/// part is written with `fmt!`.
+const LINE: (&str, &str) = ("line", "write_fmt");
 /// Macros whose strings nobody sees at run time.
 const SILENT: [&str; 8] = [
     "module",
@@ -25,6 +30,17 @@ const SILENT: [&str; 8] = [
 /// From here on a file of the driver tests itself.
 const TESTS: &str = "kunit_tests";
 
+/// What a string is, by where it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The end of a message, in `fmt!`.
+    End,
+    /// A part of a message, in `fmt!`.
+    Part,
+    /// Something else, unless a macro prints it.
+    Elsewhere,
+}
+
 /// Texts, without the end of the line.
 #[derive(Default)]
 pub struct Said {
@@ -38,11 +54,11 @@ impl Said {
     /// Adds those of a source file.
     pub fn collect(&mut self, source: &str) -> Result<()> {
         let tokens = TokenStream::from_str(source).map_err(|e| anyhow!("not Rust: {e}"))?;
-        self.walk(tokens, false);
+        self.walk(tokens, Place::Elsewhere);
         Ok(())
     }
 
-    fn walk(&mut self, tokens: TokenStream, is_message: bool) {
+    fn walk(&mut self, tokens: TokenStream, place: Place) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
         while at < tokens.len() {
@@ -64,17 +80,25 @@ impl Said {
                     TokenTree::Group(group),
                     ..,
                 ] if bang.as_char() == '!' => {
-                    self.call(&name.to_string(), group, is_message);
+                    self.call(&name.to_string(), group, place);
                     3
                 }
-                [TokenTree::Ident(name), TokenTree::Group(group), ..]
-                    if SAYING.iter().any(|s| name == s) =>
-                {
-                    self.walk(group.stream(), true);
+                [
+                    TokenTree::Ident(line),
+                    TokenTree::Punct(dot),
+                    TokenTree::Ident(write),
+                    TokenTree::Group(group),
+                    ..,
+                ] if dot.as_char() == '.' && line == LINE.0 && write == LINE.1 => {
+                    self.walk(group.stream(), Place::Part);
+                    4
+                }
+                [TokenTree::Ident(name), TokenTree::Group(group), ..] if name == SAYING.0 => {
+                    self.walk(group.stream(), Place::End);
                     2
                 }
                 [TokenTree::Group(group), ..] => {
-                    self.walk(group.stream(), false);
+                    self.walk(group.stream(), Place::Elsewhere);
                     1
                 }
                 [TokenTree::Literal(literal), ..] => {
@@ -87,13 +111,13 @@ impl Said {
     }
 
     /// What the macro `name` is given.
-    fn call(&mut self, name: &str, group: &Group, is_message: bool) {
+    fn call(&mut self, name: &str, group: &Group, place: Place) {
         if SILENT.contains(&name) {
             return;
         }
         let prints = PRINTING.iter().any(|p| name.starts_with(p));
-        if !(prints || is_message && name == "fmt") {
-            self.walk(group.stream(), false);
+        if !(prints || place != Place::Elsewhere && name == "fmt") {
+            self.walk(group.stream(), Place::Elsewhere);
             return;
         }
         let mut tokens = group.stream().into_iter();
@@ -101,9 +125,16 @@ impl Said {
             TokenTree::Literal(literal) => text(&literal.to_string()),
             _ => None,
         });
-        // All of it comes from elsewhere.
-        self.messages.extend(format.filter(|f| f != "{}"));
-        self.walk(tokens.collect(), false);
+        let format = format.map(|f| match place {
+            Place::End => SAYING.1.to_owned() + &f,
+            // Another one follows.
+            Place::Part => f + "{}",
+            Place::Elsewhere => f,
+        });
+        // Else all of it comes from elsewhere.
+        let says = |f: &String| Format::new(f).has_letters();
+        self.messages.extend(format.filter(says));
+        self.walk(tokens.collect(), Place::Elsewhere);
     }
 }
 
