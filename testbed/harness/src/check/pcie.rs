@@ -61,6 +61,14 @@ pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
+/// Returns once the disk was found.
+fn wait_for_disk(board: &mut Board) -> Result<()> {
+    let disk = FUNCTIONS[0];
+    board
+        .sh(&format!(". /tests/storage-lib.sh && block_device {disk}"))
+        .map(drop)
+}
+
 /// A function's group, and then its type.
 fn group_of(board: &mut Board, function: &str) -> Result<String> {
     let link = format!("/sys/bus/pci/devices/{function}/iommu_group");
@@ -78,11 +86,7 @@ fn context(board: &mut Board, slot: u32) -> Result<u32> {
 /// All functions go through the one micro-TLB, so they are in one group of
 /// this type, and so is the root port that they are behind.
 fn one_group(board: &mut Board, group: &str) -> Result<()> {
-    // Returns once the disk was found.
-    board.sh(&format!(
-        ". /tests/storage-lib.sh && block_device {}",
-        FUNCTIONS[0]
-    ))?;
+    wait_for_disk(board)?;
     let mut groups = Vec::new();
     for device in [ROOT_PORT, FUNCTIONS[0], FUNCTIONS[1]] {
         groups.push(group_of(board, device)?);
@@ -150,6 +154,7 @@ fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
 /// The disk's driver leaves it. It stays behind its IPMMU, in its context, and
 /// the driver finds it there when it comes again.
 fn leave_and_come(board: &mut Board) -> Result<()> {
+    wait_for_disk(board)?;
     let before = [
         group_of(board, FUNCTIONS[0])?,
         context(board, 0)?.to_string(),
