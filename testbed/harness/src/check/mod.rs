@@ -22,6 +22,7 @@ mod hibernate;
 mod in_tree;
 mod install;
 mod kunit;
+mod late;
 mod leave;
 mod ledger;
 mod looking;
@@ -91,6 +92,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(generations::rows(&bench)?);
     rows.extend(defects::rows(&bench)?);
     rows.extend(power::rows(&bench)?);
+    rows.extend(late::rows(&bench));
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));
