@@ -37,6 +37,7 @@ mod shared;
 mod sleep;
 mod storage;
 mod trouble;
+mod use_count;
 mod vfio;
 
 use std::fs;
@@ -93,6 +94,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(defects::rows(&bench)?);
     rows.extend(power::rows(&bench)?);
     rows.extend(late::rows(&bench));
+    rows.extend(use_count::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));

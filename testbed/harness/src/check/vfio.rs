@@ -29,7 +29,7 @@ pub(super) const EDU: &str = "edu,id=edu,dma_mask=0xffffffff,dma_delay=0";
 const UTLB: u32 = 0;
 /// How long a transfer takes if the device is not made to hurry, in ms.
 const EDU_DELAY: u32 = 100;
-const DEVICE: &str = FUNCTIONS[0];
+pub(super) const DEVICE: &str = FUNCTIONS[0];
 /// The host's messages are no interrupts that a device could be kept from, so
 /// an administrator has to say that this one may be trusted with them.
 pub(super) const TRUSTED: &str = "iommufd.allow_unsafe_interrupts=1 \
@@ -138,10 +138,12 @@ fn contexts(board: &mut Board) -> Result<Vec<String>> {
     Ok(contexts)
 }
 
-/// `work` leaves nothing behind: each context is for what it was, and the micro-TLB
-/// points where it did.
-fn same_as_before(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
-    let before = (contexts(board)?, context(board)?);
+/// `work` leaves nothing behind: no context, and the micro-TLB where it was.
+pub(super) fn same_as_before(
+    board: &mut Board,
+    work: impl FnOnce(&mut Board) -> Result<()>,
+) -> Result<()> {
+    let before = contexts(board)?;
     work(board)?;
     let after = (contexts(board)?, context(board)?);
     ensure!(before == after, "{before:?} became {after:?}");
@@ -157,7 +159,7 @@ fn context(board: &mut Board) -> Result<u32> {
 
 /// Runs a scenario in which whatever the device is refused comes to the
 /// IPMMU's notice, and nothing else.
-fn run(board: &mut Board, scenario: &str) -> Result<Ktap> {
+pub(super) fn run(board: &mut Board, scenario: &str) -> Result<Ktap> {
     judged(board, |b| b.test(&format!("userdma {DEVICE} {scenario}")))
 }
 
