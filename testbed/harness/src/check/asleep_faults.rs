@@ -74,7 +74,7 @@ fn faults_in(
 }
 
 /// Turns around when all is asleep and has power still.
-fn turn_around(board: &mut Board) -> Result<()> {
+pub(super) fn turn_around(board: &mut Board) -> Result<()> {
     board.sh("echo 0 > /sys/module/suspend/parameters/pm_test_delay")?;
     board.sh("echo deep > /sys/power/mem_sleep; echo core > /sys/power/pm_test")?;
     let slept = board.sh("echo mem > /sys/power/state");

@@ -24,7 +24,7 @@ mod install;
 mod kunit;
 mod late;
 mod leave;
-mod ledger;
+mod leftovers;
 mod looking;
 mod malformed;
 mod model;
@@ -95,6 +95,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(power::rows(&bench)?);
     rows.extend(late::rows(&bench));
     rows.extend(use_count::rows(&bench)?);
+    rows.extend(leftovers::rows(&bench));
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));
