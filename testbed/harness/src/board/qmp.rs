@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use qapi::qmp;
 use serde_json::Value;
@@ -60,15 +60,34 @@ impl Qmp {
     /// Whether it sleeps and what the CPUs are doing, for a person to read, of a
     /// board that says nothing.
     pub fn cpus(&mut self) -> Result<String> {
-        let mut told = String::new();
-        for question in ["info status", "info registers -a"] {
-            let command = qmp::human_monitor_command {
-                command_line: question.into(),
-                cpu_index: None,
-            };
-            told += &self.inner.execute(&command).context(question)?;
-        }
-        Ok(told)
+        Ok(self.monitor("info status")? + &self.monitor("info registers -a")?)
+    }
+
+    /// Reads memory at a physical address, `count` words of 32 bits.
+    pub fn memory(&mut self, address: u64, count: usize) -> Result<Vec<u32>> {
+        let text = self.monitor(&format!("xp /{count}wx {address:#x}"))?;
+        let numbers = text.lines().filter_map(|line| line.split_once(':'));
+        let words = numbers.flat_map(|(_, words)| words.split_whitespace());
+        let words: Vec<u32> = words
+            .map(|word| u32::from_str_radix(word.trim_start_matches("0x"), 16))
+            .collect::<Result<_, _>>()
+            .with_context(|| format!("QEMU says of {address:#x}: {text}"))?;
+        ensure!(
+            words.len() == count,
+            "{} words at {address:#x}",
+            words.len()
+        );
+        Ok(words)
+    }
+
+    fn monitor(&mut self, line: &str) -> Result<String> {
+        let command = qmp::human_monitor_command {
+            command_line: line.into(),
+            cpu_index: None,
+        };
+        self.inner
+            .execute(&command)
+            .with_context(|| line.to_owned())
     }
 
     /// Waits until the board has gone to sleep.

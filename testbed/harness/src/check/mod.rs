@@ -19,6 +19,7 @@ mod fixture;
 pub mod generations;
 pub mod groups;
 mod hibernate;
+mod idle_flush;
 mod in_tree;
 mod install;
 mod kunit;
@@ -96,6 +97,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(late::rows(&bench));
     rows.extend(use_count::rows(&bench)?);
     rows.extend(leftovers::rows(&bench));
+    rows.extend(idle_flush::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A cache that was put to sleep keeps its power, and what it has cached; a page is unmapped
+//! meanwhile. Needs the module testbed/guest/modules/bus_master.c.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::c_driver::UNKNOWN_SOC;
+use super::common::wait_until;
+use super::generations::{EXTRA_DMAC, extra_nodes};
+use super::{Bench, Fixture};
+use crate::board::dtb::Dtb;
+use crate::board::{Board, Driver, Setup};
+
+/// The cache is in a power area that Linux switches off; the machine leaves it on, as it does when
+/// somebody else needs it.
+const AREA: &str = "
+    &{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };
+";
+const ROOT: &str = "e8000000.iommu";
+const CACHE: &str = "e8100000.iommu";
+
+const RUN: &str = "/sys/module/bus_master/parameters/run";
+/// Where the client's domain has memory: something to read, and after it something to write.
+const SOURCE: u64 = 0x5000_0000;
+const DESTINATION: u64 = SOURCE + 0x1000;
+/// What is there before anybody copies.
+const KEPT: u32 = 0x600d_600d;
+
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let nodes = extra_nodes(&["r8a77965"], true) + AREA;
+    let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "idle-flush")?.add(&nodes)?;
+    let setup = Setup::new("idle-flush", Driver::Rust)
+        .prr(UNKNOWN_SOC)
+        .extra_ipmmu("gen3")
+        .dtb(dtb.into_path());
+    let board = Fixture::new(bench, setup, |b| {
+        b.load_driver(&[])?;
+        b.wait_for_channels(&[EXTRA_DMAC])
+    });
+    Ok(vec![
+        board.row("unmapped_while_the_cache_sleeps", |b| unmapped(b, "auto")),
+        board.row("unmapped_while_only_the_cache_sleeps", |b| {
+            unmapped(b, "on")
+        }),
+    ])
+}
+
+fn power(device: &str) -> String {
+    format!("/sys/bus/platform/devices/{device}/power")
+}
+
+/// A channel that Linux leaves alone copies by itself. Says whether it did.
+fn copies(board: &mut Board) -> Result<bool> {
+    let verdict = board.sh(&format!(
+        "/tests/master.sh copy e8200000 0 {SOURCE:#x} {DESTINATION:#x}"
+    ))?;
+    Ok(verdict.trim() == "copied")
+}
+
+/// The channel does not reach the page at `address`, whatever it is told.
+fn reaches_nothing(board: &mut Board, address: u64) -> Result<()> {
+    let copied = copies(board)?;
+    let found = board.qmp.memory(address, 1)?[0];
+    ensure!(
+        found == KEPT,
+        "memory that is not mapped any more was written: {found:#x}"
+    );
+    ensure!(!copied, "it is not refused");
+    Ok(())
+}
+
+/// The root is kept awake if its `control` is "on".
+fn unmapped(board: &mut Board, control: &str) -> Result<()> {
+    board.sh(&format!("echo {control} > {}/control", power(ROOT)))?;
+    board.sh("modprobe bus_master")?;
+    let memory = board.sh("cat /sys/module/bus_master/parameters/memory")?;
+    let destination = memory.trim().parse::<u64>().context(memory)? + 0x1000;
+    board.sh(&format!("echo map {EXTRA_DMAC} {SOURCE:#x} > {RUN}"))?;
+
+    board.sh(&format!("echo on > {}/control", power(EXTRA_DMAC)))?;
+    ensure!(copies(board)?, "it does not reach what is mapped");
+    board.sh(&format!("echo auto > {}/control", power(EXTRA_DMAC)))?;
+    wait_until(board, "the cache does not sleep", |b| {
+        let status = b.sh(&format!("cat {}/runtime_status", power(CACHE)))?;
+        Ok(status.trim() == "suspended")
+    })?;
+    board.sh(&format!(
+        "echo unmap > {RUN}; devmem {destination:#x} 32 {KEPT:#x}"
+    ))?;
+    reaches_nothing(board, destination).context("while the cache sleeps")?;
+
+    board.sh(&format!("echo on > {}/control", power(CACHE)))?;
+    reaches_nothing(board, destination).context("after it woke")?;
+    board.sh(&format!("echo auto > {}/control", power(CACHE)))?;
+    board.sh("rmmod bus_master")?;
+    board.sh(&format!("echo auto > {}/control", power(ROOT)))?;
+    board.dma(&[EXTRA_DMAC]).map(drop)
+}
