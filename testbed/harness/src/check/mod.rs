@@ -31,6 +31,7 @@ mod malformed;
 mod model;
 mod order;
 mod pcie;
+mod pcie_asleep;
 mod pcie_shared;
 mod power;
 mod rust_driver;
@@ -98,6 +99,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(use_count::rows(&bench)?);
     rows.extend(leftovers::rows(&bench));
     rows.extend(idle_flush::rows(&bench)?);
+    rows.extend(pcie_asleep::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));
