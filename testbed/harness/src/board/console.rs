@@ -66,6 +66,11 @@ impl Console {
         self.wait_for(READY, limit).map(drop)
     }
 
+    /// The same, after a kernel that was made to panic.
+    pub fn wait_ready_after_panic(&mut self, limit: Duration) -> Result<()> {
+        self.wait_past(READY, limit, &[]).map(drop)
+    }
+
     /// Sends `command` to the agent without waiting; see [`Self::finish`].
     pub fn start(&mut self, command: &str) -> Result<u32> {
         assert!(!command.contains('\n'), "the agent reads one line");
@@ -161,6 +166,11 @@ impl Console {
 
     /// Reads until `mark` and returns what came before it.
     fn wait_for(&mut self, mark: &str, limit: Duration) -> Result<String> {
+        self.wait_past(mark, limit, &DEATH)
+    }
+
+    /// The same, unless one of `deaths` comes first.
+    fn wait_past(&mut self, mark: &str, limit: Duration, deaths: &[&str]) -> Result<String> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(at) = self.pending.find(mark) {
@@ -168,7 +178,7 @@ impl Console {
                 self.pending.drain(..at + mark.len());
                 return Ok(before);
             }
-            if let Some(at) = DEATH.iter().filter_map(|d| self.pending.find(d)).min() {
+            if let Some(at) = deaths.iter().filter_map(|d| self.pending.find(d)).min() {
                 // The rest of the report is worth a moment.
                 while self.receive(Duration::from_millis(500))? {}
                 let report: Vec<&str> = self.pending[at..].lines().take(40).collect();

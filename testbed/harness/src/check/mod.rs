@@ -8,6 +8,7 @@ pub mod c_driver;
 pub mod common;
 pub mod control;
 mod cost;
+mod crash;
 mod debian;
 mod debian_install;
 mod defects;
@@ -100,6 +101,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(leftovers::rows(&bench));
     rows.extend(idle_flush::rows(&bench)?);
     rows.extend(pcie_asleep::rows(&bench)?);
+    rows.extend(crash::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));

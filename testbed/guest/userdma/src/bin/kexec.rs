@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `kexec KERNEL INITRD COMMAND-LINE`: boots another kernel from this one.
-//! Busybox cannot.
+//! `kexec [-p] KERNEL INITRD COMMAND-LINE`: boots another kernel from this one, or with `-p` once
+//! this one panics. Busybox cannot.
 
 use std::env;
 use std::ffi::{CString, c_ulong};
@@ -11,17 +11,27 @@ use std::os::fd::AsRawFd;
 use anyhow::{Context, Result, bail};
 use rustix::system::{RebootCommand, reboot};
 
+/// `KEXEC_FILE_ON_CRASH` of `linux/kexec.h`.
+const ON_CRASH: c_ulong = 2;
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [kernel, initrd, line] = &arguments[..] else {
-        bail!("usage: kexec KERNEL INITRD COMMAND-LINE");
+    let (on_crash, rest) = match &arguments[..] {
+        [first, rest @ ..] if first == "-p" => (true, rest),
+        all => (false, all),
     };
-    load(kernel, initrd, line)?;
+    let [kernel, initrd, line] = rest else {
+        bail!("usage: kexec [-p] KERNEL INITRD COMMAND-LINE");
+    };
+    if on_crash {
+        return load(kernel, initrd, line, ON_CRASH);
+    }
+    load(kernel, initrd, line, 0)?;
     reboot(RebootCommand::Kexec).context("the kernel does not start another one")
 }
 
 /// Has the kernel take what is to be booted.
-fn load(kernel: &str, initrd: &str, line: &str) -> Result<()> {
+fn load(kernel: &str, initrd: &str, line: &str, flags: c_ulong) -> Result<()> {
     let open = |name: &str| File::open(name).with_context(|| format!("cannot open {name}"));
     let (kernel, initrd) = (open(kernel)?, open(initrd)?);
     let line = CString::new(line)?;
@@ -34,7 +44,7 @@ fn load(kernel: &str, initrd: &str, line: &str) -> Result<()> {
             initrd.as_raw_fd(),
             line.as_bytes_with_nul().len(),
             line.as_ptr(),
-            c_ulong::default(),
+            flags,
         )
     };
     if result != 0 {
