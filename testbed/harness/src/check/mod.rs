@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `make check`: every scenario is one named row.
 
+mod allocation;
 mod arm;
 mod asleep_faults;
 mod board_tests;
@@ -102,6 +103,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(idle_flush::rows(&bench)?);
     rows.extend(pcie_asleep::rows(&bench)?);
     rows.extend(crash::rows(&bench)?);
+    rows.extend(allocation::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));

@@ -69,3 +69,13 @@ pub fn hold(subject: &Subject, stage: u32) -> Result<()> {
         thread::park();
     }
 }
+
+/// The other process: has the device reach nothing, and waits for the end.
+pub fn blocked(subject: &Subject, _: u32) -> Result<()> {
+    let bench = subject.open()?;
+    bench.device.detach()?;
+    println!("{HOLDING}");
+    loop {
+        thread::park();
+    }
+}

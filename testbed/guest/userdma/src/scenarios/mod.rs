@@ -3,6 +3,7 @@
 
 mod asleep;
 mod domains;
+mod failing;
 mod killed;
 mod mappings;
 mod refusal;
@@ -23,7 +24,7 @@ const WINDOW: u64 = 0x4800_0000;
 /// A scenario, by the name that it is called with.
 type Scenario = fn(&Subject, u32) -> Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 15] = [
+const SCENARIOS: [(&str, Scenario); 17] = [
     ("unmap", mappings::unmap),
     ("unmap-all", mappings::unmap_all),
     ("read-only", mappings::read_only),
@@ -38,6 +39,8 @@ const SCENARIOS: [(&str, Scenario); 15] = [
     ("close", domains::close),
     ("killed", killed::killed),
     ("hold", killed::hold),
+    ("blocked", killed::blocked),
+    ("failing", failing::failing),
     ("asleep", asleep::asleep),
 ];
 

@@ -38,7 +38,7 @@ fn faults() -> Result<u64> {
 }
 
 /// The file with the contexts of the one root.
-fn contexts() -> Result<PathBuf> {
+pub fn contexts() -> Result<PathBuf> {
     for instance in fs::read_dir("/sys/kernel/debug/ipmmu").context("no driver")? {
         let file = instance?.path().join("contexts");
         if file.exists() {
