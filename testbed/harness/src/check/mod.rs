@@ -4,6 +4,7 @@
 mod allocation;
 mod arm;
 mod asleep_faults;
+mod ats;
 mod board_tests;
 pub mod c_driver;
 pub mod common;
@@ -104,6 +105,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(pcie_asleep::rows(&bench)?);
     rows.extend(crash::rows(&bench)?);
     rows.extend(allocation::rows(&bench)?);
+    rows.extend(ats::rows(&bench)?);
     let arm = arm::rows(&bench)?;
     let is_wanted =
         |row: &Trial| wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w));
