@@ -8,7 +8,9 @@
  * list     the same with a scatter-gather list of single pages
  * attach   allocates a domain, attaches the device and all others of its group,
  *          detaches them, frees the domain
- * block    the same, and in between maps memory at its own address, which nobody
+ * move     allocates a domain, and moves the device alone there from its mapping of
+ *          32-bit Arm, and back
+ * block    as attach, and in between maps memory at its own address, which nobody
  *          touches, and unmaps it
  * bare     maps and unmaps in an IO page table of its own, which no driver sees
  * table    allocates such a table, and frees it
@@ -29,6 +31,9 @@
 #include <linux/platform_device.h>
 #include <linux/scatterlist.h>
 #include <linux/sizes.h>
+#ifdef CONFIG_ARM_DMA_USE_IOMMU
+#include <asm/dma-iommu.h>
+#endif
 
 /* What reads the page tables on this board. */
 #define ROOT "e67b0000.iommu"
@@ -103,6 +108,32 @@ static int bench_attach(struct bench *b)
 {
 	return bench_attached(b, NULL);
 }
+
+#ifdef CONFIG_ARM_DMA_USE_IOMMU
+static int bench_move(struct bench *b)
+{
+	struct dma_iommu_mapping *mapping = to_dma_iommu_mapping(b->dev);
+	struct iommu_domain *domain;
+	int ret;
+
+	if (!mapping)
+		return -ENODEV;
+	domain = iommu_paging_domain_alloc(b->dev);
+	if (IS_ERR(domain))
+		return PTR_ERR(domain);
+	/* As the core moves a function that is reset: no call of its own does it here. */
+	ret = domain->ops->attach_dev(domain, b->dev, mapping->domain);
+	if (!ret)
+		ret = mapping->domain->ops->attach_dev(mapping->domain, b->dev, domain);
+	iommu_domain_free(domain);
+	return ret;
+}
+#else
+static int bench_move(struct bench *b)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 static int bench_map_block(struct bench *b, struct iommu_domain *domain)
 {
@@ -188,6 +219,7 @@ static const struct {
 	{ "map", bench_map, .needs_pages = true },
 	{ "list", bench_list, .needs_pages = true },
 	{ "attach", bench_attach },
+	{ "move", bench_move },
 	{ "block", bench_block },
 	{ "bare", bench_bare, .needs_pages = true, .needs_table = true },
 	{ "table", bench_table },

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use libtest_mimic::Trial;
 
 use super::common::{UNMAPPED, complaints, faults, rmmod_and_modprobe, rmmod_is_refused};
@@ -42,9 +42,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             rmmod_is_refused(b, dma_is_translated)
         }),
         rust.row("clients_come_and_go", clients_come_and_go),
-        alone.row("rmmod_and_modprobe_again", |b| {
-            rmmod_and_modprobe(b, GEN2.ipmmus, 0..32)
-        }),
+        rust.row("another_domain_is_refused", another_domain_is_refused),
     ])
 }
 
@@ -137,5 +135,28 @@ fn clients_come_and_go(board: &mut Board) -> Result<()> {
         board.dma(&rest)?;
         board.client("bind", device)?;
     }
+    dma_is_translated(board)
+}
+
+/// A client that has left its driver is to be attached to a domain of its own, while the other
+/// one's uses the context.
+fn another_domain_is_refused(board: &mut Board) -> Result<()> {
+    let [mover, other] = GEN2.dmacs else {
+        bail!("two clients are needed");
+    };
+    board.dma(&[other])?;
+    board.client("unbind", mover)?;
+    let before = board.registers()?;
+    board.sh("modprobe iommu_bench")?;
+    let run = "/sys/module/iommu_bench/parameters/run";
+    let attached = board.try_sh(&format!("echo move 4096 1 {mover} > {run}"))?;
+    board.sh("rmmod iommu_bench")?;
+    ensure!(
+        attached.code != 0 && attached.text.contains("busy"),
+        "{mover} was attached while {other} used the context: {attached:?}"
+    );
+    board.expect_registers(&before)?;
+    board.dma(&[other])?;
+    board.client("bind", mover)?;
     dma_is_translated(board)
 }
