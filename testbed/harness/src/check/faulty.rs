@@ -148,8 +148,8 @@ fn lost_table(board: &mut Board) -> Result<()> {
     let before = board.registers()?.in_use();
     let register = format!("IMTTLBR0({context})");
     board.suspend(|b| b.set_ipmmu(ROOT, "discard-writes", json!(register)))?;
-    expect_closed(board, context, None)?;
     let after = board.registers()?.in_use();
+    expect_closed(board, context, None)?;
     let is_of_it = |name: &str| {
         let of_utlb = |n| name == format!("{CACHE}.IMUCTR({n})");
         name.ends_with(&format!("({context})")) && !name.contains(".IMU")
