@@ -119,7 +119,9 @@ impl Board {
             let found = self.sh(&format!(
                 "grep -F '[{module}]' /proc/kallsyms | grep -i ' t ' | grep -F {part} || true"
             ))?;
-            let addresses = found.lines().filter_map(|line| line.split(' ').next());
+            let addresses = found
+                .lines()
+                .filter_map(|line| line.split_whitespace().next());
             let addresses: Vec<u64> = addresses
                 .map(|digits| Ok(u64::from_str_radix(digits, 16)?))
                 .collect::<Result<_>>()?;
