@@ -131,7 +131,7 @@ fn of_driver(source: &str) -> BTreeMap<String, String> {
     entries
         .filter_map(|entry| {
             let (compatible, rest) = entry.split_once('"')?;
-            let (_, features) = rest.split_once("features::GEN")?;
+            let (_, features) = rest.split_once("&GEN")?;
             Some((
                 compatible.into(),
                 format!("Gen{}", features.chars().next()?),
