@@ -12,11 +12,13 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 use serde::Serialize;
 
+use super::groups::OTHERS;
 use super::{Bench, Fixture};
 use crate::board::calls::{Call, Calls, Cost};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::dtb::{Dtb, node_of};
 use crate::board::groups::path;
+use crate::board::guest::DMACS;
 use crate::board::registers::device_of;
 use crate::board::{Board, Driver, Setup};
 
@@ -64,11 +66,15 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     })])
 }
 
-/// The board's device tree, with the wires of [`MASTERS`].
+/// The board's device tree, with the wires of [`MASTERS`] and no others: of devices that
+/// share a micro-TLB the first decides whether it is translated.
 fn one_master_each(bench: &Bench) -> Result<PathBuf> {
     let mut dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "cost")?;
-    for host in &MMC_HOSTS {
-        dtb = dtb.delete(&node_of(host.device), "iommus")?;
+    for (node, property) in OTHERS {
+        dtb = dtb.delete(&format!("/soc/{node}"), property)?;
+    }
+    for device in DMACS.into_iter().chain(MMC_HOSTS.map(|host| host.device)) {
+        dtb = dtb.delete(&node_of(device), "iommus")?;
     }
     Ok(dtb.put_behind(&MASTERS)?.into_path())
 }
