@@ -33,6 +33,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let nodes = extra_nodes(&["r8a77965"], true) + AREA;
     let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "idle-flush")?.add(&nodes)?;
     let setup = Setup::new("idle-flush", Driver::Rust)
+        .autosuspend()
         .prr(UNKNOWN_SOC)
         .extra_ipmmu("gen3")
         .dtb(dtb.into_path());

@@ -29,6 +29,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &dtb, "pcie-asleep")?.add(AREA)?;
     let setup = Setup::new("pcie-asleep", Driver::Rust)
+        .autosuspend()
         .dtb(dtb.into_path())
         .pcie(&[NVME]);
     let board = Fixture::new(bench, setup, |b| {
