@@ -27,6 +27,13 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 #define MAX_FUNCTIONS 32
 
+/*
+ * The interrupt controller of an R-Car: an interrupt that comes in between goes
+ * there, and so does a driver that switches its own off. It is nobody's device.
+ */
+#define GIC_BEGIN 0xf1000000
+#define GIC_END   0xf1100000
+
 static struct {
     char name[32];
     uint64_t address;
@@ -164,6 +171,7 @@ static void accessed(unsigned int index, qemu_plugin_meminfo_t info,
     Cpu *cpu = qemu_plugin_scoreboard_find(cpus, index);
     Call *call = cpu->out.return_address ? &cpu->out : &cpu->call;
     struct qemu_plugin_hwaddr *hwaddr;
+    uint64_t address;
 
     if (!cpu->active) {
         return;
@@ -172,8 +180,12 @@ static void accessed(unsigned int index, qemu_plugin_meminfo_t info,
     if (!hwaddr || !qemu_plugin_hwaddr_is_io(hwaddr)) {
         return;
     }
+    address = qemu_plugin_hwaddr_phys_addr(hwaddr);
+    if (address >= GIC_BEGIN && address < GIC_END) {
+        return;
+    }
     if (!call->device) {
-        call->device = qemu_plugin_hwaddr_phys_addr(hwaddr);
+        call->device = address;
     }
     if (qemu_plugin_mem_is_store(info)) {
         call->writes++;

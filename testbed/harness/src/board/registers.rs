@@ -33,6 +33,9 @@ pub const IPMMUS: [(&str, &str); 17] = [
 /// The context of a root of Gen3 in which our driver has what must not get through.
 pub const PARKING: u32 = 7;
 
+/// The micro-TLBs that an IPMMU of Gen4 has; others have fewer.
+const UTLBS: u32 = 64;
+
 /// The device name of an IPMMU of the H3.
 pub fn device_of(ipmmu: &str) -> Result<&'static str> {
     let found = IPMMUS.iter().find(|(label, _)| *label == ipmmu);
@@ -101,20 +104,28 @@ impl Registers {
         self.0.len()
     }
 
-    /// Without those of contexts that are off: what these hold is left from the
-    /// last use.
+    /// Without those of contexts that are off: what these hold is left from the last use. A
+    /// cache in which nothing is parked any more does not use parking.
     pub fn in_use(mut self) -> Self {
-        let on = |key: &(String, String)| {
-            let (_, index) = key.1.split_once('(')?;
-            let context = key.1.starts_with("IM") && !key.1.starts_with("IMU");
-            context.then(|| (key.0.clone(), format!("IMCTR({index}")))
-        };
-        let all = self.0.clone();
-        self.0.retain(|key, _| match on(key) {
-            Some(imctr) => all.get(&imctr).is_some_and(|value| value & 1 != 0),
-            None => true,
-        });
+        let all = self.clone();
+        self.0
+            .retain(|(ipmmu, name), _| match name.split_once('(') {
+                Some((register, index)) if !register.starts_with("IMU") => {
+                    all.is_used(ipmmu, index.trim_end_matches(')'))
+                }
+                _ => true,
+            });
         self
+    }
+
+    /// Whether a context is on, and used.
+    fn is_used(&self, ipmmu: &str, context: &str) -> bool {
+        let is_on = self.get(ipmmu, &format!("IMCTR({context})")) & 1 != 0;
+        // A root walks tables, and has no micro-TLBs.
+        let is_root = self.get(ipmmu, &format!("IMTTBCR({context})")) != 0;
+        let parks = context == PARKING.to_string();
+        let of_it = |utlb| self.context_of(ipmmu, utlb) == Some(PARKING);
+        is_on && (is_root || !parks || (0..UTLBS).any(of_it))
     }
 
     /// How many registers of one IPMMU are not zero.
@@ -199,6 +210,15 @@ mod tests {
         let read = registers("IMUCTR(3)=0x00000021\nIMUCTR(4)=0x00000020\n");
         assert_eq!(read.context_of("ipmmu_ds0", 3), Some(2));
         assert_eq!(read.context_of("ipmmu_ds0", 4), None);
+    }
+
+    #[test]
+    fn what_is_off_or_parks_nothing_is_not_in_use() {
+        let text = "IMCTR(1)=0x1\nIMCTR(2)=0x4\nIMTTBCR(2)=0x5\nIMCTR(7)=0x1\nIMUCTR(3)=0x11\n";
+        let of = |text: &str| registers(text).in_use().len();
+        assert_eq!(of(text), 2);
+        assert_eq!(of(&format!("{text}IMUCTR(4)=0x71\n")), 4);
+        assert_eq!(of(&format!("{text}IMTTBCR(7)=0x5\n")), 4);
     }
 
     #[test]
