@@ -11,6 +11,7 @@
 mod places;
 mod reasons;
 mod session;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::env;
