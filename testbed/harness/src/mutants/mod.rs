@@ -43,17 +43,20 @@ const FILES: [&str; 9] = [
 ];
 
 /// Rows for what the session does not need: parts of their names.
-const ROWS: [&str; 12] = [
-    "driver::",
+const ROWS: [&str; 15] = [
     "groups::",
     "faults::",
-    "asleep-faults",
-    "stuck-flush",
-    "lost-table",
-    "leave",
+    "stuck-flush::",
+    "lost-table::",
+    "leave::",
+    "crash::",
+    "kexec-reused::",
+    "leftovers",
+    "ats::",
     "pcie::",
     "pcie-shared::",
     "power::",
+    "idle-flush::",
     "vfio::",
     "hibernate::resumed_by_a_kernel_that_translates_more",
 ];
