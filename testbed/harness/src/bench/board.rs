@@ -19,6 +19,13 @@ use crate::provision::Provision;
 /// What is mapped for, and attached: no driver is bound to it.
 pub const CLIENT: &str = "fea27000.fcp";
 
+/// Its micro-TLB: the first one costs a flush more, see [`WITH_UTLB_0`].
+const CLIENT_UTLB: u32 = 1;
+
+/// Another one to which nobody is bound, and that has micro-TLB 0: that one is not
+/// flushed with its context, our driver says.
+pub const WITH_UTLB_0: &str = MASTERS[2].0;
+
 /// Makes faults.
 pub const FAULTY: &str = DMACS[0];
 
@@ -227,5 +234,7 @@ fn device_tree(paths: &Paths, provision: &Provision) -> Result<Dtb> {
     for device in [DMACS[1], DMACS[2], "ee100000.mmc", "ee140000.mmc"] {
         dtb = dtb.delete(&node_of(device), "iommus")?;
     }
-    dtb.put_behind(&MASTERS)
+    let (client, cache, _) = MASTERS[0];
+    dtb.put_behind(&MASTERS)?
+        .put_one_behind(client, cache, &[CLIENT_UTLB])
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use super::board::{CLIENT, FAULTY, base_of, idle};
+use super::board::{CLIENT, FAULTY, WITH_UTLB_0, base_of, idle};
 use crate::board::calls::{Call, Calls};
 use crate::board::{Board, Driver};
 use crate::check::common::UNMAPPED;
@@ -72,6 +72,8 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
 
     board.sh(&format!("[ $(cat {}) = DMA ]", type_of(CLIENT)))?;
     costs.insert("map_unmap_4k_strict", typical(board, calls, "map 4096")?);
+    let utlb_0 = typical_of(board, calls, "map 4096", WITH_UTLB_0)?;
+    costs.insert("map_unmap_4k_strict_utlb_0", utlb_0);
     costs.insert("map_unmap_1m_strict", typical(board, calls, "map 1048576")?);
     suspend(board, calls, &mut costs)?;
     costs.insert("fault", fault(board, calls)?);
@@ -161,11 +163,12 @@ fn laps(
     board: &mut Board,
     calls: &Calls,
     work: &str,
+    device: &str,
     times: usize,
     skip: usize,
 ) -> Result<Vec<Vec<Call>>> {
     let run = "/sys/module/iommu_bench/parameters/run";
-    let command = format!("echo {work} {} {CLIENT} > {run}", times + skip);
+    let command = format!("echo {work} {} {device} > {run}", times + skip);
     let made = calls.during(|| board.sh(&command).map(drop))?;
     let mut laps: Vec<Vec<Call>> = made
         .split(|call| call.function == "lap")
@@ -183,7 +186,12 @@ fn laps(
 
 /// What `work` costs where it costs the same each time, but for interrupts.
 fn typical(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
-    let laps = laps(board, calls, work, TIMES, 4)?;
+    typical_of(board, calls, work, CLIENT)
+}
+
+/// The same, of another device.
+fn typical_of(board: &mut Board, calls: &Calls, work: &str, device: &str) -> Result<Cost> {
+    let laps = laps(board, calls, work, device, TIMES, 4)?;
     let costs: Vec<Cost> = laps.iter().map(|lap| Cost::of(lap)).collect();
     let middle = median(&costs);
     let alike = costs.iter().filter(|c| c.mmio() == middle.mmio()).count();
@@ -197,7 +205,7 @@ fn typical(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
 
 /// What `work` costs where some of it is put off, and done for many at once.
 fn average(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
-    let laps = laps(board, calls, work, LAZY_TIMES, LAZY_SKIPPED)?.concat();
+    let laps = laps(board, calls, work, CLIENT, LAZY_TIMES, LAZY_SKIPPED)?.concat();
     let mut sum = Cost::default();
     for function in ["map", "unmap", "sync", "flush"] {
         let made = of_function(&laps, function);

@@ -64,7 +64,8 @@ impl Contexts {
     /// Takes note of what is in use now. Each cache uses one at most.
     pub fn learn(&mut self, registers: &Registers, caches: impl Iterator<Item = &'static str>) {
         for cache in caches {
-            if let Some(context) = registers.context_of(cache, 0) {
+            let first = (0..UTLBS).find_map(|utlb| registers.context_of(cache, utlb));
+            if let Some(context) = first {
                 self.0.insert(context, cache);
             }
         }
@@ -85,6 +86,9 @@ impl Contexts {
         }
     }
 }
+
+/// Micro-TLBs of a cache.
+const UTLBS: u32 = 48;
 
 /// Of IMUCTR: the context's number.
 const TTSEL: u32 = 0x1f << 4;
