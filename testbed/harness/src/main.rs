@@ -82,7 +82,7 @@ enum Action {
     Compare,
     /// Breaks the driver, and sees whether the tests notice
     Mutants {
-        /// Only changes to code that contains this
+        /// Only changes to code that contains this, or to the file of this name
         filter: Option<String>,
     },
     /// Checks the code without running it

@@ -61,6 +61,9 @@ const ROWS: [&str; 15] = [
     "hibernate::resumed_by_a_kernel_that_translates_more",
 ];
 
+/// How much of the code of a mutant is shown.
+const LONGEST: usize = 100;
+
 /// What became of one mutant.
 #[derive(Debug, Serialize)]
 struct Verdict {
@@ -135,6 +138,7 @@ impl Report {
         let Place {
             line, code, kind, ..
         } = place;
+        let code: String = code.chars().take(LONGEST).collect();
         let survives_because = match caught_by.is_empty() {
             true => reasons::of(file, kind, &code),
             false => None,

@@ -22,7 +22,9 @@ const CHANNELS: [&str; 2] = [DMACS[0], DMACS[1]];
 pub fn notice(paths: &Paths, provision: &Provision, initramfs: Option<PathBuf>) -> Vec<String> {
     let mut noticed = Vec::new();
     if let Err(e) = try_out(paths, provision, initramfs.as_deref(), &mut noticed) {
-        noticed.push(format!("the board ({e:#})"));
+        let error = format!("{e:#}");
+        let first = error.lines().next().unwrap_or_default();
+        noticed.push(format!("the board ({first})"));
     }
     noticed
 }
