@@ -1,303 +1,370 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A root's translation contexts: leased, and returned when the lease is dropped.
+//! A context: what it walks, which micro-TLBs point to it, and the lock under which its registers
+//! are accessed.
+//!
+//! The rules that every operation keeps:
+//!
+//! - No micro-TLB points to a context that is off.
+//! - What a context walks is written only while it is off.
+//! - Every operation ends with a read of each instance that it wrote: only that proves that a write
+//!   has arrived.
+//! - The root is flushed before a cache: the other way round the cache could fetch a stale entry
+//!   from the root in between.
 
 use kernel::{
-    fmt,
+    device::Device,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Relaxed, //
+        aref::ARef,
+        lock::{
+            spinlock::SpinLockIrqBackend,
+            Guard, //
         },
-        new_mutex,
         new_spinlock_irq,
         Arc,
-        Mutex,
-        MutexGuard,
         SpinLockIrq, //
     },
 };
 
-use crate::features::{
-    ContextId,
-    Features,
-    MAX_CONTEXTS, //
+use crate::{
+    features::{
+        ContextId,
+        Features, //
+    },
+    hardware::Hardware,
+    regs::*,
+    saved,
+    table::AddressSpace,
+    wants::{
+        self,
+        Members,
+        Wanted, //
+    },
 };
 
-/// Whoever holds a context.
-pub(crate) trait Tenant: Send + Sync {
-    /// Takes note of a fault at `iova`; returns whether it was dealt with. Interrupt context.
-    fn report_fault(&self, iova: u64) -> bool;
-
-    /// Writes what the tenant is, and how much it flushed. Not for interrupt context.
-    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-
-    /// Looks again whether what it flushes is awake, and waits for who works under its lock.
-    /// Interrupt context.
-    fn settle(&self);
-
-    /// Writes the names of the devices that the context translates for. Interrupt context.
-    fn name_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+/// The registers of an instance, as a context sees them.
+pub(crate) struct Side {
+    pub(crate) regs: Arc<Mmio>,
+    /// Whether they may be accessed.
+    pub(crate) is_awake: bool,
 }
 
-/// The contexts of one root.
+impl Side {
+    fn access(&self) -> Option<Access<'_>> {
+        self.is_awake.then(|| self.regs.access()).flatten()
+    }
+}
+
+/// A context of a root.
 #[pin_data]
-pub(crate) struct Contexts {
-    features: &'static Features,
-    /// Serialises attach and detach behind the root: several groups, and several domains, take
-    /// part in one.
+pub(crate) struct Context {
+    pub(crate) id: ContextId,
+    pub(crate) features: &'static Features,
+    /// The root.
+    pub(crate) dev: ARef<Device>,
+    /// What the context walks while no domain is attached: it is never off on Gen2, where there is
+    /// no other context for micro-TLBs that must not get through.
+    idle: Option<Arc<dyn AddressSpace>>,
     #[pin]
-    attach: Mutex<()>,
-    /// Also taken by the interrupt handler.
-    #[pin]
-    tenants: SpinLockIrq<[Option<Arc<dyn Tenant>>; MAX_CONTEXTS]>,
-    /// How many more [`Room`]s there can be.
-    #[pin]
-    vacant: SpinLockIrq<usize>,
-    /// Faults of each context, by whatever tenant.
-    faults: [Atomic<u64>; MAX_CONTEXTS],
+    state: SpinLockIrq<State>,
 }
 
-impl Contexts {
-    /// All contexts are free.
-    pub(crate) fn new(features: &'static Features) -> Result<Arc<Self>> {
+/// What the lock of a context protects, beside the registers.
+pub(crate) struct State {
+    pub(crate) root: Side,
+    /// The cache that the group is behind. None on Gen2, and while there is no group.
+    pub(crate) cache: Option<Side>,
+    pub(crate) members: Members,
+    /// What the context walks; it is off if there is none.
+    pub(crate) space: Option<Arc<dyn AddressSpace>>,
+    /// Whether the context did not come back: it is off, and all micro-TLBs are parked, until the
+    /// next attach, or until the root wakes up again.
+    pub(crate) is_lost: bool,
+    /// Micro-TLBs that point to this context, a bit each; in a cache that sleeps, to parking.
+    pub(crate) own: u64,
+    /// Micro-TLBs of the group that point to parking, a bit each.
+    pub(crate) parked: u64,
+    /// Whether the last flush of the root was not seen done.
+    is_stuck: bool,
+    pub(crate) flushes: u64,
+    pub(crate) faults: u64,
+}
+
+/// A fault of a context: what the hardware says, and whose it may be. The interrupt handler drops
+/// it before it returns, for which those wait that give up the last references.
+pub(crate) struct Fault {
+    pub(crate) id: ContextId,
+    pub(crate) iova: u64,
+    pub(crate) status: IMSTR,
+    /// What the context walks; none for parking.
+    pub(crate) space: Option<Arc<dyn AddressSpace>>,
+    /// One of the clients: the hardware does not tell which.
+    pub(crate) dev: Option<ARef<Device>>,
+}
+
+impl Fault {
+    /// Reads and clears the fault of context `id`: 1 read if there is none.
+    pub(crate) fn take(features: &Features, id: ContextId, root: &impl Registers) -> Option<Self> {
+        let status: IMSTR = root.read(features.context(id));
+        if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
+            return None;
+        }
+
+        // The address is gone once the status is cleared, which is done by writing 0.
+        let low: u32 = root.read::<IMELAR>(features.context(id)).into();
+        let high: u32 = if features.split {
+            root.read::<IMEUAR>(features.context(id)).into()
+        } else {
+            0
+        };
+        root.write(features.context(id), IMSTR::from(0));
+        Some(Self {
+            id,
+            iova: u64::from(high) << 32 | u64::from(low),
+            status,
+            space: None,
+            dev: None,
+        })
+    }
+}
+
+/// What a change leaves to be dropped, where one may sleep, and after the interrupt handler has
+/// returned.
+#[must_use]
+pub(crate) struct Leftover {
+    _space: Option<Arc<dyn AddressSpace>>,
+    /// Micro-TLBs that could not be switched off because their cache sleeps.
+    pub(crate) owed_off: u64,
+}
+
+impl Context {
+    /// Makes context `id` of the root `dev`, which is off. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        id: ContextId,
+        features: &'static Features,
+        dev: &Device,
+        regs: Arc<Mmio>,
+        idle: Option<Arc<dyn AddressSpace>>,
+    ) -> Result<Arc<Self>> {
+        let state = State {
+            root: Side {
+                regs,
+                is_awake: false,
+            },
+            cache: None,
+            members: Members::new(),
+            space: idle.clone(),
+            is_lost: false,
+            own: 0,
+            parked: 0,
+            is_stuck: false,
+            flushes: 0,
+            faults: 0,
+        };
+
         Arc::pin_init(
             pin_init!(Self {
+                id,
                 features,
-                attach <- new_mutex!(()),
-                tenants <- new_spinlock_irq!([const { None }; MAX_CONTEXTS]),
-                vacant <- new_spinlock_irq!(features.usable_contexts().count()),
-                faults: [const { Atomic::new(0) }; MAX_CONTEXTS],
+                dev: dev.into(),
+                idle,
+                state <- new_spinlock_irq!(state),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Promises a context to a group of masters: the IOMMU core does not take it well if there is
-    /// none when it attaches a group for the first time. `None` when all are promised.
-    pub(crate) fn promise(self: &Arc<Self>) -> Option<Room> {
-        let mut vacant = self.vacant.lock();
-
-        *vacant = vacant.checked_sub(1)?;
-        Some(Room(self.clone()))
+    /// Locks the context. Any context.
+    pub(crate) fn lock(&self) -> Guard<'_, State, SpinLockIrqBackend> {
+        self.state.lock()
     }
 
-    /// Leases a free context to `tenant`. Any context.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` when none is free.
-    pub(crate) fn lease(self: &Arc<Self>, tenant: Arc<dyn Tenant>) -> Result<Lease> {
-        let mut tenants = self.tenants.lock();
-        let id = self
-            .features
-            .usable_contexts()
-            .find(|id| tenants[id.index()].is_none())
-            .ok_or(EBUSY)?;
-        tenants[id.index()] = Some(tenant);
+    /// Returns what the context walks while no domain is attached, where it is never off.
+    pub(crate) fn idle(&self) -> Option<&Arc<dyn AddressSpace>> {
+        self.idle.as_ref()
+    }
 
-        Ok(Lease {
-            contexts: self.clone(),
-            id,
+    /// Returns the registers that are within reach.
+    #[inline]
+    pub(crate) fn hardware<'a>(&self, state: &'a State) -> Hardware<Access<'a>> {
+        Hardware::new(
+            self.features,
+            self.id,
+            (state.root(), state.cache()),
+            state.is_stuck,
+        )
+    }
+
+    /// Makes the registers say what the members want, as far as they are awake; the rest follows on
+    /// waking. Any context.
+    pub(crate) fn update(&self, state: &mut State) -> Leftover {
+        let wanted = self.wanted(state);
+        let hw = self.hardware(state);
+        let off = (state.own | state.parked) & !(wanted.own | wanted.parked);
+        let owed_off = if hw.has_utlbs() { 0 } else { off };
+        let stays = match (state.space_if_on(), &wanted.space) {
+            (Some(old), Some(new)) => wants::same(old, new),
+            _ => false,
+        };
+
+        hw.point(off, None);
+        hw.park(wanted.parked & !state.parked);
+        if stays {
+            hw.point(wanted.own & !state.own, Some(self.id));
+        } else {
+            hw.park(state.own & wanted.own);
+            hw.arrived();
+            self.walk_instead(&hw, state.space.as_ref(), wanted.space.as_ref());
+            hw.point(wanted.own, Some(self.id));
+        }
+        hw.arrived();
+        let is_stuck = hw.is_stuck();
+        drop(hw);
+
+        self.note_flush(state, is_stuck);
+        state.own = wanted.own;
+        state.parked = wanted.parked;
+        state.is_lost = false;
+        Leftover {
+            _space: core::mem::replace(&mut state.space, wanted.space),
+            owed_off,
+        }
+    }
+
+    /// Returns what the registers are to say: on Gen2 what is to be parked goes through this
+    /// context, which walks nothing then.
+    fn wanted(&self, state: &State) -> Wanted {
+        let mut wanted = state.members.wanted();
+
+        if self.features.parking().is_none() {
+            wanted.space = wanted.space.or_else(|| self.idle.clone());
+            wanted.own |= core::mem::take(&mut wanted.parked);
+        }
+        wanted
+    }
+
+    /// Switches the context from `old` to `new`, while no micro-TLB points to it; on Gen2, where
+    /// they do, off is relied upon in between.
+    fn walk_instead(
+        &self,
+        hw: &Hardware<impl Registers>,
+        old: Option<&Arc<dyn AddressSpace>>,
+        new: Option<&Arc<dyn AddressSpace>>,
+    ) {
+        if let Some(old) = old {
+            hw.off();
+            // What was not seen flushed is flushed with the table, too.
+            if !hw.is_stuck() {
+                old.set_walked(self.id, false);
+            }
+        }
+        if let Some(new) = new {
+            new.set_walked(self.id, true);
+            // A fault that was not told is not the new one's.
+            hw.clear_status();
+            hw.program(saved::walk(self.features, self.id, new.hardware()));
+            hw.on();
+        }
+    }
+
+    /// Drops the translations of the context, and waits until that is done. Any context.
+    ///
+    /// An awake root is flushed even while the cache sleeps: 1 write and 1 read in each, and 1
+    /// write more if micro-TLB 0 points to the context.
+    #[inline]
+    pub(crate) fn flush(&self) {
+        let mut state = self.state.lock();
+        if !state.is_on() {
+            return;
+        }
+
+        state.flushes += 1;
+        let hw = self.hardware(&state);
+        hw.flush(state.own);
+        let is_stuck = hw.is_stuck();
+        drop(hw);
+
+        self.note_flush(&mut state, is_stuck);
+    }
+
+    /// Reads and clears the fault of the context, and drops its translations: a failed walk may be
+    /// cached. 1 read if there is no fault. Any context.
+    pub(crate) fn take_fault(&self, state: &mut State) -> Option<Fault> {
+        if !state.is_on() {
+            return None;
+        }
+        let hw = self.hardware(state);
+        let fault = Fault::take(self.features, self.id, hw.root()?)?;
+        hw.flush(state.own);
+        let is_stuck = hw.is_stuck();
+        drop(hw);
+
+        self.note_flush(state, is_stuck);
+        state.faults += 1;
+        Some(Fault {
+            space: state.space.clone(),
+            dev: state.members.iter().next().map(|member| member.dev.clone()),
+            ..fault
         })
     }
 
-    /// Keeps others from attaching and detaching behind the root. May sleep.
-    pub(crate) fn lock_attach(&self) -> MutexGuard<'_, ()> {
-        self.attach.lock()
-    }
-
-    /// Waits until the interrupt handler is done with what it found before. Not for its context.
-    pub(crate) fn settle(&self) {
-        drop(self.tenants.lock());
-    }
-
-    /// Calls `f` with a mask of the leased contexts, after all who touch registers for their
-    /// tenants are done with that. No context is leased or returned, and no fault handled,
-    /// meanwhile. Interrupts are off.
-    pub(crate) fn with_settled<R>(&self, f: impl FnOnce(u16) -> R) -> R {
-        let tenants = self.tenants.lock();
-        let mut leased = 0;
-
-        for id in self.features.usable_contexts() {
-            if let Some(tenant) = &tenants[id.index()] {
-                tenant.settle();
-                leased |= id.bit();
-            }
+    /// Notes whether the last flush was not seen done, and says so, once until one is.
+    #[inline]
+    pub(crate) fn note_flush(&self, state: &mut State, is_stuck: bool) {
+        if is_stuck && !state.is_stuck {
+            self.report_stuck();
         }
-        f(leased)
+        state.is_stuck = is_stuck;
     }
 
-    /// Counts a fault of context `id`. Any context.
-    pub(crate) fn count_fault(&self, id: ContextId) {
-        self.faults[id.index()].fetch_add(1, Relaxed);
-    }
-
-    /// How many faults of context `id` there were.
-    pub(crate) fn faults(&self, id: ContextId) -> u64 {
-        self.faults[id.index()].load(Relaxed)
-    }
-
-    /// Calls `f` for each leased context, with interrupts off and the leases held still.
-    pub(crate) fn for_each_leased(&self, mut f: impl FnMut(ContextId, &dyn Tenant)) {
-        let tenants = self.tenants.lock();
-
-        for id in self.features.usable_contexts() {
-            if let Some(tenant) = &tenants[id.index()] {
-                f(id, &**tenant);
-            }
-        }
+    #[cold]
+    #[inline(never)]
+    fn report_stuck(&self) {
+        dev_err!(
+            self.dev,
+            "TLB flush of context {} did not complete\n",
+            self.id.index()
+        );
     }
 }
 
-/// The promise of a context to a group of masters.
-pub(crate) struct Room(Arc<Contexts>);
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        *self.0.vacant.lock() += 1;
-    }
-}
-
-/// The right to use a context. Dropping it returns the context; the hardware must not use it then.
-pub(crate) struct Lease {
-    contexts: Arc<Contexts>,
-    id: ContextId,
-}
-
-impl Lease {
-    /// The number of the context.
-    pub(crate) fn id(&self) -> ContextId {
-        self.id
+impl State {
+    /// Returns whether the context is on, in what is awake.
+    pub(crate) fn is_on(&self) -> bool {
+        self.space.is_some() && !self.is_lost
     }
 
-    /// Makes `tenant` the one who holds the context, and calls `f`, with interrupts off: nobody
-    /// sees the one without the other. Any context.
-    pub(crate) fn hand_over<R>(&self, tenant: Arc<dyn Tenant>, f: impl FnOnce() -> R) -> R {
-        let mut tenants = self.contexts.tenants.lock();
-        let old = tenants[self.id.index()].replace(tenant);
-        let result = f();
-
-        drop(tenants);
-        // It may go away with this reference, which must not happen under the lock.
-        drop(old);
-        result
+    /// Returns what the context walks, if it is on in what is awake.
+    pub(crate) fn space_if_on(&self) -> Option<&Arc<dyn AddressSpace>> {
+        self.space.as_ref().filter(|_| !self.is_lost)
     }
-}
 
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let tenant = self.contexts.tenants.lock()[self.id.index()].take();
+    /// Returns whether the clients are behind the cache with the registers `regs`.
+    pub(crate) fn is_behind(&self, regs: &Arc<Mmio>) -> bool {
+        let cache = self.cache.as_ref();
 
-        // The tenant may go away with this reference, which must not happen under the lock.
-        drop(tenant);
+        cache.is_some_and(|cache| Arc::ptr_eq(&cache.regs, regs))
     }
-}
 
-#[kunit_tests(ipmmu_context)]
-mod tests {
-    use super::*;
-    use crate::features::{
-        GEN2,
-        GEN3, //
-    };
-
-    struct Nobody;
-
-    impl Tenant for Nobody {
-        fn report_fault(&self, _iova: u64) -> bool {
-            false
-        }
-
-        fn describe(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            Ok(())
-        }
-
-        fn settle(&self) {}
-
-        fn name_devices(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            Ok(())
+    /// Notes whether the cache sleeps.
+    pub(crate) fn cache_sleeps(&mut self, sleeps: bool) {
+        if let Some(cache) = &mut self.cache {
+            cache.is_awake = !sleeps;
         }
     }
 
-    fn tenant() -> Result<Arc<Nobody>> {
-        Ok(Arc::new(Nobody, GFP_KERNEL)?)
+    /// Returns the registers of the root, if they may be accessed.
+    pub(crate) fn root(&self) -> Option<Access<'_>> {
+        self.root.access()
     }
 
-    #[test]
-    fn seven_leases_and_no_more() -> Result {
-        let contexts = Contexts::new(&GEN3)?;
-        let mut leases = KVec::new();
-
-        for expected in 1..8 {
-            let lease = contexts.lease(tenant()?)?;
-            assert_eq!(lease.id().index(), expected);
-            leases.push(lease, GFP_KERNEL)?;
-        }
-        assert_eq!(contexts.lease(tenant()?).err(), Some(EBUSY));
-        Ok(())
-    }
-
-    #[test]
-    fn a_dropped_lease_is_to_be_had_again() -> Result {
-        let contexts = Contexts::new(&GEN2)?;
-        let lease = contexts.lease(tenant()?)?;
-
-        assert_eq!(lease.id().index(), 0);
-        assert!(contexts.lease(tenant()?).is_err());
-        drop(lease);
-        assert!(contexts.lease(tenant()?).is_ok());
-        Ok(())
-    }
-
-    #[test]
-    fn a_context_can_be_handed_over() -> Result {
-        let contexts = Contexts::new(&GEN3)?;
-        let (first, second) = (tenant()?, tenant()?);
-        let lease = contexts.lease(first.clone())?;
-
-        lease.hand_over(second.clone(), || ());
-        assert!(Arc::into_unique_or_drop(first).is_some());
-        assert!(Arc::into_unique_or_drop(second).is_none());
-        assert_eq!(lease.id().index(), 1);
-        Ok(())
-    }
-
-    #[test]
-    fn no_more_is_promised_than_there_is() -> Result {
-        let contexts = Contexts::new(&GEN2)?;
-        let room = contexts.promise();
-
-        assert!(room.is_some());
-        assert!(contexts.promise().is_none());
-        drop(room);
-        assert!(contexts.promise().is_some());
-        Ok(())
-    }
-
-    #[test]
-    fn only_leased_contexts_are_visited() -> Result {
-        let contexts = Contexts::new(&GEN3)?;
-        let first = contexts.lease(tenant()?)?;
-        let _second = contexts.lease(tenant()?)?;
-        let mut seen = 0;
-
-        drop(first);
-        contexts.for_each_leased(|id, _| seen |= 1 << id.index());
-        assert_eq!(seen, 1 << 2);
-        Ok(())
-    }
-
-    #[test]
-    fn a_lease_keeps_its_tenant() -> Result {
-        let contexts = Contexts::new(&GEN3)?;
-        let ours = tenant()?;
-        let lease = contexts.lease(ours.clone())?;
-
-        assert!(Arc::into_unique_or_drop(ours.clone()).is_none());
-        drop(lease);
-        assert!(Arc::into_unique_or_drop(ours).is_some());
-        Ok(())
+    /// Returns the registers of the cache, if there is one and they may be accessed.
+    pub(crate) fn cache(&self) -> Option<Access<'_>> {
+        self.cache.as_ref().and_then(Side::access)
     }
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The interrupt: translation faults.
+//! Faults: the interrupt, the fault handler of a domain, the message.
 
 use kernel::{
-    fmt,
+    fmt::{
+        self,
+        Write, //
+    },
     irq::{
         Handler,
         IrqReturn, //
@@ -22,15 +25,9 @@ use kernel::{
 };
 
 use crate::{
-    context::Tenant,
-    features::ContextId,
+    context::Fault,
     ipmmu::Ipmmu,
-    mmio::Registers,
-    regs::{
-        IMELAR,
-        IMEUAR,
-        IMSTR, //
-    },
+    regs::IMSTR, //
 };
 
 /// Keeps a storm of faults from flooding the log: ten messages in five seconds, like the kernel's
@@ -53,7 +50,7 @@ impl RateLimit {
         }
     }
 
-    /// Whether one more message may be printed; if so, how many were not, before it.
+    /// Returns how many messages were not printed before this one, if it may be.
     fn allow(&mut self) -> Option<u32> {
         if self.since.is_none_or(|t| t.elapsed() > Self::INTERVAL) {
             self.since = Some(Instant::now());
@@ -69,25 +66,29 @@ impl RateLimit {
     }
 }
 
-/// When the faults that are found happened.
+/// When a fault happened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
     /// In normal operation.
     Awake,
-    /// While the root went to sleep, slept, or woke up: nobody's fault who works now.
+    /// While the root slept.
     Asleep,
 }
 
-/// The handler of a root's fault interrupt.
+/// The faults of a root.
 #[pin_data]
-pub(crate) struct FaultHandler {
+pub(crate) struct Faults {
     root: Arc<Ipmmu>,
     #[pin]
     limit: SpinLockIrq<RateLimit>,
 }
 
-impl FaultHandler {
-    /// For the contexts of `root`.
+impl Faults {
+    /// Makes those of the contexts of `root`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
@@ -98,54 +99,38 @@ impl FaultHandler {
         )
     }
 
-    /// Deals with the faults that are there: 1 read per leased context, 2 reads and a write more
-    /// for each fault. Returns whether there were any; none are found while the root is asleep. Any
-    /// context.
-    pub(crate) fn look(&self, when: When) -> bool {
+    /// Deals with the faults that are there; returns whether there were any. 1 read for each
+    /// context that is on, and for parking. Any context.
+    fn look(&self) -> bool {
         let mut found = false;
 
-        self.root.contexts().for_each_leased(|id, tenant| {
-            if let Some(regs) = self.root.registers() {
-                found |= self.handle_context(regs, id, tenant, when);
-            }
-        });
-        found
+        for context in self.root.contexts() {
+            // No lock is held when it is told: a fault handler may unmap.
+            let fault = context.take_fault(&mut context.lock());
+            found |= self.report(fault, When::Awake);
+        }
+        found | self.report(self.root.parking().take_parking_fault(), When::Awake)
     }
 
-    /// Reads and clears the fault of context `id`, and tells of it: 1 read without, 3 reads and a
-    /// write with a fault.
-    fn handle_context(
-        &self,
-        regs: &impl Registers,
-        id: ContextId,
-        tenant: &dyn Tenant,
-        when: When,
-    ) -> bool {
-        let features = self.root.features();
-        let status: IMSTR = regs.read(features.context(id));
-        if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
+    /// Tells of `fault`, if there is one; returns whether there is. Any context, no lock held.
+    pub(crate) fn report(&self, fault: Option<Fault>, when: When) -> bool {
+        let Some(fault) = fault else {
             return false;
-        }
-
-        // The address is gone once the status is cleared, which is done by writing 0.
-        let low: u32 = regs.read::<IMELAR>(features.context(id)).into();
-        let high: u32 = if features.split {
-            regs.read::<IMEUAR>(features.context(id)).into()
-        } else {
-            0
         };
-        let iova = u64::from(high) << 32 | u64::from(low);
-        regs.write(features.context(id), IMSTR::from(0));
-        self.root.contexts().count_fault(id);
-
+        let status = fault.status;
         let may_be_handled = when == When::Awake && (status.tf() || status.pf());
-        if !(may_be_handled && tenant.report_fault(iova)) {
-            self.log(id, iova, status, tenant, when);
+        let is_handled = match (&fault.space, &fault.dev) {
+            (Some(space), Some(dev)) if may_be_handled => space.report_fault(dev, fault.iova),
+            _ => false,
+        };
+
+        if !is_handled {
+            self.log(&fault, when);
         }
         true
     }
 
-    fn log(&self, id: ContextId, iova: u64, status: IMSTR, tenant: &dyn Tenant, when: When) {
+    fn log(&self, fault: &Fault, when: When) {
         let Some(suppressed) = self.limit.lock().allow() else {
             return;
         };
@@ -154,33 +139,46 @@ impl FaultHandler {
         if suppressed > 0 {
             dev_err!(dev, "{} more faults were not shown\n", suppressed);
         }
-        let (index, status, words) = (id.index(), u32::from(status), in_words(status));
-        let names = Devices(tenant);
+        let (index, iova, status) = (fault.id.index(), fault.iova, u32::from(fault.status));
+        let words = in_words(fault.status);
         let what = match when {
             When::Awake => "Unhandled fault",
             When::Asleep => "Fault during sleep",
         };
         let mut line = Line::new();
-        line.say(fmt!(
-            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of {names}"
+        // What does not fit is left out.
+        let _ = line.write_fmt(fmt!(
+            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of "
         ));
+        let _ = self.write_names(fault, when, &mut line);
         dev_err!(dev, "{}\n", line.as_str());
     }
-}
 
-/// The names of the devices that a context translates for.
-struct Devices<'a>(&'a dyn Tenant);
+    /// Writes the names of the devices that `fault` may be of. A fault of parking may be of all
+    /// that are blocked, and, while the root sleeps, of all others.
+    fn write_names(&self, fault: &Fault, when: When, line: &mut Line) -> fmt::Result {
+        let mut separator = "";
 
-impl fmt::Display for Devices<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.name_devices(f)
+        for context in self.root.contexts() {
+            let state = context.lock();
+            let of_parking = fault.id != context.id && fault.space.is_none();
+            for member in state.members.iter() {
+                let is_parked = member.is_blocked() || when == When::Asleep;
+                if fault.id == context.id || (of_parking && is_parked) {
+                    let name = member.dev.name();
+                    line.write_fmt(fmt!("{separator}{name}"))?;
+                    separator = ", ";
+                }
+            }
+        }
+        if separator.is_empty() {
+            line.write_str("a parked uTLB")?;
+        }
+        Ok(())
     }
 }
 
-/// A line of a message.
-///
-/// The kernel formats each message twice, the first time to see how long it is. Made here, it is
-/// copied twice instead; and nobody prints while names are locked.
+/// A line of a message. The kernel formats each message twice, and this is done with locks.
 struct Line {
     text: [u8; Self::MAX],
     len: usize,
@@ -196,17 +194,12 @@ impl Line {
         }
     }
 
-    /// Adds what fits in.
-    fn say(&mut self, text: fmt::Arguments<'_>) {
-        let _ = fmt::Write::write_fmt(self, text);
-    }
-
     fn as_str(&self) -> &str {
         core::str::from_utf8(&self.text[..self.len]).unwrap_or("?")
     }
 }
 
-impl fmt::Write for Line {
+impl Write for Line {
     fn write_str(&mut self, s: &str) -> fmt::Result {
         let end = self.len + s.len();
 
@@ -219,7 +212,7 @@ impl fmt::Write for Line {
     }
 }
 
-/// The most telling of the status bits.
+/// Returns the most telling of the status bits in words.
 fn in_words(status: IMSTR) -> &'static str {
     if status.mhit() {
         "multiple TLB hits"
@@ -232,12 +225,12 @@ fn in_words(status: IMSTR) -> &'static str {
     }
 }
 
-/// The interrupt's hold on the handler.
-pub(crate) struct FaultIrq(pub(crate) Arc<FaultHandler>);
+/// The handler of a root's fault interrupt.
+pub(crate) struct FaultIrq(pub(crate) Arc<Faults>);
 
 impl Handler for FaultIrq {
     fn handle(&self) -> IrqReturn {
-        if self.0.look(When::Awake) {
+        if self.0.look() {
             IrqReturn::Handled
         } else {
             IrqReturn::None

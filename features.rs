@@ -2,8 +2,6 @@
 
 //! What differs between SoC generations, as data, and where registers are because of it.
 
-use core::marker::PhantomData;
-
 use kernel::{
     io::register::{
         Register,
@@ -13,6 +11,7 @@ use kernel::{
 };
 
 use crate::regs::{
+    At,
     Context,
     Control,
     Utlb,
@@ -29,12 +28,12 @@ pub(crate) const MAX_UTLBS: usize = 64;
 pub(crate) struct ContextId(u8);
 
 impl ContextId {
-    /// As an index, below [`MAX_CONTEXTS`].
+    /// Returns it as an index, below [`MAX_CONTEXTS`].
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
 
-    /// As a bit of a mask.
+    /// Returns it as a bit of a mask.
     pub(crate) fn bit(self) -> u16 {
         1 << self.0
     }
@@ -45,24 +44,14 @@ impl ContextId {
 pub(crate) struct UtlbId(u8);
 
 impl UtlbId {
-    /// As an index, below [`MAX_UTLBS`].
+    /// Returns it as an index, below [`MAX_UTLBS`].
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
 
-    /// As a bit of a mask.
+    /// Returns it as a bit of a mask.
     pub(crate) fn bit(self) -> u64 {
         1 << self.0
-    }
-}
-
-/// Where register `R` is, in bytes from the start of the instance's window.
-pub(crate) struct At<R>(usize, PhantomData<R>);
-
-impl<R> At<R> {
-    /// Bytes from the start of the window.
-    pub(crate) fn offset(&self) -> usize {
-        self.0
     }
 }
 
@@ -93,7 +82,7 @@ pub(crate) struct Features {
     control_base: Option<usize>,
 }
 
-/// The numbers below `end`, as a mask: a bit each.
+/// Returns the numbers below `end`, as a mask: a bit each.
 const fn below(end: u8) -> u64 {
     if end < 64 {
         (1 << end) - 1
@@ -102,7 +91,7 @@ const fn below(end: u8) -> u64 {
     }
 }
 
-/// The numbers of the bits that are set in `mask`, from 0 up.
+/// Returns the numbers of the bits that are set in `mask`, from 0 up.
 fn numbers_in(mut mask: u64) -> impl Iterator<Item = u8> {
     core::iter::from_fn(move || {
         if mask == 0 {
@@ -174,49 +163,51 @@ pub(crate) const GEN4: Features = Features {
 };
 
 impl Features {
-    /// How many contexts exist.
-    pub(crate) fn context_count(&self) -> usize {
-        self.contexts.into()
-    }
-
-    /// How many micro-TLBs exist.
+    /// Returns how many micro-TLBs exist.
     pub(crate) fn utlb_count(&self) -> usize {
         self.utlbs.into()
     }
 
-    /// All contexts that exist.
+    /// Returns all contexts that exist.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = ContextId> {
         (0..self.contexts).map(ContextId)
     }
 
-    /// The contexts that may be used.
-    pub(crate) fn usable_contexts(&self) -> impl Iterator<Item = ContextId> {
-        (self.reserved_contexts..self.contexts).map(ContextId)
+    /// Returns the contexts that groups may reserve.
+    pub(crate) fn group_contexts(&self) -> impl Iterator<Item = ContextId> {
+        (self.reserved_contexts..self.contexts - u8::from(self.split)).map(ContextId)
     }
 
-    /// All micro-TLBs that exist.
+    /// Returns the context for micro-TLBs that must not get through: the last one, unless it is the
+    /// only one.
+    pub(crate) fn parking(&self) -> Option<ContextId> {
+        self.split.then_some(ContextId(self.contexts - 1))
+    }
+
+    /// Returns all micro-TLBs that exist.
     pub(crate) fn utlbs(&self) -> impl Iterator<Item = UtlbId> {
         (0..self.utlbs).map(UtlbId)
     }
 
-    /// Those of the contexts that exist whose bit is set in `mask`.
+    /// Returns those of the contexts that exist whose bit is set in `mask`.
+    #[inline]
     pub(crate) fn contexts_in(&self, mask: u16) -> impl Iterator<Item = ContextId> {
         numbers_in(u64::from(mask) & below(self.contexts)).map(ContextId)
     }
 
-    /// Those of the micro-TLBs that exist whose bit is set in `mask`.
+    /// Returns those of the micro-TLBs that exist whose bit is set in `mask`.
     pub(crate) fn utlbs_in(&self, mask: u64) -> impl Iterator<Item = UtlbId> {
         numbers_in(mask & below(self.utlbs)).map(UtlbId)
     }
 
-    /// The micro-TLB of that number, if it exists.
+    /// Returns the micro-TLB of that number, if it exists.
     pub(crate) fn utlb(&self, number: u32) -> Option<UtlbId> {
         let number = u8::try_from(number).ok()?;
 
         (number < self.utlbs).then_some(UtlbId(number))
     }
 
-    /// Where register `R` of context `id` is.
+    /// Returns where register `R` of context `id` is.
     pub(crate) fn context<R>(&self, id: ContextId) -> At<R>
     where
         R: Register + WithBase<BaseFamily = Context>,
@@ -226,10 +217,10 @@ impl Features {
             base += CONTEXT_HIGH_GAP;
         }
 
-        At(base + R::OFFSET, PhantomData)
+        At::new(base + R::OFFSET)
     }
 
-    /// Where register `R` of micro-TLB `id` is.
+    /// Returns where register `R` of micro-TLB `id` is.
     pub(crate) fn micro_tlb<R>(&self, id: UtlbId) -> At<R>
     where
         R: Register + WithBase<BaseFamily = Utlb>,
@@ -241,23 +232,20 @@ impl Features {
             IMUCTR_HIGH + (n - UTLB_HIGH) * UTLB_STRIDE
         };
 
-        At(
-            self.alias + self.utlb_base + offset + R::OFFSET,
-            PhantomData,
-        )
+        At::new(self.alias + self.utlb_base + offset + R::OFFSET)
     }
 
-    /// Where register `R` of the instance as a whole is, if the generation has such.
+    /// Returns where register `R` of the instance as a whole is, if the generation has such.
     pub(crate) fn control<R>(&self) -> Option<At<R>>
     where
         R: Register + WithBase<BaseFamily = Control>,
     {
         self.control_base
-            .map(|base| At(self.alias + base + R::OFFSET, PhantomData))
+            .map(|base| At::new(self.alias + base + R::OFFSET))
     }
 
-    /// How many bytes of registers the driver may touch.
-    pub(crate) fn window(&self) -> usize {
+    /// Returns how many bytes of registers the driver may touch.
+    pub(crate) fn register_bytes(&self) -> usize {
         let last_context = ContextId(self.contexts - 1);
         let last_utlb = UtlbId(self.utlbs - 1);
         let context = self.context::<crate::regs::IMEUAR>(last_context).offset();
@@ -266,7 +254,7 @@ impl Features {
         context.max(utlb) + size_of::<u32>()
     }
 
-    /// IMTTBCR for stage-1 tables of long descriptors with 32 bits of input address.
+    /// Returns IMTTBCR for stage-1 tables of long descriptors with 32 bits of input address.
     pub(crate) fn ttbcr(&self) -> IMTTBCR {
         let ttbcr = IMTTBCR::from(0).with_eae(true);
 
@@ -315,7 +303,6 @@ mod tests {
         assert_eq!(of(0), [None; 3]);
         assert_eq!(of(1 << 63 | 1 << 48), [None; 3]);
         assert_eq!(of(1 << 47 | 1 << 3 | 1), [Some(0), Some(3), Some(47)]);
-        assert_eq!(GEN2.contexts_in(0xffff).count(), 1);
     }
 
     #[test]
@@ -324,7 +311,7 @@ mod tests {
         assert_eq!(GEN2.context::<IMTTLBR0>(ContextId(0)).offset(), 0x810);
         assert_eq!(imuctr_of(&GEN2, 0), 0xb00);
         assert_eq!(imuctr_of(&GEN2, 31), 0xcf0);
-        assert_eq!(GEN2.window(), 0xcfc);
+        assert_eq!(GEN2.register_bytes(), 0xcfc);
     }
 
     #[test]
@@ -336,7 +323,7 @@ mod tests {
         assert_eq!(imuctr_of(&GEN3, 32), 0x600);
         assert_eq!(imuctr_of(&GEN3, 47), 0x6f0);
         assert_eq!(GEN3.micro_tlb::<IMUASID>(UtlbId(47)).offset(), 0x6f8);
-        assert_eq!(GEN3.window(), 0x6fc);
+        assert_eq!(GEN3.register_bytes(), 0x6fc);
     }
 
     #[test]
@@ -347,7 +334,7 @@ mod tests {
         assert_eq!(context_of(&GEN4, 15), 0x1f9c0);
         assert_eq!(imuctr_of(&GEN4, 0), 0x3300);
         assert_eq!(imuctr_of(&GEN4, 63), 0x37f0);
-        assert_eq!(GEN4.window(), 0x1f9c0 + 0x38);
+        assert_eq!(GEN4.register_bytes(), 0x1f9c0 + 0x38);
     }
 
     #[test]
@@ -370,10 +357,17 @@ mod tests {
 
     #[test]
     fn context_0_is_reserved_where_it_is() {
-        assert_eq!(GEN2.usable_contexts().next(), Some(ContextId(0)));
-        assert_eq!(GEN3.usable_contexts().next(), Some(ContextId(1)));
-        assert_eq!(GEN3.usable_contexts().count(), 7);
-        assert_eq!(GEN4.usable_contexts().count(), 15);
+        assert_eq!(GEN2.group_contexts().next(), Some(ContextId(0)));
+        assert_eq!(GEN3.group_contexts().next(), Some(ContextId(1)));
+        assert_eq!(GEN3.group_contexts().count(), 6);
+        assert_eq!(GEN4.group_contexts().count(), 14);
+    }
+
+    #[test]
+    fn the_last_context_is_for_parking() {
+        assert_eq!(GEN2.parking(), None);
+        assert_eq!(GEN3.parking(), Some(ContextId(7)));
+        assert_eq!(GEN4.parking(), Some(ContextId(15)));
     }
 
     #[test]

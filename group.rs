@@ -1,104 +1,324 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The masters behind an instance, and which of them see the same: those are in one group.
+//! Clients that cannot be told apart, and the context that is reserved for them.
+//!
+//! A group is what shares micro-TLBs, directly or through others, and what the core has in one
+//! group. It reserves a context of its root when its first client is probed, and keeps it until its
+//! last client is released, whatever it is attached to.
 
 use kernel::{
     device::Device,
     prelude::*,
     sync::{
-        aref::ARef,
-        new_mutex,
         Arc,
-        Mutex, //
+        SetOnce, //
     },
 };
 
 use crate::{
-    context::{
-        Contexts,
-        Room, //
+    abstractions::iommu::{
+        Group,
+        Grouping, //
     },
-    features::Features,
+    context::{
+        Context,
+        Side,
+        State, //
+    },
+    features::ContextId,
+    ipmmu::{
+        Ipmmu,
+        Reservations, //
+    },
+    wants::{
+        Member,
+        Members,
+        Want, //
+    },
 };
 
-/// The masters behind one instance.
-#[pin_data]
-pub(crate) struct Masters {
-    features: &'static Features,
-    contexts: Arc<Contexts>,
-    #[pin]
-    entries: Mutex<KVec<Entry>>,
+/// Whether the DMA API of 32-bit Arm is in use, which wants each client in a core group of its own,
+/// and attaches it by itself.
+const EACH_BY_ITSELF: bool = cfg!(CONFIG_ARM_DMA_USE_IOMMU);
+
+/// A context that is reserved, and the core's group for which it is, if that matters.
+type Reserved = (Arc<Context>, Option<Group>);
+
+/// Why a client cannot be in any group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// All contexts of the root are reserved.
+    NoContext,
+    /// It would join groups that exist.
+    JoinsGroups,
+    /// Its group is behind another cache.
+    OtherCache,
+    /// For want of memory, or what else the core says.
+    Core(Error),
 }
 
-/// One of them.
-struct Entry {
-    dev: ARef<Device>,
+impl From<Error> for Refusal {
+    fn from(e: Error) -> Self {
+        Self::Core(e)
+    }
+}
+
+/// A bus master behind an IPMMU.
+pub(crate) struct Client {
+    ipmmu: Arc<Ipmmu>,
     /// Its micro-TLBs, a bit each.
     utlbs: u64,
-    /// The context of its group, which it has in common with those that share a micro-TLB.
-    room: Arc<Room>,
+    /// The context of its group.
+    context: SetOnce<Arc<Context>>,
 }
 
-impl Masters {
-    /// None so far; `contexts` are those that they go through.
-    pub(crate) fn new(features: &'static Features, contexts: Arc<Contexts>) -> impl PinInit<Self> {
-        pin_init!(Self {
-            features,
-            contexts,
-            entries <- new_mutex!(KVec::new()),
+impl Client {
+    /// Makes a client behind `ipmmu`, with `utlbs`; it is in no group yet.
+    pub(crate) fn new(ipmmu: Arc<Ipmmu>, utlbs: u64) -> Self {
+        Self {
+            ipmmu,
+            utlbs,
+            context: SetOnce::new(),
+        }
+    }
+
+    /// Returns its micro-TLBs, a bit each.
+    pub(crate) fn utlbs(&self) -> u64 {
+        self.utlbs
+    }
+
+    /// Returns whether one of `utlbs` of `ipmmu` belongs to a group. Any context.
+    pub(crate) fn is_in_use(ipmmu: &Arc<Ipmmu>, utlbs: u64) -> bool {
+        ipmmu.root().contexts().iter().any(|context| {
+            let state = context.lock();
+
+            (ipmmu.is_root() || state.is_behind(ipmmu.regs())) && state.members.utlbs() & utlbs != 0
         })
     }
 
-    /// Takes note that `dev` is behind this instance, with the micro-TLBs in `utlbs`. Returns the
-    /// context that its group has room for. May sleep.
+    /// Returns the IPMMU.
+    pub(crate) fn ipmmu(&self) -> &Arc<Ipmmu> {
+        &self.ipmmu
+    }
+
+    /// Puts the client into its group, and reserves a context for it if it is the first; returns
+    /// the core's group. May sleep.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when the root has no context left for one more group, `EEXIST` when `dev` would make
-    /// one group of several that exist, `ENOMEM`.
-    pub(crate) fn add(&self, dev: &Device, utlbs: u64) -> Result<Arc<Room>> {
-        let mut masters = self.entries.lock();
+    /// The client cannot be in any group. It is in none then.
+    pub(crate) fn join(&self, grouping: &Grouping<'_>) -> Result<Group, Refusal> {
+        let features = self.ipmmu.features();
+        // Made, and given up if it is not wanted, without the mutex: the core's locks stand above
+        // it.
+        let of_bus = if EACH_BY_ITSELF {
+            grouping.of_its_own()?
+        } else if features.split {
+            grouping.of_bus()?
+        } else {
+            grouping.of_iommu()?
+        };
+        let mut count = 1;
 
-        let mut sharers = masters.iter().filter(|m| self.share(m.utlbs, utlbs));
-        let room = match sharers.next() {
-            Some(first) if sharers.any(|m| !Arc::ptr_eq(&m.room, &first.room)) => {
-                return Err(EEXIST);
+        loop {
+            // Before the mutex, which waking up takes: memory may have to be waited for until a
+            // client has written something.
+            let list = Members::list_of(count)?;
+            let mut reservations = self.ipmmu.root().reservations();
+            let (core, context) = self.choose(&reservations, &of_bus)?;
+
+            count = context.lock().members.count() + 1;
+            if count <= list.capacity() {
+                self.enter(&context, grouping.dev(), list)?;
+                let of_context = &mut reservations[context.id.index()];
+                of_context.get_or_insert_with(|| (!EACH_BY_ITSELF).then(|| core.clone()));
+                self.context.populate(context);
+                return Ok(core);
             }
-            Some(first) => first.room.clone(),
-            None => Arc::new(self.contexts.promise().ok_or(EBUSY)?, GFP_KERNEL)?,
+        }
+    }
+
+    /// Returns the core's group for the client, and the context that is reserved for it, or one
+    /// that is free.
+    fn choose(
+        &self,
+        reservations: &Reservations,
+        of_bus: &Group,
+    ) -> Result<(Group, Arc<Context>), Refusal> {
+        let (context, core) = match self.find_group(reservations, of_bus)? {
+            Some(found) => found,
+            None => {
+                let free = free_context(self.ipmmu.root(), reservations);
+                (free.ok_or(Refusal::NoContext)?, None)
+            }
         };
-        let entry = Entry {
-            dev: dev.into(),
-            utlbs,
-            room: room.clone(),
+
+        Ok((core.unwrap_or_else(|| of_bus.clone()), context))
+    }
+
+    /// Returns the context that is reserved for the client's group, and the core's group for which
+    /// it is, if there is one; `of_bus` is the core's group that the bus asks for.
+    fn find_group(
+        &self,
+        reservations: &Reservations,
+        of_bus: &Group,
+    ) -> Result<Option<Reserved>, Refusal> {
+        let root = self.ipmmu.root();
+        let mut sharing = reserved(root, reservations).filter(|(context, _)| self.shares(context));
+        let shared = sharing.next();
+        if sharing.next().is_some() {
+            return Err(Refusal::JoinsGroups);
+        }
+
+        let of_core = reserved(root, reservations).find(|(_, group)| *group == Some(of_bus));
+        let found = match (shared, of_core) {
+            (Some((a, _)), Some((b, _))) if a.id != b.id => return Err(Refusal::JoinsGroups),
+            (None, Some((context, _))) if !self.is_same_cache(context) => {
+                return Err(Refusal::OtherCache);
+            }
+            (shared, of_core) => shared.or(of_core),
         };
-        masters.push(entry, GFP_KERNEL)?;
-        Ok(room)
+        Ok(found.map(|(context, core)| (context.clone(), core.cloned())))
     }
 
-    /// Forgets `dev`. May sleep.
-    pub(crate) fn remove(&self, dev: &Device) {
-        self.entries
-            .lock()
-            .retain(|entry| !core::ptr::eq(&*entry.dev, dev));
+    /// Returns whether the client cannot be told apart from the group of `context`.
+    fn shares(&self, context: &Context) -> bool {
+        let state = context.lock();
+
+        !self.ipmmu.features().split
+            || (state.is_behind(self.ipmmu.regs()) && state.members.utlbs() & self.utlbs != 0)
     }
 
-    /// Whether masters with micro-TLBs `a` and `b` must see the same: they share one of them, or
-    /// there is but one context for all.
-    fn share(&self, a: u64, b: u64) -> bool {
-        a & b != 0 || self.features.usable_contexts().count() == 1
+    fn is_same_cache(&self, context: &Context) -> bool {
+        context.lock().is_behind(self.ipmmu.regs())
     }
 
-    /// Calls `f` with another master behind this instance that must see the same as `dev`, if there
-    /// is any. It stays behind the instance during the call. May sleep.
-    pub(crate) fn with_alias<R>(&self, dev: &Device, f: impl FnOnce(&Device) -> R) -> Option<R> {
-        let masters = self.entries.lock();
-        let is_dev = |m: &&Entry| core::ptr::eq(&*m.dev, dev);
-        let own = masters.iter().find(is_dev)?;
+    /// Makes `dev`, this client, a member of the group of `context`.
+    fn enter(&self, context: &Context, dev: &Device, list: KVec<Member>) -> Result {
+        let found = self.ipmmu.parking().take_strays(self.utlbs);
 
-        masters
-            .iter()
-            .find(|other| !is_dev(other) && self.share(other.utlbs, own.utlbs))
-            .map(|other| f(&other.dev))
+        // From before a micro-TLB of the group can be parked.
+        self.ipmmu.parking().park_here();
+        let mut state = context.lock();
+        let old = state.members.add(list, dev, self.utlbs, found);
+        if self.ipmmu.features().parking().is_some() {
+            state.parked |= found;
+        } else {
+            state.own |= found;
+        }
+        if self.ipmmu.features().split && state.cache.is_none() {
+            state.cache = Some(Side {
+                regs: self.ipmmu.regs().clone(),
+                // A cache that falls asleep says so first, and then comes for its contexts.
+                is_awake: self.ipmmu.parking().is_awake(),
+            });
+        }
+        drop(state);
+        old.map(drop)
     }
+
+    /// Makes `dev`, this client, see what it wants. May sleep; allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` when another client of the group is in another domain, and the core does not see to
+    /// it that all of a group are in one. Nothing has changed then. Only a domain can be refused.
+    pub(crate) fn attach(&self, dev: &Device, want: Want) -> Result {
+        let context = self.context.as_ref().ok_or(ENODEV)?;
+        let want = match want {
+            // Its group goes on with what the others see.
+            Want::Identity if EACH_BY_ITSELF => Want::Nothing,
+            want => want,
+        };
+
+        self.change(context, |state| {
+            if let (true, Want::Domain(space)) = (EACH_BY_ITSELF, &want) {
+                if state.members.others_are_elsewhere(dev, space) {
+                    return Err(EBUSY);
+                }
+            }
+            Ok(state.members.set(dev, want))
+        })
+    }
+
+    /// Takes `dev`, this client, out of its group, and gives the context back after the last one.
+    /// May sleep.
+    pub(crate) fn release(&self, dev: &Device) {
+        let Some(context) = self.context.as_ref() else {
+            return;
+        };
+
+        // Nothing refuses.
+        let _ = self.change(context, |state| Ok(state.members.remove(dev)));
+        let mut reservations = self.ipmmu.root().reservations();
+        let mut state = context.lock();
+        if state.members.is_empty() {
+            let cache = state.cache.take();
+            let group = reservations[context.id.index()].take();
+
+            drop(state);
+            drop(reservations);
+            drop((cache, group));
+        }
+    }
+
+    /// Changes what members want by `f`, and the registers accordingly. May sleep.
+    ///
+    /// What is not needed any more is dropped when the interrupt handler cannot have it any more.
+    fn change<R>(&self, context: &Context, f: impl FnOnce(&mut State) -> Result<R>) -> Result {
+        let root = self.ipmmu.root();
+        let serialised = root.reservations();
+        let mut state = context.lock();
+
+        let (was_blocked, utlbs) = (state.members.any_blocked(), state.members.utlbs());
+        let old = f(&mut state)?;
+        let leftover = context.update(&mut state);
+        let is_blocked = state.members.any_blocked();
+        self.forget_saved(&state, context.id, utlbs);
+        // Under the lock: a cache that wakes up meanwhile must not miss it.
+        self.ipmmu.parking().owe_off(leftover.owed_off);
+        drop(state);
+
+        if was_blocked != is_blocked {
+            root.parking().set_blocked(is_blocked);
+        }
+        if let Some(irq) = root.irq() {
+            irq.synchronize();
+        }
+        drop((old, leftover));
+        drop(serialised);
+        Ok(())
+    }
+
+    /// Drops what sleepers saved of the context and of `utlbs`: it is not what it will be.
+    fn forget_saved(&self, state: &State, id: ContextId, utlbs: u64) {
+        let forget = |ipmmu: &Ipmmu| {
+            ipmmu.with_save_area(|area| area.lock().forget(ipmmu.features(), id, utlbs));
+        };
+
+        if state.cache().is_none() {
+            forget(&self.ipmmu);
+        }
+        if state.root().is_none() {
+            forget(self.ipmmu.root());
+        }
+    }
+}
+
+/// Returns the contexts that are reserved, and the core's group for which each is.
+fn reserved<'a>(
+    root: &'a Ipmmu,
+    reservations: &'a Reservations,
+) -> impl Iterator<Item = (&'a Arc<Context>, Option<&'a Group>)> {
+    root.contexts().iter().filter_map(|context| {
+        let group = reservations[context.id.index()].as_ref()?;
+        Some((context, group.as_ref()))
+    })
+}
+
+/// Returns a context that is not reserved.
+fn free_context(root: &Ipmmu, reservations: &Reservations) -> Option<Arc<Context>> {
+    let is_free = |context: &&Arc<Context>| reservations[context.id.index()].is_none();
+
+    root.contexts().iter().find(is_free).cloned()
 }

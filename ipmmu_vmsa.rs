@@ -2,14 +2,14 @@
 
 //! Driver for the Renesas IPMMU, the IOMMU of R-Car and RZ/G SoCs.
 //!
-//! Who is where:
-//!
 //! - [`regs`] is the register map, [`features`] what differs between SoC generations;
-//! - [`mmio`] is access to them, [`kept`] and [`backup`] what is kept of them over a sleep;
-//! - [`ipmmu`] is one instance, [`instances`] all of them, [`context`] the contexts of a root;
-//! - [`domain`], [`master`] and [`policy`] are what the IOMMU core asks for, [`tlb`] is a domain's
-//!   context while it has one;
-//! - [`fault`] is the interrupt, [`pm`] is suspend and resume, [`debugfs`] is for people;
+//! - [`saved`] is what an instance loses with its power, [`table`] the format of page tables;
+//! - [`wants`] is what clients are attached to, [`hardware`] what is done to the registers of a
+//!   context, [`context`] a context and its lock, [`suspend`] a context that sleeps;
+//! - [`parking`] is where micro-TLBs are that must not get through, [`ipmmu`] one instance;
+//! - [`group`] is clients that cannot be told apart, [`domain`] an address space, [`policy`] which
+//!   devices are translated, [`ops`] what the core calls;
+//! - [`fault`] is the interrupt, [`pm`] suspend and resume, [`debugfs`] for people;
 //! - [`abstractions`] is the kernel's C, made safe.
 
 use kernel::{
@@ -32,51 +32,53 @@ use crate::{
         fwnode,
         iommu,
         irq,
-        mmio::Window,
-        module_static::Live,
         platform::Pm,
-        power_domain::PowerWatch,
         runtime_pm, //
     },
     fault::{
-        FaultHandler,
-        FaultIrq, //
+        FaultIrq,
+        Faults, //
     },
-    features::Features,
-    instances::{
-        Instances,
-        StaticLock, //
+    features::{
+        Features,
+        GEN2,
+        GEN3,
+        GEN4, //
     },
     ipmmu::Ipmmu,
-    master::IommuOps,
-    pm::Sleeper, //
+    ops::{
+        Instance,
+        IommuOps, //
+    },
+    pm::Power,
+    regs::Mmio, //
 };
 
 mod abstractions;
-mod backup;
 mod context;
 mod debugfs;
 mod domain;
 mod fault;
 mod features;
 mod group;
-mod instances;
+mod hardware;
 mod ipmmu;
-mod kept;
-mod master;
-mod mmio;
+mod ops;
+mod parking;
 mod pm;
 mod policy;
 mod regs;
-mod seat;
-mod tlb;
+mod saved;
+mod suspend;
+mod table;
+mod wants;
 
 iommu_ops_table!(static OPS: IommuOps, in Module);
 
 string_param!(
     ipmmu_vmsa,
     Module,
-    ALLOW,
+    policy::ALLOW,
     "allow",
     "Devices to be translated beside those that are by default, by name, separated by commas."
 );
@@ -85,80 +87,40 @@ kernel::of_device_table!(
     OF_TABLE,
     <Driver as platform::Driver>::IdInfo,
     [
-        (of::DeviceId::new(c"renesas,ipmmu-vmsa"), &features::GEN2),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a774a1"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a774b1"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a774c0"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a774e1"),
-            &features::GEN3
-        ),
-        (of::DeviceId::new(c"renesas,ipmmu-r8a7795"), &features::GEN3),
-        (of::DeviceId::new(c"renesas,ipmmu-r8a7796"), &features::GEN3),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a77961"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a77965"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a77970"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a77980"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a77990"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a77995"),
-            &features::GEN3
-        ),
-        (
-            of::DeviceId::new(c"renesas,ipmmu-r8a779a0"),
-            &features::GEN4
-        ),
-        (
-            of::DeviceId::new(c"renesas,rcar-gen4-ipmmu-vmsa"),
-            &features::GEN4
-        ),
+        (of::DeviceId::new(c"renesas,ipmmu-vmsa"), &GEN2),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a774a1"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a774b1"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a774c0"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a774e1"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a7795"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a7796"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a77961"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a77965"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a77970"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a77980"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a77990"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a77995"), &GEN3),
+        (of::DeviceId::new(c"renesas,ipmmu-r8a779a0"), &GEN4),
+        (of::DeviceId::new(c"renesas,rcar-gen4-ipmmu-vmsa"), &GEN4),
     ]
 );
 
 /// The platform driver.
 struct Driver;
 
-/// Milliseconds that an instance stays awake after its last master fell asleep: many masters sleep
+/// Milliseconds that an instance stays awake after its last client fell asleep: many clients sleep
 /// between any two requests.
 const AUTOSUSPEND_DELAY: i32 = 100;
 
-/// What a bound instance owns, in the order in which it is given up: the IOMMU core lets go of the
-/// masters, then nobody finds the instance any more; only then its power may be cut unnoticed.
+/// What a bound instance owns, in the order in which it is given up: nothing finds the instance any
+/// more, then it is switched off. The core lets go of its clients after that.
 #[pin_data]
 struct Bound {
-    registration: Option<iommu::Registration<IommuOps>>,
-    listed: instances::Entry,
+    entry: ops::Entry,
     #[pin]
     files: debugfs::Files,
     runtime: runtime_pm::Enabled,
-    #[pin]
-    power: PowerWatch<Sleeper>,
-    sleeper: Arc<Sleeper>,
-    held: ipmmu::Held,
+    power: Power,
 }
 
 impl platform::Driver for Driver {
@@ -175,97 +137,121 @@ impl platform::Driver for Driver {
             .and_then(|features| start(pdev, features));
 
         pin_init::pin_init_scope(move || {
-            let sleeper = started?;
-            let ipmmu = sleeper.ipmmu().clone();
+            let power = started?;
+            let ipmmu = power.ipmmu().clone();
             let dev: &device::Device<device::Bound> = pdev.as_ref();
+            let instance = Instance::new(dev, &OPS, ipmmu.clone())?;
 
             Ok(try_pin_init!(Bound {
-                power <- PowerWatch::new(dev, sleeper.clone()),
-                // Before masters are linked to the instance, and keep it awake.
+                power,
+                // Before clients are linked to the instance, and keep it awake.
                 runtime: runtime_pm::Enabled::new(dev, AUTOSUSPEND_DELAY)?,
-                listed: instances::Entry::new(ipmmu.clone())?,
                 files <- debugfs::Files::new(&ipmmu),
-                registration: register(dev, &ipmmu)?,
-                sleeper,
-                held: ipmmu::Held(ipmmu),
+                // The core asks for instances that it is just told of.
+                entry: ops::Entry::new(instance.clone())?,
+                _: {
+                    if ipmmu.has_clients() {
+                        iommu::register_managed(dev, instance)?;
+                    }
+                },
             }? Error))
         })
     }
 }
 
 impl Pm for Driver {
-    fn suspend_noirq<'bound>(this: Pin<&Bound>) -> Result {
-        this.sleeper.system_sleeps()
+    fn suspend<'bound>(this: Pin<&Bound>) -> Result {
+        this.power.suspend()
+    }
+
+    fn resume<'bound>(this: Pin<&Bound>) -> Result {
+        let resumed = this.power.resume();
+
+        // Consumers may be marked active without waking the instance.
+        this.runtime.set_active()?;
+        resumed
+    }
+
+    fn freeze<'bound>(this: Pin<&Bound>) -> Result {
+        this.runtime.wake()
     }
 
     fn freeze_noirq<'bound>(this: Pin<&Bound>) -> Result {
-        this.sleeper.system_freezes()
+        this.power.freeze()
     }
 
-    fn resume_noirq<'bound>(this: Pin<&Bound>) -> Result {
-        this.sleeper.system_wakes_up()
+    fn runtime_resume<'bound>(this: Pin<&Bound>) -> Result {
+        // With an error clients could never be used again; what did not come back was reported, and
+        // is off.
+        let _ = this.power.resume();
+        Ok(())
     }
 
     fn shutdown<'bound>(this: Pin<&Bound>) {
-        this.sleeper.shut_down();
+        // What cannot be woken up is off, or parked.
+        let _ = this.runtime.keep_awake().and_then(|()| this.power.end());
     }
 }
 
-/// Maps the registers of `pdev`, tells root from cache, and brings it into a defined state.
-fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Arc<Sleeper>> {
+/// Maps the registers of `pdev`, tells root from cache, and takes the instance into use.
+fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Power> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
-    let fwnode = dev.fwnode().ok_or(ENODEV)?;
-    let root = find_root(dev, fwnode, features)?;
-
-    // For the page tables of a root, which its walks reach with 40 address bits.
-    abstractions::platform::set_dma_mask(pdev, DmaMask::new::<40>())?;
-    let window = map(pdev, features)?;
-    let ipmmu = Ipmmu::new(dev, window, features, root)?;
-    if let Some(regs) = ipmmu.registers() {
-        ipmmu.reset(regs);
+    let node = dev.fwnode().ok_or(ENODEV)?;
+    let root = find_root(dev, node, features)?;
+    match &root {
+        // Suspends and unbinds before the root.
+        Some(root) => device_link::add_managed(dev, root.dev())?,
+        // Before a cache is written to as if it were a root.
+        None => expect_irq(pdev)?,
     }
 
-    match ipmmu.root_if_cache() {
-        Some(root) => {
-            // Suspends and unbinds before the root.
-            device_link::add_managed(dev, root.dev())?;
-            let utlbs = features.utlb_count();
-            dev_info!(dev, "cache of {}, {} uTLBs\n", root.name(), utlbs);
-            Sleeper::new(ipmmu, None)
-        }
-        None => {
-            let faults = request_irq(pdev, &ipmmu)?;
-            let contexts = features.usable_contexts().count();
-            dev_info!(dev, "root, {} contexts\n", contexts);
-            Sleeper::new(ipmmu, Some(faults))
-        }
+    // For page tables, which walks reach with 40 address bits.
+    abstractions::platform::set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
+    let regs = map(pdev, features)?;
+    let ipmmu = Ipmmu::new(dev, regs, features, root)?;
+    if !ipmmu.is_root() {
+        let (root, utlbs) = (ipmmu.root().dev().name(), features.utlb_count());
+        dev_info!(dev, "cache of {}, {} uTLBs\n", root, utlbs);
+        return Power::new(ipmmu, None);
     }
+
+    let faults = Faults::new(ipmmu.clone())?;
+    let power = Power::new(ipmmu.clone(), Some(faults.clone()))?;
+    ipmmu.set_irq(irq::request_managed(
+        pdev,
+        0,
+        c"ipmmu-vmsa",
+        FaultIrq(faults),
+    )?);
+    let contexts = features.group_contexts().count();
+    dev_info!(dev, "root, {} contexts\n", contexts);
+    Ok(power)
 }
 
-/// The root that `dev` is a cache of; none if it is a root itself.
+/// Returns the root that `dev` is a cache of; none if it is a root itself.
 fn find_root(
     dev: &device::Device<device::Bound>,
-    fwnode: &FwNode,
+    own_node: &FwNode,
     features: &Features,
 ) -> Result<Option<Arc<Ipmmu>>> {
     const MAIN: &CStr = c"renesas,ipmmu-main";
 
-    if !features.split || !fwnode.property_present(MAIN) {
+    if !features.split || !own_node.property_present(MAIN) {
         return Ok(None);
     }
 
-    let Ok(node) = fwnode::reference(fwnode, MAIN) else {
+    let Ok(node) = fwnode::reference(own_node, MAIN) else {
         dev_err!(
             dev,
             "renesas,ipmmu-main refers to nothing, the cache is not used\n"
         );
         return Err(ENODEV);
     };
-    let can_be_root = !core::ptr::eq(&*node, fwnode) && fwnode::is_available(&node);
+    let can_be_root = !core::ptr::eq(&*node, own_node) && fwnode::is_available(&node);
     if can_be_root {
-        let found = instances::find(&node).ok_or(EPROBE_DEFER)?;
-        if found.is_root() {
-            return Ok(Some(found));
+        let found = ops::find(&node).ok_or(EPROBE_DEFER)?;
+        if found.data().is_root() {
+            return Ok(Some(found.data().clone()));
         }
     }
     dev_err!(
@@ -277,18 +263,14 @@ fn find_root(
 }
 
 /// Maps the registers, and finds them large enough for all that the driver will touch.
-fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Window> {
+fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
-    let window = Window::new(pdev, 0).inspect_err(|e| {
-        if *e == ENODEV {
-            dev_err!(dev, "no registers: reg is missing in the device tree\n");
-        } else {
-            dev_err!(dev, "the registers cannot be mapped\n");
-        }
-    })?;
-
-    let (size, needed) = (window.size(), features.window());
-    if size < needed {
+    let Some(resource) = pdev.resource_by_index(0) else {
+        dev_err!(dev, "no registers: reg is missing in the device tree\n");
+        return Err(ENODEV);
+    };
+    let (size, needed) = (resource.size(), features.register_bytes());
+    if size < needed as u64 {
         dev_err!(
             dev,
             "reg has 0x{:x} bytes, 0x{:x} are needed\n",
@@ -297,35 +279,25 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Window>
         );
         return Err(ENODEV);
     }
-    Ok(window)
+
+    Mmio::new(pdev, needed).inspect_err(|e| {
+        dev_err!(dev, "the registers cannot be mapped: {:?}\n", e);
+    })
 }
 
-/// Requests a root's fault interrupt.
-fn request_irq(pdev: &platform::Device<Core<'_>>, root: &Arc<Ipmmu>) -> Result<Arc<FaultHandler>> {
-    let handler = FaultHandler::new(root.clone())?;
+/// Finds out that a root has a fault interrupt.
+fn expect_irq(pdev: &platform::Device<Core<'_>>) -> Result {
+    let dev: &device::Device<device::Bound> = pdev.as_ref();
 
-    irq::request_managed(pdev, 0, c"ipmmu-vmsa", FaultIrq(handler.clone())).inspect_err(|e| {
+    pdev.optional_irq_by_index(0).map(|_| ()).inspect_err(|e| {
         if *e != EPROBE_DEFER {
             dev_err!(
-                root.dev(),
+                dev,
                 "no fault interrupt ({:?}), or a cache without renesas,ipmmu-main\n",
                 e
             );
         }
-    })?;
-    Ok(handler)
-}
-
-/// Registers an instance that masters are behind with the IOMMU core.
-fn register(
-    dev: &device::Device<device::Bound>,
-    ipmmu: &Arc<Ipmmu>,
-) -> Result<Option<iommu::Registration<IommuOps>>> {
-    if !ipmmu.has_masters() {
-        return Ok(None);
-    }
-
-    iommu::Registration::new(dev, dev.name(), ipmmu.clone()).map(Some)
+    })
 }
 
 /// The module, in the order in which it is taken down.
@@ -333,16 +305,14 @@ fn register(
 struct Module {
     #[pin]
     driver: driver::Registration<abstractions::platform::Adapter<Driver>>,
-    #[pin]
-    clients: iommu::ClientWatch<IommuOps>,
-    instances: Live<Instances, StaticLock>,
+    debugfs: debugfs::Root,
 }
 
 impl kernel::InPlaceModule for Module {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        ops::start();
         try_pin_init!(Self {
-            instances: instances::start()?,
-            clients <- iommu::ClientWatch::new(),
+            debugfs: debugfs::Root::new()?,
             driver <- driver::Registration::new(c"ipmmu-vmsa", module),
         })
     }

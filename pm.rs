@@ -3,28 +3,17 @@
 //! Suspend and resume: what is saved, when, and how it comes back.
 //!
 //! PSCI SYSTEM_SUSPEND powers the SoC down, and every register of every IPMMU is lost. So is what
-//! an IPMMU in a power area of its own holds when its masters have been idle for a while. Page
+//! an IPMMU in a power area of its own holds when its clients have been idle for a while. Page
 //! tables and cached translations are not the matter here: the tables stay in RAM, and an empty TLB
 //! fills itself. What must come back is which table each context walks, and which context each
-//! micro-TLB uses.
+//! micro-TLB points to.
 //!
-//! # Order
+//! One pair of functions, [`Power::suspend`] and [`Power::resume`], serves system sleep and runtime
+//! PM; probe is a resume with nothing saved. Clients sleep first, then the caches that they are
+//! behind, then the root; they wake up the other way round. Device links make it so: cache to root
+//! at probe, client to cache when the core adds the client.
 //!
-//! Masters sleep first, then the caches that they are behind, then the root; they wake up the
-//! other way round. Device links make it so: cache to root at probe, master to cache when the IOMMU
-//! core adds the master. When the system sleeps, all of it is in the noirq phase, after the
-//! masters' own suspend callbacks and before their resume callbacks.
-//!
-//! Within an instance, contexts come back before micro-TLBs, and in a context IMCTR comes last, so
-//! that no micro-TLB is ever pointed to a context that is only half there.
-//!
-//! # Meanwhile
-//!
-//! While the system sleeps nothing happens. While the power domain of an instance alone is off,
-//! because all masters behind it sleep (device links make its runtime PM follow theirs), domains
-//! are mapped, unmapped, attached and detached as ever. Nothing wakes it for that: there is nothing
-//! to flush in an instance without power, and what attaching and detaching change is changed in
-//! what will be restored ([`Target`](crate::ipmmu::Target)).
+//! Nothing wakes an instance for attach, release or flush: they do the part of what is awake.
 
 use kernel::{
     prelude::*,
@@ -33,242 +22,280 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        new_mutex,
-        Arc,
-        Mutex, //
+        Arc, //
     },
 };
 
 use crate::{
-    abstractions::{
-        power_domain::PowerOps,
-        rcu, //
-    },
-    backup::Backup,
     fault::{
-        FaultHandler,
+        Faults,
         When, //
     },
     ipmmu::Ipmmu,
+    regs::Registers,
+    saved::{
+        self,
+        Mismatch, //
+    },
+    suspend::LockedSaveArea, //
 };
 
-/// What those are doing who map, unmap, attach and detach while an instance falls asleep.
+/// What the registers may hold on waking.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Others {
-    /// Whatever they like.
-    GoOn,
-    /// Nothing: user space is frozen, and the drivers of all masters have suspended their devices,
-    /// which includes being done with what they had mapped, and waiting for their interrupts. But
-    /// the timer of a flush queue may still flush what was unmapped before.
-    AreFrozen,
+enum Before {
+    /// What the firmware or another kernel left.
+    Probe,
+    /// What suspend left, or nothing.
+    Sleep,
+    /// As for sleep; or what the kernel left that loaded the image.
+    Freeze,
 }
 
-/// One instance, as far as it sleeps.
-#[pin_data]
-pub(crate) struct Sleeper {
+/// One instance, as far as it sleeps. It is switched off when this is dropped.
+pub(crate) struct Power {
     ipmmu: Arc<Ipmmu>,
     /// Of a root.
-    faults: Option<Arc<FaultHandler>>,
-    /// Keeps the power from being cut during a shutdown. When the system falls asleep it is not
-    /// cut before the instance's own callback has returned.
-    #[pin]
-    transition: Mutex<()>,
-    /// Between the instance's own suspend and resume callbacks, and from shutdown on.
-    system_sleeps: Atomic<bool>,
-    /// It fell asleep for a hibernation image, and may wake up in it.
+    faults: Option<Arc<Faults>>,
     is_frozen: Atomic<bool>,
 }
 
-impl Sleeper {
-    /// `ipmmu`, which is awake; `faults` are those of a root. May sleep.
+impl Power {
+    /// Takes `ipmmu` into use, whatever was there before; `faults` are those of a root.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
-    pub(crate) fn new(ipmmu: Arc<Ipmmu>, faults: Option<Arc<FaultHandler>>) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                ipmmu,
-                faults,
-                transition <- new_mutex!(()),
-                system_sleeps: Atomic::new(false),
-                is_frozen: Atomic::new(false),
-            }),
-            GFP_KERNEL,
-        )
+    /// `EIO` when a register does not hold what was written.
+    pub(crate) fn new(ipmmu: Arc<Ipmmu>, faults: Option<Arc<Faults>>) -> Result<Self> {
+        let power = Self {
+            ipmmu,
+            faults,
+            is_frozen: Atomic::new(false),
+        };
+
+        power.wake(Before::Probe)?;
+        Ok(power)
     }
 
-    /// The instance.
+    /// Returns the instance.
     pub(crate) fn ipmmu(&self) -> &Arc<Ipmmu> {
         &self.ipmmu
     }
 
-    /// The system falls asleep. Does not sleep.
+    /// Saves the registers of all contexts and micro-TLBs in use, and lets nothing through; nothing
+    /// is touched if the instance sleeps. Allocates nothing. May sleep.
     ///
     /// # Errors
     ///
-    /// `ENODEV` when the instance was unbound.
-    pub(crate) fn system_sleeps(&self) -> Result {
-        self.fall_asleep(Others::AreFrozen)?;
-        self.system_sleeps.store(true, Relaxed);
-        Ok(())
-    }
-
-    /// The system makes an image of itself. Does not sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` when the instance was unbound.
-    pub(crate) fn system_freezes(&self) -> Result {
-        self.is_frozen.store(true, Relaxed);
-        self.system_sleeps()
-    }
-
-    /// The system is awake again, and so is the power domain of each device that it resumes; what
-    /// needs no power loses it again later. Does not sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` when the instance was unbound, `EIO` when a register did not come back.
-    pub(crate) fn system_wakes_up(&self) -> Result {
-        self.system_sleeps.store(false, Relaxed);
-        if self.is_frozen.xchg(false, Relaxed) {
-            // Now or when it loaded the image, another kernel may have used the instance.
-            if let Some(regs) = self.ipmmu.hardware() {
-                self.ipmmu.reset(regs);
-            }
-        }
-        self.wake_up()
-    }
-
-    /// Switches off all contexts, for good: the next kernel must not have devices translated by
-    /// tables that are no more. May sleep.
-    ///
-    /// Micro-TLBs stay pointed to them, which keeps masters that nobody brought to rest from
-    /// memory. If they were off, DMA would go wherever an IOVA happens to point.
-    pub(crate) fn shut_down(&self) {
-        let _transition = self.transition.lock();
-
-        // When its area gets power again, for whatever else is in it, it stays off.
-        self.system_sleeps.store(true, Relaxed);
-        // Without power it is off.
-        if self.ipmmu.is_asleep() {
-            return;
-        }
-
-        // Whatever anyone still wants of it changes what is never restored.
-        if self.fall_asleep(Others::GoOn).is_err() {
-            return;
-        }
-        if let Some(regs) = self.ipmmu.hardware() {
-            self.ipmmu.reset_contexts(regs);
-        }
-    }
-
-    /// Saves the registers of all contexts and micro-TLBs that are in use, and has them not be
-    /// touched any more. Nothing to do if the instance sleeps already.
-    ///
-    /// Allocates nothing. May sleep if others go on. The masters must be quiet.
-    fn fall_asleep(&self, others: Others) -> Result {
+    /// `ENODEV` when the device was unbound.
+    pub(crate) fn suspend(&self) -> Result {
         let ipmmu = &self.ipmmu;
-        if ipmmu.is_asleep() {
+        // Keeps others from attaching and releasing.
+        let _serialised = ipmmu.root().reservations();
+        if !ipmmu.parking().is_awake() {
             return Ok(());
         }
-        ipmmu.hardware().ok_or(ENODEV)?;
 
-        // The status is not among what is saved: whoever is to hear of a fault hears of it now.
-        if let Some(faults) = &self.faults {
-            faults.look(When::Awake);
+        // Before the handler cannot see any more what raises the interrupt.
+        if let Some(irq) = ipmmu.irq() {
+            irq.disable();
         }
+        ipmmu.parking().set_awake(false);
+        let regs = ipmmu.access().ok_or(ENODEV)?;
+        ipmmu
+            .with_save_area(|area| {
+                let mut is_in_use = ipmmu.is_root();
 
-        // Who flushes without a lock does so no more; who has begun to is waited for, now or before
-        // there is no power.
-        ipmmu.set_asleep(true);
-        ipmmu.contexts().with_settled(|_| ());
-        if others == Others::GoOn {
-            self.wait_for_flushes();
-        }
-
-        // Nobody sleeps from here on.
-        let backup = ipmmu.backup().ok_or(ENODEV)?;
-        // Who works under a lock and has not seen it yet is waited for; who has goes by the backup,
-        // and waits there.
-        ipmmu.contexts().with_settled(|leased| {
-            ipmmu.with_used(leased, |used| {
-                let mut backup = backup.lock();
-                if let Some(slots) = backup.take_slots() {
-                    backup.put(Backup::Asleep(slots.fill(used)));
+                for context in ipmmu.root().contexts() {
+                    if ipmmu.is_root() {
+                        self.report(context.suspend_in_root(area), When::Awake);
+                    } else {
+                        is_in_use |= context.suspend_in_cache(ipmmu.regs(), area);
+                    }
                 }
-            });
-        });
-        ipmmu.sleeps().saved();
-        Ok(())
+                if ipmmu.is_root() {
+                    ipmmu.parking().quiet_parking(&regs, true);
+                }
+                // Of a cache with nothing in use the values of before do.
+                if is_in_use {
+                    area.lock().control = saved::control(ipmmu.features()).save(&regs);
+                }
+            })
+            .ok_or(ENODEV)
     }
 
-    /// Waits for who flushes without a lock, and has begun to before nobody did so any more. Their
-    /// writes change nothing that is saved, but need power. May sleep.
-    fn wait_for_flushes(&self) {
-        if self.ipmmu.was_exposed() {
-            rcu::synchronize();
-        }
-    }
-
-    /// Writes back what was saved, if anything was. Then reads all of it again, and reports what
-    /// the hardware did not take.
+    /// Brings back what was saved, and reports what does not come back; nothing is touched if the
+    /// instance is awake. Allocates nothing. May sleep.
     ///
-    /// Allocates nothing and does not sleep. The masters are still quiet.
-    fn wake_up(&self) -> Result {
-        let ipmmu = &self.ipmmu;
-        let regs = ipmmu.hardware().ok_or(ENODEV)?;
-        let backup = ipmmu.backup().ok_or(ENODEV)?;
-        let mut backup = backup.lock();
-        let Some(saved) = backup.take_saved() else {
-            return Ok(());
+    /// # Errors
+    ///
+    /// `EIO` when a register did not come back; what depends on it stays off. `ENODEV` when the
+    /// device was unbound.
+    pub(crate) fn resume(&self) -> Result {
+        let before = if self.is_frozen.xchg(false, Relaxed) {
+            Before::Freeze
+        } else {
+            Before::Sleep
         };
 
-        let restored = saved.put_back(|id| ipmmu.wait_flushed_in(regs, id));
-        let mut result = Ok(());
-        let slots = restored.verify(|lost| {
-            dev_err!(
-                ipmmu.dev(),
-                "{}: {} is 0x{:08x} after resume, 0x{:08x} expected\n",
-                lost.part,
-                lost.register,
-                lost.found,
-                lost.expected
-            );
-            ipmmu.sleeps().lost();
-            result = Err(EIO);
-        });
-        backup.put(Backup::Awake(slots));
-        ipmmu.set_asleep(false);
-        drop(backup);
+        self.wake(before)
+    }
 
-        ipmmu.sleeps().restored();
-        if let Some(faults) = &self.faults {
-            faults.look(When::Asleep);
+    /// Suspends the instance, which is awake, and leaves nothing on: for an image, for another
+    /// kernel, and for good. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` when the device was unbound.
+    pub(crate) fn end(&self) -> Result {
+        if !self.ipmmu.parking().is_awake() {
+            return Ok(());
+        }
+
+        self.suspend()?;
+        let regs = self.ipmmu.access().ok_or(ENODEV)?;
+        if self.ipmmu.is_root() {
+            for context in self.ipmmu.contexts() {
+                context.end(&regs);
+            }
+        }
+        self.ipmmu.parking().quiet_parking(&regs, false);
+        Ok(())
+    }
+
+    /// Does [`Self::end`] for an image of the system; [`Self::resume`] follows, in this kernel or
+    /// in the image. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` when the device was unbound.
+    pub(crate) fn freeze(&self) -> Result {
+        self.is_frozen.store(true, Relaxed);
+        self.end()
+    }
+
+    fn wake(&self, before: Before) -> Result {
+        let ipmmu = &self.ipmmu;
+        // Keeps others from attaching and releasing.
+        let _serialised = ipmmu.root().reservations();
+        if ipmmu.parking().is_awake() {
+            return Ok(());
+        }
+        let regs = ipmmu.access().ok_or(ENODEV)?;
+        let mut result = Ok(());
+        let mut report = |mismatch: Mismatch| {
+            self.log(mismatch);
+            result = Err(EIO);
+        };
+
+        ipmmu
+            .with_save_area(|area| {
+                let mut area_guard = area.lock();
+                if before == Before::Probe {
+                    // With what firmware found necessary.
+                    area_guard.control = saved::control(ipmmu.features()).save(&regs);
+                }
+                let control = area_guard.control.restore(&regs);
+                drop(area_guard);
+                control.verify(&regs, &mut report);
+                if ipmmu.is_root() {
+                    self.wake_root(&regs, area, before, &mut report);
+                } else {
+                    self.wake_cache(&regs, area, before, &mut report);
+                }
+            })
+            .ok_or(ENODEV)?;
+        if let Some(irq) = ipmmu.irq() {
+            irq.enable();
         }
         result
     }
-}
 
-/// The instance's power domain, while the system is awake. While it sleeps the order is that of the
-/// callbacks, root before caches, not that of power domains.
-impl PowerOps for Sleeper {
-    fn before_off(&self) {
-        let _transition = self.transition.lock();
-        let _ = self.fall_asleep(Others::GoOn);
-        // When the system falls asleep, that was before; nobody waited, as most instances keep
-        // their power until no CPU runs any more.
-        self.wait_for_flushes();
+    fn wake_root(
+        &self,
+        regs: &impl Registers,
+        area: &LockedSaveArea,
+        before: Before,
+        report: &mut impl FnMut(Mismatch),
+    ) {
+        let ipmmu = &self.ipmmu;
+        let stayed_on = ipmmu.parking().start_parking(regs, report);
+
+        ipmmu.parking().reset_reserved(regs);
+        ipmmu.parking().set_awake(true);
+        let parked = ipmmu.parking().take_parking_fault().filter(|_| stayed_on);
+        self.report(parked, When::Asleep);
+        for context in ipmmu.contexts() {
+            let fault = context.resume_in_root(area, !stayed_on, report);
+            self.report(fault, When::Asleep);
+        }
+        if ipmmu.has_clients() {
+            // On Gen2 micro-TLBs are here. Those that were found on walk an empty table now.
+            let found = if before == Before::Sleep {
+                0
+            } else {
+                ipmmu.parking().find_on(regs)
+            };
+            let contexts = ipmmu.contexts().iter();
+            let grouped = contexts.fold(0, |grouped, context| grouped | context.lock().own);
+            self.wake_strays(regs, before, found);
+            ipmmu.parking().switch_off_owed(regs, found, grouped);
+        }
     }
 
-    fn after_on(&self) {
-        let _transition = self.transition.lock();
-
-        if !self.system_sleeps.load(Relaxed) {
-            // What was lost was reported.
-            let _ = self.wake_up();
+    /// Parks the micro-TLBs without a client; at probe they are those in `found`.
+    fn wake_strays(&self, regs: &impl Registers, before: Before, found: u64) {
+        if before == Before::Probe {
+            self.ipmmu.parking().set_strays(found);
         }
+        self.ipmmu.parking().resume_own(regs);
+    }
+
+    fn wake_cache(
+        &self,
+        regs: &impl Registers,
+        area: &LockedSaveArea,
+        before: Before,
+        report: &mut impl FnMut(Mismatch),
+    ) {
+        let ipmmu = &self.ipmmu;
+        let found = if before == Before::Sleep {
+            0
+        } else {
+            ipmmu.parking().park_all(regs)
+        };
+        let mut grouped = 0;
+
+        ipmmu.parking().park_again(regs);
+        self.wake_strays(regs, before, found);
+        ipmmu.parking().set_awake(true);
+        for context in ipmmu.root().contexts() {
+            grouped |= context.resume_in_cache(ipmmu.regs(), area, report);
+        }
+        ipmmu.parking().switch_off_owed(regs, found, grouped);
+    }
+
+    fn report(&self, fault: Option<crate::context::Fault>, when: When) {
+        if let Some(faults) = &self.faults {
+            faults.report(fault, when);
+        }
+    }
+
+    fn log(&self, mismatch: Mismatch) {
+        dev_err!(
+            self.ipmmu.dev(),
+            "{}: {} is 0x{:08x} after resume, 0x{:08x} expected\n",
+            mismatch.part,
+            mismatch.register,
+            mismatch.found,
+            mismatch.expected
+        );
+    }
+}
+
+impl Drop for Power {
+    fn drop(&mut self) {
+        // It is awake: probe failed, or it was woken up to be unbound. Without registers there is
+        // nothing to switch off.
+        let _ = self.end();
     }
 }

@@ -11,16 +11,17 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::{
-    abstractions::{
-        bus,
-        soc::{
-            Pattern,
-            Table, //
-        },
+use crate::abstractions::{
+    param::StringParam,
+    soc::{
+        Pattern,
+        Table, //
     },
-    ALLOW, //
 };
+
+/// The module parameter `allow`: names of devices that are translated beside those that are by
+/// default, separated by commas.
+pub(crate) static ALLOW: StringParam = StringParam::new();
 
 /// SoCs on which only listed devices are translated.
 static OPT_IN: Table<3> = Table::new([
@@ -73,7 +74,7 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    /// For the log.
+    /// Returns the reason for the log.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::SocDenied => "the IPMMU of this SoC revision cannot be used",
@@ -82,7 +83,7 @@ impl Refusal {
     }
 }
 
-/// Whether `dev` may be translated. May sleep.
+/// Returns whether `dev` may be translated. May sleep.
 ///
 /// # Errors
 ///
@@ -96,7 +97,7 @@ pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
     }
 
     let name = dev.name();
-    let listed = bus::is_pci(dev)
+    let listed = is_pci(dev)
         || VERIFIED.contains(&name)
         || ALLOW
             .get()
@@ -105,7 +106,18 @@ pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
     listed.then_some(()).ok_or(Refusal::NotListed)
 }
 
-/// Whether `name` is one of the comma-separated names in `list`. Blanks around names do not count.
+fn is_pci(dev: &Device) -> bool {
+    #[cfg(CONFIG_PCI)]
+    return <&kernel::pci::Device>::try_from(dev).is_ok();
+    #[cfg(not(CONFIG_PCI))]
+    {
+        let _ = dev;
+        false
+    }
+}
+
+/// Returns whether `name` is one of the comma-separated names in `list`. Blanks around names do not
+/// count.
 fn is_in(list: &[u8], name: &[u8]) -> bool {
     list.split(|&c| c == b',')
         .any(|entry| entry.trim_ascii() == name)

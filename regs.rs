@@ -9,7 +9,134 @@
 //! Facts are from the drivers of Linux (`drivers/iommu/ipmmu-vmsa.c`) and Xen
 //! (`xen/drivers/passthrough/arm/ipmmu-vmsa.c`).
 
-use kernel::io::register;
+use core::marker::PhantomData;
+
+use kernel::{
+    device::{
+        Bound,
+        Device, //
+    },
+    devres::DevresGuard,
+    io::{
+        mem::{
+            DevresIoMem,
+            IoMem, //
+        },
+        register,
+        register::Register,
+        Io, //
+    },
+    platform,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+use crate::abstractions::platform::request_region;
+
+/// Bytes from the start of an instance's registers to register `R`.
+pub(crate) struct At<R>(usize, PhantomData<R>);
+
+impl<R> At<R> {
+    /// Makes the place of a register that is `offset` bytes from the start.
+    pub(crate) fn new(offset: usize) -> Self {
+        Self(offset, PhantomData)
+    }
+
+    /// Returns the distance in bytes.
+    pub(crate) fn offset(&self) -> usize {
+        self.0
+    }
+}
+
+/// The registers of an instance, each of 32 bits: the hardware's, or a test's.
+pub(crate) trait Registers {
+    /// Reads the register at `offset`.
+    fn read_at(&self, offset: usize) -> u32;
+
+    /// Writes the register at `offset`.
+    fn write_at(&self, offset: usize, value: u32);
+
+    /// Reads register `R`. One MMIO access.
+    #[inline]
+    fn read<R: Register<Storage = u32> + From<u32>>(&self, at: At<R>) -> R {
+        self.read_at(at.offset()).into()
+    }
+
+    /// Writes register `R`. One MMIO access.
+    #[inline]
+    fn write<R: Register<Storage = u32> + Into<u32>>(&self, at: At<R>, value: R) {
+        self.write_at(at.offset(), value.into());
+    }
+}
+
+/// The mapped registers of an instance, within reach while its device is bound.
+pub(crate) struct Mmio {
+    io: DevresIoMem,
+    dev: ARef<Device>,
+}
+
+impl Mmio {
+    /// Requests and maps the registers of `pdev`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` when there are none, `EBUSY` when they are another driver's, `EINVAL` when there
+    /// are less than `needed` bytes, `ENOMEM`.
+    pub(crate) fn new(pdev: &platform::Device<Bound>, needed: usize) -> Result<Self> {
+        request_region(pdev, 0)?;
+        let io = pdev.io_request_by_index(0).ok_or(ENODEV)?.iomap()?;
+
+        if Io::size(&io) < needed {
+            return Err(EINVAL);
+        }
+        Ok(Self {
+            io: io.into_devres()?,
+            dev: pdev.as_ref().into(),
+        })
+    }
+
+    /// Returns the device.
+    pub(crate) fn dev(&self) -> &Device {
+        &self.dev
+    }
+
+    /// Returns the registers, unless the device was unbound. Any context; the guard must not be
+    /// held while sleeping.
+    #[inline]
+    pub(crate) fn access(&self) -> Option<Access<'_>> {
+        self.io.try_access().map(Access)
+    }
+}
+
+/// Access to registers of a device that stays bound meanwhile.
+pub(crate) struct Access<'a>(DevresGuard<'a, IoMem<'static>>);
+
+/// No offset is outside: [`Mmio::new`] found the region large enough for all that the driver
+/// touches.
+impl Registers for Access<'_> {
+    #[inline]
+    fn read_at(&self, offset: usize) -> u32 {
+        match self.0.try_read32(offset) {
+            Ok(value) => value,
+            Err(_) => outside(),
+        }
+    }
+
+    #[inline]
+    fn write_at(&self, offset: usize, value: u32) {
+        if self.0.try_write32(value, offset).is_err() {
+            outside();
+        }
+    }
+}
+
+/// Warns of an access that is a bug of the driver; returns what a bus answers where nothing is.
+#[cold]
+#[inline(never)]
+fn outside() -> u32 {
+    kernel::warn_on!(true);
+    !0
+}
 
 /// Base of the registers of one context.
 pub(crate) struct Context;
@@ -71,6 +198,10 @@ register! {
 
     /// Fault status. Cleared by writing 0.
     pub(crate) IMSTR(u32) @ Context + 0x20 {
+        /// Level at which the walk ended.
+        13:12   errlvl;
+        /// Reason of a PF: 1 TLB format, 4 access permission, 5 secure access.
+        10:8    errcode;
         /// More than one TLB entry matched.
         4:4     mhit => bool;
         /// The table walk was aborted.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Device links: who depends on whom, for the driver core and for power management.
+//! Device links: dependencies between devices, for the driver core and for power management.
 //!
 //! C header: [`include/linux/device.h`](srctree/include/linux/device.h),
 //! description: `Documentation/driver-api/device_link.rst`
@@ -17,14 +17,14 @@ use kernel::{
 
 /// The link goes away with the consumer's driver.
 const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
+/// The supplier is awake while the consumer is.
+const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
+/// The supplier is awake already, and stays so until the consumer first sleeps.
+const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
 /// The link goes away with the supplier's driver.
 const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
 
-/// The supplier is awake while the consumer is.
-const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
-/// It is awake already, and stays so until the consumer goes to sleep for the first time.
-const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
-
+/// Adds a link that wakes `supplier` up.
 fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) -> Result {
     // SAFETY: `Device` is a transparent wrapper of `struct device`; both references are valid.
     let link = unsafe {
@@ -45,9 +45,7 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
 ///
 /// The driver core then unbinds `consumer` before `supplier`, suspends it first and resumes it
 /// last, and keeps `supplier` awake while `consumer` is. The link goes away by itself when
-/// `consumer` is unbound.
-///
-/// May sleep.
+/// `consumer` is unbound. May sleep.
 ///
 /// # Errors
 ///
@@ -61,11 +59,9 @@ pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result
 /// long as that is bound.
 ///
 /// For a bus master behind an IOMMU: it is not bound while the IOMMU is not, is unbound before it,
-/// suspends first and resumes last. The IOMMU is awake while the client is; before the client goes
-/// to sleep for the first time, and for ever if it knows no runtime power management, it is taken
-/// to be awake. The link goes away by itself when `supplier` is unbound, or `client` is removed.
-///
-/// May sleep.
+/// suspends first and resumes last. The IOMMU is awake while the client is; it also counts as awake
+/// until the client first sleeps, which for a client without runtime power management is for ever.
+/// The link goes away by itself when `supplier` is unbound, or `client` is removed. May sleep.
 ///
 /// # Errors
 ///

@@ -9,8 +9,8 @@ use kernel::{
     device::Device, //
 };
 
-/// Whether DMA of `dev` sees what is in the CPU's caches, as the firmware describes it; for a PCI
-/// device, that of its host bridge. Known once a driver is about to be bound to the device.
+/// Returns whether DMA of `dev` sees what is in the CPU's caches, as the firmware describes it; for
+/// a PCI device, that of its host bridge. Known once a driver is about to be bound to the device.
 pub(crate) fn is_coherent(dev: &Device) -> bool {
     // As `dev_is_dma_coherent()`, which is inline: elsewhere all DMA is coherent.
     if !cfg!(any(
@@ -29,4 +29,14 @@ pub(crate) fn is_coherent(dev: &Device) -> bool {
     let word = unsafe { (&raw const (*dev).flags[flag / bits]).read_volatile() };
 
     word >> (flag % bits) & 1 != 0
+}
+
+/// Returns whether a driver is bound to `dev`, or being bound. Any context.
+pub(crate) fn has_driver(dev: &Device) -> bool {
+    let dev: *const bindings::device = core::ptr::from_ref(dev).cast();
+
+    // SAFETY: `dev` is valid. The driver core may change the pointer at any time, so it is read
+    // once, and what it points to is not looked at.
+    let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
+    !driver.is_null()
 }

@@ -14,7 +14,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// The node that property `name` of `node` refers to first.
+/// Returns the node that property `name` of `node` refers to first.
 ///
 /// # Errors
 ///
@@ -31,7 +31,7 @@ pub(crate) fn reference(node: &FwNode, name: &CStr) -> Result<ARef<FwNode>> {
     Ok(unsafe { ARef::from_raw(found.cast()) })
 }
 
-/// Whether the device that `node` describes can be used: in the device tree, its `status`.
+/// Returns whether the device that `node` describes can be used: in the device tree, its `status`.
 pub(crate) fn is_available(node: &FwNode) -> bool {
     let node = core::ptr::from_ref(node).cast();
 

@@ -14,13 +14,16 @@ use core::{
 
 use kernel::{
     bindings,
-    device::Device,
+    device::{
+        Bound,
+        Device, //
+    },
     prelude::*,
     sync::aref::ARef,
     types::ForeignOwnable, //
 };
 
-/// Who invalidates cached translations.
+/// Invalidation of cached translations.
 ///
 /// Called in any context, also with interrupts off, from within a change of the table.
 pub(crate) trait FlushOps: Send + Sync + 'static {
@@ -89,18 +92,6 @@ pub(crate) struct Config {
     pub(crate) oas: u32,
     /// Whether the hardware's table walk sees the CPU's caches.
     pub(crate) coherent_walk: bool,
-    /// Whether the root table must be in the lowest 4 GiB of memory, so that the upper half of its
-    /// base is 0. For root tables that are smaller than a page.
-    pub(crate) root_below_4g: bool,
-}
-
-extern "C" {
-    /// Zeroed memory for a table of `size` bytes. Declared in `drivers/iommu/iommu-pages.h`, which
-    /// has no bindings.
-    fn iommu_alloc_pages_node_sz(nid: c_int, gfp: bindings::gfp_t, size: usize) -> *mut c_void;
-
-    /// Frees what `iommu_alloc_pages_node_sz()` returned. Declared in the same file.
-    fn iommu_free_pages(table: *mut c_void);
 }
 
 /// An IO page table of format `F`, flushed by a `T`.
@@ -116,7 +107,8 @@ extern "C" {
 pub(crate) struct IoPageTable<F: Format, T: FlushOps> {
     ops: NonNull<bindings::io_pgtable_ops>,
     cookie: NonNull<c_void>,
-    /// The page table code maps and unmaps table pages for DMA by this device until it is freed.
+    /// The page table code unmaps table pages for DMA by this device when it frees them, which may
+    /// be after the device was unbound.
     _dev: ARef<Device>,
     _types: PhantomData<(F, KBox<T>)>,
 }
@@ -140,7 +132,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     /// # Errors
     ///
     /// `ENOMEM` when it cannot be allocated, or the configuration does not suit the format.
-    pub(crate) fn new(dev: &Device, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
+    pub(crate) fn new(dev: &Device<Bound>, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
         let cookie = NonNull::new(flush.into_foreign()).ok_or(ENOMEM)?;
         let mut cfg = bindings::io_pgtable_cfg {
             quirks: config.quirks,
@@ -150,8 +142,6 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
             coherent_walk: config.coherent_walk,
             tlb: &Self::FLUSH_OPS,
             iommu_dev: core::ptr::from_ref(dev).cast_mut().cast(),
-            alloc: config.root_below_4g.then_some(Self::alloc),
-            free: config.root_below_4g.then_some(Self::free),
             ..pin_init::zeroed()
         };
 
@@ -168,12 +158,12 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         Ok(Self {
             ops,
             cookie,
-            _dev: dev.into(),
+            _dev: (&**dev).into(),
             _types: PhantomData,
         })
     }
 
-    /// Who flushes.
+    /// Returns what flushes.
     #[inline]
     pub(crate) fn flush_ops(&self) -> &T {
         // SAFETY: By the type invariant `cookie` comes from `into_foreign()`. It is taken back when
@@ -181,7 +171,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         unsafe { Pin::<KBox<T>>::borrow(self.cookie.as_ptr()) }.get_ref()
     }
 
-    /// What the hardware must be told about this table.
+    /// Returns what the hardware must be told about this table.
     pub(crate) fn hardware(&self) -> F::Hardware {
         // SAFETY: By the type invariant `ops` is valid, and the `ops` that
         // `alloc_io_pgtable_ops()` returns is a field of a `struct io_pgtable`.
@@ -237,7 +227,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         }
     }
 
-    /// The physical address that `iova` is mapped to; 0 when it is not.
+    /// Returns the physical address that `iova` is mapped to; 0 when it is not.
     ///
     /// # Safety
     ///
@@ -250,24 +240,6 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         unsafe { (*ops).iova_to_phys.unwrap_unchecked()(ops, iova) }
     }
 
-    extern "C" fn alloc(_cookie: *mut c_void, size: usize, gfp: bindings::gfp_t) -> *mut c_void {
-        // Only a root table can be smaller than a page.
-        let gfp = if size < bindings::PAGE_SIZE {
-            gfp | 1 << bindings::___GFP_DMA32_BIT
-        } else {
-            gfp
-        };
-
-        // SAFETY: `gfp` is valid for the context that the page table code is called in, and is
-        // without `__GFP_HIGHMEM`.
-        unsafe { iommu_alloc_pages_node_sz(bindings::NUMA_NO_NODE, gfp, size) }
-    }
-
-    extern "C" fn free(_cookie: *mut c_void, table: *mut c_void, _size: usize) {
-        // SAFETY: The page table code passes what `alloc()` returned, and does not use it again.
-        unsafe { iommu_free_pages(table) };
-    }
-
     #[inline(never)]
     extern "C" fn tlb_flush_all(cookie: *mut c_void) {
         // SAFETY: The page table code passes the cookie, which by the type invariant comes from
@@ -277,7 +249,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
         flush.flush_all();
     }
 
-    /// Nobody flushes less than everything.
+    /// Less than everything cannot be flushed.
     extern "C" fn tlb_flush_walk(_iova: usize, _size: usize, _granule: usize, cookie: *mut c_void) {
         Self::tlb_flush_all(cookie);
     }

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
 use kernel::{
+    bindings,
     device::Bound,
     devres,
     irq::{
@@ -16,12 +17,36 @@ use kernel::{
     prelude::*, //
 };
 
-/// Requests the interrupt number `index` of `pdev` and has `handler` called for it until the device
-/// is unbound.
+/// The number of an interrupt that a handler was requested for.
+#[derive(Clone, Copy)]
+pub(crate) struct Line(u32);
+
+impl Line {
+    /// Waits until handlers that run on other CPUs have returned. May sleep; not for the handler.
+    pub(crate) fn synchronize(self) {
+        // SAFETY: The function takes any number, also one without an interrupt by now.
+        unsafe { bindings::synchronize_irq(self.0) };
+    }
+
+    /// Keeps the handler from being called until [`Self::enable`], and waits for it. Calls nest.
+    /// May sleep.
+    pub(crate) fn disable(self) {
+        // SAFETY: As above.
+        unsafe { bindings::disable_irq(self.0) };
+    }
+
+    /// Undoes one [`Self::disable`]. Any context.
+    pub(crate) fn enable(self) {
+        // SAFETY: As above; a call too many is warned of.
+        unsafe { bindings::enable_irq(self.0) };
+    }
+}
+
+/// Requests the interrupt number `index` of `pdev`; `handler` is called for it until the device is
+/// unbound.
 ///
 /// The handler may run before this returns. It is released by devres, which frees in the reverse
-/// order of allocation: what `handler` uses must have been made device-managed before, or be owned
-/// by it. May sleep.
+/// order of allocation. May sleep.
 ///
 /// # Errors
 ///
@@ -31,8 +56,9 @@ pub(crate) fn request_managed<T: Handler + Send + 'static>(
     index: u32,
     name: &'static CStr,
     handler: T,
-) -> Result {
+) -> Result<Line> {
     let request = pdev.optional_irq_by_index(index)?;
+    let line = Line(request.irq());
 
     // SAFETY: The registration is handed to devres below, which runs its destructor when the device
     // is unbound; nobody else gets to own it.
@@ -47,5 +73,6 @@ pub(crate) fn request_managed<T: Handler + Send + 'static>(
         )
     };
 
-    devres::register(pdev.as_ref(), registration, GFP_KERNEL)
+    devres::register(pdev.as_ref(), registration, GFP_KERNEL)?;
+    Ok(line)
 }

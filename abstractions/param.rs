@@ -31,18 +31,18 @@ pub(crate) struct StringParam(UnsafeCell<*mut c_char>);
 unsafe impl Sync for StringParam {}
 
 impl StringParam {
-    /// A parameter that was not given.
+    /// Makes a parameter that was not given.
     pub(crate) const fn new() -> Self {
         // INVARIANT: Null is allowed.
         Self(UnsafeCell::new(ptr::null_mut()))
     }
 
-    /// Where the kernel's parameter code stores the value.
+    /// Returns where the kernel's parameter code stores the value.
     pub(crate) const fn as_arg(&self) -> *mut c_void {
         self.0.get().cast()
     }
 
-    /// The text, if the parameter was given.
+    /// Returns the text, if the parameter was given.
     pub(crate) fn get(&self) -> Option<&CStr> {
         // SAFETY: By the type invariant nobody writes.
         let text = unsafe { *self.0.get() };
@@ -100,18 +100,15 @@ pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
     }
 }
 
-/// Declares a module parameter that holds a string.
+/// Declares the module parameter that `$param`, a [`StringParam`], is the value of.
 ///
 /// ```ignore
+/// static ALLOW: StringParam = StringParam::new();
 /// string_param!(my_module, MyModule, ALLOW, "allow", "What `modinfo` shows.");
 /// ```
 #[macro_export]
 macro_rules! string_param {
-    ($module:ident, $type:ty, $ident:ident, $name:literal, $description:literal) => {
-        #[doc = $description]
-        pub(crate) static $ident: $crate::abstractions::param::StringParam =
-            $crate::abstractions::param::StringParam::new();
-
+    ($module:ident, $type:ty, $param:path, $name:literal, $description:literal) => {
         const _: () = {
             use $crate::abstractions::param;
 
@@ -119,7 +116,7 @@ macro_rules! string_param {
             #[used(compiler)]
             static PARAM: param::Declaration = param::Declaration::new(
                 param::c_str($crate::string_param!(@prefixed $module, "", $name)),
-                &$ident,
+                &$param,
                 <$type as ::kernel::ModuleMetadata>::THIS_MODULE.as_ptr(),
             );
 

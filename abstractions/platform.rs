@@ -7,11 +7,15 @@
 //!
 //! C header: [`include/linux/pm.h`](srctree/include/linux/pm.h)
 
+use core::marker::PhantomData;
+
 use kernel::{
+    acpi,
     bindings,
     device::{
         self,
-        BoundInternal, //
+        BoundInternal,
+        Core, //
     },
     dma::{
         Device as _,
@@ -22,123 +26,178 @@ use kernel::{
         RegistrationOps, //
     },
     error::from_result,
+    of,
     platform,
     prelude::*,
     types::Opaque, //
 };
 
-#[cfg(CONFIG_PM)]
 use super::runtime_pm;
 
-/// What a platform driver does when the system goes to sleep and wakes up.
+/// What a platform driver does when the device or the system goes to sleep and wakes up.
 ///
-/// All but `shutdown()` run with the device's interrupt disabled ("noirq" phase), after the
-/// `suspend_noirq()` of all consumers and before their `resume_noirq()`. Nothing else of the
-/// driver's user-visible work is going on: user space is frozen, and no driver is bound or unbound
-/// meanwhile.
+/// The callbacks of system sleep but [`Self::freeze`] run in the "noirq" phase, after those of all
+/// consumers at suspend and before them at resume. User space is frozen then, and no driver is
+/// bound or unbound.
 pub(crate) trait Pm: platform::Driver {
-    /// The device is about to lose power: for suspend and poweroff alike.
+    /// Prepares the device for sleep: the system sleeps, or is switched off after its image was
+    /// written, or nothing has needed the device for its autosuspend delay. May sleep.
     ///
     /// # Errors
     ///
-    /// An error keeps the system awake.
-    fn suspend_noirq<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
+    /// An error keeps the device or the system awake.
+    fn suspend<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// An image of the system is about to be made. What comes next is `resume_noirq()`, now in this
-    /// kernel, and some day in the image.
+    /// Brings the device back, which may have lost everything or nothing: the system is awake.
+    ///
+    /// After [`Self::freeze_noirq`] this is thaw or restore. Restore has no callback of its own
+    /// here: genpd calls this one for devices in a power domain.
+    ///
+    /// # Errors
+    ///
+    /// The PM core logs an error; the system goes on.
+    fn resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
+
+    /// Prepares for an image of the system that will be made. Runtime power management still works.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// An error keeps the system from hibernating.
+    fn freeze<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
+
+    /// Switches the device off: an image of the system is about to be made.
     ///
     /// # Errors
     ///
     /// An error keeps the system from hibernating.
     fn freeze_noirq<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// The device is back, and may have lost everything or nothing: for resume and thaw; and for
-    /// restore, when the device is as another kernel left it, which loaded the image.
-    ///
-    /// Restore has no callback of its own here, because devices in a power domain are not told:
-    /// `genpd` calls this one.
+    /// Brings the device back, which something needs. May sleep.
     ///
     /// # Errors
     ///
-    /// An error is logged by the PM core; the system goes on.
-    fn resume_noirq<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
+    /// An error makes the device and its consumers unusable until it is bound again.
+    fn runtime_resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// The system is about to be switched off, or another kernel to be started. May sleep.
+    /// Switches the device off: the system ends, or starts another kernel. May sleep.
     fn shutdown<'bound>(this: Pin<&Self::Data<'bound>>);
 }
 
-/// Registers a platform driver with its PM operations, and without `bind` and `unbind` in sysfs.
-pub(crate) struct Adapter<T: Pm>(T);
+/// `T` as the driver core sees it: without runtime callbacks once it is being unbound.
+pub(crate) struct Driver<T>(PhantomData<T>);
 
-// SAFETY: All three are what `platform::Adapter<T>`, which does the registration, has.
-unsafe impl<T: Pm> DriverLayout for Adapter<T> {
-    type DriverType = <platform::Adapter<T> as DriverLayout>::DriverType;
-    type DriverData<'bound> = <platform::Adapter<T> as DriverLayout>::DriverData<'bound>;
-    const DEVICE_DRIVER_OFFSET: usize =
-        <platform::Adapter<T> as DriverLayout>::DEVICE_DRIVER_OFFSET;
+impl<T: Pm> platform::Driver for Driver<T> {
+    type IdInfo = T::IdInfo;
+    type Data<'bound> = T::Data<'bound>;
+    const OF_ID_TABLE: Option<of::IdTable<Self::IdInfo>> = T::OF_ID_TABLE;
+    const ACPI_ID_TABLE: Option<acpi::IdTable<Self::IdInfo>> = T::ACPI_ID_TABLE;
+
+    fn probe<'bound>(
+        dev: &'bound platform::Device<Core<'_>>,
+        id_info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
+        T::probe(dev, id_info)
+    }
+
+    fn unbind<'bound>(dev: &'bound platform::Device<Core<'_>>, this: Pin<&Self::Data<'bound>>) {
+        runtime_pm::end(dev.as_ref());
+        T::unbind(dev, this);
+    }
 }
 
-// SAFETY: `unregister()` forwards to `platform::Adapter<T>`, as `register()` does.
+type Inner<T> = platform::Adapter<Driver<T>>;
+
+/// Registers a platform driver with its PM operations, and without `bind` and `unbind` in sysfs.
+pub(crate) struct Adapter<T: Pm>(PhantomData<T>);
+
+// SAFETY: All three are those of `Inner<T>`, which does the registration.
+unsafe impl<T: Pm> DriverLayout for Adapter<T> {
+    type DriverType = <Inner<T> as DriverLayout>::DriverType;
+    type DriverData<'bound> = <Inner<T> as DriverLayout>::DriverData<'bound>;
+    const DEVICE_DRIVER_OFFSET: usize = <Inner<T> as DriverLayout>::DEVICE_DRIVER_OFFSET;
+}
+
+// SAFETY: `unregister()` forwards to `Inner<T>`, as `register()` does.
 unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
     unsafe fn register(
         reg: &Opaque<Self::DriverType>,
         name: &'static CStr,
         module: &'static ThisModule,
     ) -> Result {
-        // SAFETY: `reg` is not registered yet, so nobody else uses it; `PM_OPS` lives forever.
+        // SAFETY: `reg` is not registered yet, so nothing else uses it; `PM_OPS` lives forever.
         unsafe {
             (*reg.get()).driver.pm = &Self::PM_OPS;
             (*reg.get()).driver.suppress_bind_attrs = true;
             (*reg.get()).shutdown = Some(Self::shutdown);
         }
 
-        // SAFETY: The caller keeps `reg` as this function's contract, which is the same, says.
-        unsafe { <platform::Adapter<T> as RegistrationOps>::register(reg, name, module) }
+        // SAFETY: The caller keeps `reg` as this function's contract says, which is the same.
+        unsafe { <Inner<T> as RegistrationOps>::register(reg, name, module) }
     }
 
     unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
-        // SAFETY: `reg` was registered by `register()`, hence by `platform::Adapter<T>`.
-        unsafe { <platform::Adapter<T> as RegistrationOps>::unregister(reg) };
+        // SAFETY: `reg` was registered by `register()`, hence by `Inner<T>`.
+        unsafe { <Inner<T> as RegistrationOps>::unregister(reg) };
     }
 }
 
 impl<T: Pm> Adapter<T> {
     const PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
-        suspend_noirq: Some(Self::suspend_noirq),
-        resume_noirq: Some(Self::resume_noirq),
+        suspend_noirq: Some(Self::suspend),
+        resume_noirq: Some(Self::resume),
+        freeze: Some(Self::freeze),
         freeze_noirq: Some(Self::freeze_noirq),
-        thaw_noirq: Some(Self::resume_noirq),
-        poweroff_noirq: Some(Self::suspend_noirq),
-        restore_noirq: Some(Self::resume_noirq),
+        thaw_noirq: Some(Self::resume),
+        poweroff_noirq: Some(Self::suspend),
+        restore_noirq: Some(Self::resume),
+        #[cfg(CONFIG_PM)]
+        runtime_suspend: Some(Self::suspend),
+        #[cfg(CONFIG_PM)]
+        runtime_resume: Some(Self::runtime_resume),
         #[cfg(CONFIG_PM)]
         runtime_idle: Some(Self::runtime_idle),
         ..pin_init::zeroed()
     };
 
-    /// Calls `f` with the driver's data for the device.
+    /// Calls `f` with the driver's data for the device; returns `-EAGAIN` while there is none yet.
     ///
     /// # Safety
     ///
-    /// To be called from a callback of a device that is bound to `T` and is not unbound meanwhile,
-    /// with its `dev`.
+    /// To be called from a callback for a device that is bound to `T`, or being probed, and whose
+    /// data is not dropped meanwhile.
     unsafe fn call(
         dev: *mut bindings::device,
         f: impl for<'bound> FnOnce(Pin<&T::Data<'bound>>) -> Result,
     ) -> c_int {
+        // SAFETY: `dev` is valid.
+        if unsafe { bindings::dev_get_drvdata(dev) }.is_null() {
+            return EAGAIN.to_errno();
+        }
         // SAFETY: `struct device` is what `Device` transparently wraps, and by this function's
         // contract `dev` is bound during the call.
         let dev = unsafe { &*dev.cast::<device::Device<BoundInternal>>() };
-        // SAFETY: By this function's contract the device is bound to `T`, whose probe stored its
-        // data, and is not unbound during the call.
+        // SAFETY: There is data, which by this function's contract is that of `T`, and stays.
         let data = unsafe { dev.drvdata_borrow::<T::Data<'_>>() };
 
         from_result(|| f(data).map(|()| 0))
     }
 
-    extern "C" fn suspend_noirq(dev: *mut bindings::device) -> c_int {
-        // SAFETY: The PM core calls this for devices bound to this driver. It neither starts a
-        // transition before all probing is done nor lets a driver be unbound during one.
-        unsafe { Self::call(dev, T::suspend_noirq) }
+    extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
+        // SAFETY: The PM core calls this for devices bound to this driver: while the system sleeps
+        // none is unbound; while runtime PM is on the data is not dropped, for `Driver::unbind()`
+        // switches that off before, and waits for callbacks.
+        unsafe { Self::call(dev, T::suspend) }
+    }
+
+    extern "C" fn resume(dev: *mut bindings::device) -> c_int {
+        // SAFETY: As above.
+        unsafe { Self::call(dev, T::resume) }
+    }
+
+    extern "C" fn freeze(dev: *mut bindings::device) -> c_int {
+        // SAFETY: As above.
+        unsafe { Self::call(dev, T::freeze) }
     }
 
     extern "C" fn freeze_noirq(dev: *mut bindings::device) -> c_int {
@@ -146,13 +205,14 @@ impl<T: Pm> Adapter<T> {
         unsafe { Self::call(dev, T::freeze_noirq) }
     }
 
-    extern "C" fn resume_noirq(dev: *mut bindings::device) -> c_int {
+    #[cfg(CONFIG_PM)]
+    extern "C" fn runtime_resume(dev: *mut bindings::device) -> c_int {
         // SAFETY: As above.
-        unsafe { Self::call(dev, T::resume_noirq) }
+        unsafe { Self::call(dev, T::runtime_resume) }
     }
 
-    /// Nobody needs the device any more. That a consumer needed it until now the PM core does not
-    /// note by itself: only when the device was woken up for the first of them.
+    /// Counts the delay from now: nothing needs the device any more. The PM core notes by itself
+    /// that the device was needed only when it was woken up for that.
     #[cfg(CONFIG_PM)]
     extern "C" fn runtime_idle(dev: *mut bindings::device) -> c_int {
         // SAFETY: The PM core passes a valid device.
@@ -172,7 +232,37 @@ impl<T: Pm> Adapter<T> {
     }
 }
 
-/// Says how many address bits the device can use for DMA of its own. For `probe()`.
+/// Requests the memory region number `index` of `pdev`, which no other driver can use until the
+/// device is unbound. May sleep.
+///
+/// `IoRequest::iomap_exclusive()` of Linux 7.3 releases a region in another tree than it requests
+/// it in, so that the device cannot be bound again.
+///
+/// # Errors
+///
+/// `ENODEV` when there is no such region, `EBUSY` when it is in use.
+pub(crate) fn request_region(pdev: &platform::Device<device::Bound>, index: u32) -> Result {
+    let resource = pdev.resource_by_index(index).ok_or(ENODEV)?;
+    let dev: &device::Device<device::Bound> = pdev.as_ref();
+
+    // SAFETY: The device is bound, and the region is released when it is unbound. Its name lives as
+    // long as the device.
+    let region = unsafe {
+        bindings::__devm_request_region(
+            core::ptr::from_ref(dev).cast_mut().cast(),
+            &raw mut bindings::iomem_resource,
+            resource.start(),
+            resource.size(),
+            dev.name().as_char_ptr(),
+        )
+    };
+    if region.is_null() {
+        return Err(EBUSY);
+    }
+    Ok(())
+}
+
+/// Tells how many address bits the device can use for DMA of its own. For `probe()`.
 ///
 /// # Errors
 ///

@@ -61,7 +61,7 @@ pub(crate) struct Table<const N: usize> {
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 impl<const N: usize> Table<N> {
-    /// What matches any of `patterns`.
+    /// Makes a table that matches any of `patterns`.
     pub(crate) const fn new(patterns: [Pattern; N]) -> Self {
         let mut soc = [pin_init::zeroed(); N];
         let mut i = 0;
@@ -77,7 +77,7 @@ impl<const N: usize> Table<N> {
         }
     }
 
-    /// Whether the running SoC is known to the kernel and among these. May sleep.
+    /// Returns whether the running SoC is known to the kernel and among these. May sleep.
     pub(crate) fn has_this_soc(&'static self) -> bool {
         #[cfg(not(CONFIG_SOC_BUS))]
         return false;

@@ -2,10 +2,10 @@
 
 //! The DMA API of 32-bit Arm.
 //!
-//! It does not use the default domains of the core. What it needs is a "mapping": a paging domain
-//! and an allocator of IOVAs, attached to a device. Left to itself it makes one for each device
-//! when that is bound, for which hardware has too few contexts, and which devices that share one
-//! cannot have. So the devices behind an IOMMU get one mapping in common, when they are found.
+//! It does not use the default domains of the core, but a "mapping": a paging domain and an
+//! allocator of IOVAs, attached to a client. By itself it makes one for each client when that is
+//! bound, for which an IOMMU has too few contexts. So all clients of an IOMMU get one mapping in
+//! common.
 //!
 //! C header: [`arch/arm/include/asm/dma-iommu.h`](srctree/arch/arm/include/asm/dma-iommu.h)
 
@@ -24,7 +24,6 @@ use kernel::{
         SZ_2G, //
     },
     sync::{
-        aref::ARef,
         new_mutex,
         Mutex, //
     },
@@ -43,7 +42,6 @@ extern "C" {
         dev: *mut c_void,
         mapping: *mut bindings::dma_iommu_mapping,
     ) -> c_int;
-    fn arm_iommu_detach_device(dev: *mut c_void);
 }
 
 /// A reference to a `struct dma_iommu_mapping`.
@@ -83,54 +81,48 @@ fn as_raw(dev: &Device) -> *mut c_void {
     core::ptr::from_ref(dev).cast_mut().cast()
 }
 
-struct Inner {
-    mapping: Option<Mapping>,
-    /// The devices that are attached to it, or about to be.
-    devices: KVec<ARef<Device>>,
-}
-
-/// The mapping of all devices behind one IOMMU; made for the first one.
+/// The mapping of all clients behind one IOMMU; made for the first one.
 ///
-/// The core calls [`Self::forget`] with the group's lock held, which attaching and detaching take:
-/// they are never done under the lock here.
+/// The core calls [`Self::forget`] with the group's lock held, which attaching takes: that is never
+/// done under the lock here.
 #[pin_data]
 pub(super) struct SharedMapping {
     #[pin]
-    inner: Mutex<Inner>,
+    mapping: Mutex<Option<Mapping>>,
 }
 
 impl SharedMapping {
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
-            inner <- new_mutex!(Inner {
-                mapping: None,
-                devices: KVec::new(),
-            }),
+            mapping <- new_mutex!(None),
         })
     }
 
-    /// Has the DMA API translate for `dev` from now on. May sleep.
+    /// Attaches the mapping to `dev`. May sleep.
     ///
     /// # Safety
     ///
     /// The core knows `dev` as one that is behind this IOMMU, and alone in its group. It is not
     /// bound to a driver yet.
     pub(super) unsafe fn attach(&self, dev: &Device) -> Result {
-        let mapping = self.enter(dev)?;
+        let mapping = {
+            let mut mapping = self.mapping.lock();
 
-        // SAFETY: `dev` is valid, and does no DMA by this function's contract. The mapping is
-        // valid: `inner` keeps it until `detach_all()`.
-        to_result(unsafe { arm_iommu_attach_device(as_raw(dev), mapping.as_ptr()) }).inspect_err(
-            |_| {
-                self.leave(dev);
-            },
-        )?;
+            if mapping.is_none() {
+                *mapping = Some(Mapping::new(dev)?);
+            }
+            mapping.as_ref().ok_or(ENODEV)?.0
+        };
+
+        // SAFETY: `dev` is valid, and does no DMA by this function's contract. `self` keeps the
+        // mapping.
+        to_result(unsafe { arm_iommu_attach_device(as_raw(dev), mapping.as_ptr()) })?;
 
         // The architecture sets up the DMA of a device that has nothing attached, and takes what it
         // finds there for its own when the device is unbound: it would put the mapping twice. What
-        // is attached here stays until the device or the IOMMU goes.
+        // is attached here stays until the client is released.
         //
-        // SAFETY: `dev` is valid. It is being configured by this call, so nobody else does.
+        // SAFETY: `dev` is valid. It is being configured by this call, and by nothing else.
         unsafe {
             let archdata = &raw mut (*as_raw(dev).cast::<bindings::device>()).archdata;
 
@@ -139,63 +131,26 @@ impl SharedMapping {
         Ok(())
     }
 
-    /// Takes note of `dev`; returns the mapping.
-    fn enter(&self, dev: &Device) -> Result<NonNull<bindings::dma_iommu_mapping>> {
-        let mut inner = self.inner.lock();
-
-        if inner.mapping.is_none() {
-            inner.mapping = Some(Mapping::new(dev)?);
-        }
-        inner.devices.push(dev.into(), GFP_KERNEL)?;
-        inner.mapping.as_ref().map(|m| m.0).ok_or(ENODEV)
-    }
-
-    /// Takes note that `dev` is not attached; returns whether it was.
-    fn leave(&self, dev: &Device) -> bool {
-        let mut inner = self.inner.lock();
-        let before = inner.devices.len();
-
-        inner.devices.retain(|other| !core::ptr::eq(&**other, dev));
-        inner.devices.len() < before
-    }
-
-    /// `dev` is being removed, or taken away from its IOMMU, by the core, which has forgotten what
-    /// was attached to it.
+    /// Gives back what the core has forgotten: `dev` is being removed, or taken away from its
+    /// IOMMU.
     ///
     /// # Safety
     ///
     /// `dev` does no DMA any more.
     pub(super) unsafe fn forget(&self, dev: &Device) {
-        if !self.leave(dev) {
+        let Some(own) = self.mapping.lock().as_ref().map(|mapping| mapping.0) else {
             return;
-        }
+        };
         let raw = as_raw(dev).cast::<bindings::device>();
 
-        // SAFETY: `dev` is valid, and nobody uses these by this function's contract. It was
-        // attached, so there is a mapping, of which it owns a reference.
+        // SAFETY: `dev` is valid, and nothing uses these by this function's contract. If the
+        // mapping is attached to it, it owns a reference.
         unsafe {
-            arm_iommu_release_mapping((*raw).archdata.mapping);
-            (*raw).archdata.mapping = core::ptr::null_mut();
-            (*raw).dma_ops = core::ptr::null_mut();
+            if core::ptr::eq((*raw).archdata.mapping, own.as_ptr()) {
+                arm_iommu_release_mapping(own.as_ptr());
+                (*raw).archdata.mapping = core::ptr::null_mut();
+                (*raw).dma_ops = core::ptr::null_mut();
+            }
         }
-    }
-
-    /// Gives all devices back to the DMA API as they were, and the mapping up. May sleep.
-    ///
-    /// # Safety
-    ///
-    /// None of them is bound to a driver, nor will be while it is behind this IOMMU.
-    pub(super) unsafe fn detach_all(&self) {
-        let (devices, mapping) = {
-            let mut inner = self.inner.lock();
-
-            (core::mem::take(&mut inner.devices), inner.mapping.take())
-        };
-
-        for dev in &devices {
-            // SAFETY: It is valid and attached, and does no DMA by this function's contract.
-            unsafe { arm_iommu_detach_device(as_raw(dev)) };
-        }
-        drop(mapping);
     }
 }

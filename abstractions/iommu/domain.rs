@@ -8,59 +8,22 @@ use kernel::{
     error::from_result,
     prelude::*,
     sync::{
+        new_spinlock_irq,
         Arc,
         ArcBorrow, //
     },
     types::Opaque, //
 };
 
-use super::super::io_pgtable::{
-    FlushOps,
-    Format,
-    IoPageTable, //
-};
 use super::{
-    clients::hold_module,
-    table::Callbacks,
-    Ops, //
+    ops::{
+        Domain,
+        Geometry,
+        Ops,
+        PagingOps, //
+    },
+    private::device_and_client, //
 };
-
-/// What IOVAs a paging domain has.
-#[derive(Clone, Copy)]
-pub(crate) struct Geometry {
-    /// Page and block sizes, as a bitmap.
-    pub(crate) pgsize_bitmap: usize,
-    /// The last IOVA. Others than `0..=last` cannot be mapped, and are not passed through either.
-    pub(crate) last: u64,
-}
-
-/// What a driver keeps for a paging domain: a page table, and a way to flush.
-pub(crate) trait PagingOps: Send + Sync + 'static {
-    /// The table's format.
-    type Format: Format;
-    /// Who flushes when the table changes.
-    type Flush: FlushOps;
-
-    /// The table, which the core changes through this abstraction alone.
-    fn table(&self) -> &IoPageTable<Self::Format, Self::Flush>;
-
-    /// Invalidates all cached translations of the domain, and waits until that is done. Any
-    /// context, also with interrupts off.
-    fn flush_all(&self);
-}
-
-/// A paging domain of the driver `T`.
-///
-/// Owned by the core, from `domain_alloc_paging()` to `free()`, and by whoever else holds an
-/// [`Arc`] of it.
-#[pin_data]
-pub(crate) struct Domain<T: Ops> {
-    #[pin]
-    raw: Opaque<bindings::iommu_domain>,
-    paging: T::Paging,
-    /// Whether the domain holds a reference to the module, whose code frees it.
-    holds_module: bool,
-}
 
 // SAFETY: The core serialises its own accesses to `raw`; `paging` is `Send` and `Sync`.
 unsafe impl<T: Ops> Send for Domain<T> {}
@@ -68,19 +31,21 @@ unsafe impl<T: Ops> Send for Domain<T> {}
 unsafe impl<T: Ops> Sync for Domain<T> {}
 
 impl<T: Ops> Domain<T> {
-    /// The driver's part.
+    /// Returns the driver's part.
     pub(crate) fn paging(&self) -> &T::Paging {
         &self.paging
     }
 
-    /// Tells whoever set a fault handler for the domain, and the `io_page_fault` trace event.
-    ///
-    /// Returns whether the handler took care of it. Any context.
+    /// Tells the fault handler that was set for the domain, and the `io_page_fault` trace event;
+    /// returns whether the handler took care of the fault. Any context.
     pub(crate) fn report_fault(&self, dev: &Device, iova: u64) -> bool {
         let dev = core::ptr::from_ref(dev).cast_mut().cast();
+        let is_freed = self.is_freed.lock();
 
-        // SAFETY: `raw` and `dev` are valid.
-        unsafe { bindings::report_iommu_fault(self.raw.get(), dev, iova as usize, 0) == 0 }
+        // SAFETY: `raw` and `dev` are valid. The owner of the handler frees the domain first, which
+        // waits for this lock.
+        !*is_freed
+            && unsafe { bindings::report_iommu_fault(self.raw.get(), dev, iova as usize, 0) == 0 }
     }
 
     pub(super) const OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
@@ -94,16 +59,7 @@ impl<T: Ops> Domain<T> {
         ..pin_init::zeroed()
     };
 
-    /// A domain that the core does not know: for what the driver attaches by itself. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(geometry: Geometry, paging: T::Paging) -> Result<Arc<Self>> {
-        Self::new_arc(geometry, paging, false)
-    }
-
-    fn new_arc(geometry: Geometry, paging: T::Paging, holds_module: bool) -> Result<Arc<Self>> {
+    fn new_arc(geometry: Geometry, paging: T::Paging) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 raw <- Opaque::ffi_init(|raw: *mut bindings::iommu_domain| {
@@ -121,19 +77,18 @@ impl<T: Ops> Domain<T> {
                     unsafe { raw.write(init) };
                 }),
                 paging,
-                holds_module,
+                is_freed <- new_spinlock_irq!(false),
             }),
             GFP_KERNEL,
         )
     }
 
-    /// Hands a new domain to the core, along with a reference to the module if it `holds_module`.
+    /// Makes a domain that the core owns.
     pub(super) fn new_raw(
         geometry: Geometry,
         paging: T::Paging,
-        holds_module: bool,
     ) -> Result<*mut bindings::iommu_domain> {
-        let domain = Arc::into_raw(Self::new_arc(geometry, paging, holds_module)?);
+        let domain = Arc::into_raw(Self::new_arc(geometry, paging)?);
 
         // SAFETY: The pointer is valid; only a field is pointed to, nothing is read.
         Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })
@@ -163,9 +118,9 @@ impl<T: Ops> Domain<T> {
         // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
         let domain = unsafe { Self::borrow(raw) };
         // SAFETY: The core passes a device that `probe_device()` accepted.
-        let (dev, master) = unsafe { Callbacks::<T>::device_and_master(dev) };
+        let (dev, client) = unsafe { device_and_client::<T>(dev) };
 
-        from_result(|| T::attach_paging(dev, master, domain).map(|()| 0))
+        from_result(|| T::attach_paging(dev, client, domain).map(|()| 0))
     }
 
     extern "C" fn map_pages(
@@ -209,7 +164,7 @@ impl<T: Ops> Domain<T> {
         Self::iotlb_sync(raw, core::ptr::null_mut());
     }
 
-    /// For each page that is unmapped in strict mode.
+    /// Flushes, for each page that is unmapped in strict mode.
     #[inline(never)]
     extern "C" fn iotlb_sync(
         raw: *mut bindings::iommu_domain,
@@ -236,12 +191,7 @@ impl<T: Ops> Domain<T> {
         // SAFETY: `new_raw()` made the pointer with `into_raw()`, and the core gives up the
         // reference with this call.
         let domain = unsafe { Arc::from_raw(Self::from_raw(raw)) };
-        let held_module = domain.holds_module;
 
-        drop(domain);
-        // Last: nothing but the return to the core comes after it.
-        if held_module {
-            hold_module::<T>(false);
-        }
+        *domain.is_freed.lock() = true;
     }
 }

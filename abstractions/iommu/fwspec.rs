@@ -35,20 +35,20 @@ impl<'a> PhandleArgs<'a> {
         Self { raw, all }
     }
 
-    /// The IOMMU's node.
+    /// Returns the IOMMU's node.
     pub(crate) fn node(&self) -> &'a FwNode {
         // SAFETY: By the type invariant `np` is valid for `'a`; `FwNode` is a transparent wrapper
         // of `struct fwnode_handle`.
         unsafe { &*(&raw const (*self.raw.np).fwnode).cast::<FwNode>() }
     }
 
-    /// The node of the IOMMU that the device's first reference is to: the core knows of no other
-    /// one for it.
+    /// Returns the node of the IOMMU that the device's first reference is to: the core knows of no
+    /// other one for it.
     pub(crate) fn first_node(&self) -> &'a FwNode {
         self.all.map_or_else(|| self.node(), |all| all.node())
     }
 
-    /// The cells after the phandle.
+    /// Returns the cells after the phandle.
     pub(crate) fn args(&self) -> &'a [u32] {
         let count = usize::try_from(self.raw.args_count).unwrap_or(0);
 
@@ -65,7 +65,7 @@ impl<'a> PhandleArgs<'a> {
 pub(crate) struct FwSpec<'a>(NonNull<bindings::iommu_fwspec>, PhantomData<&'a Device>);
 
 impl<'a> FwSpec<'a> {
-    /// What the core has for `dev`, if anything.
+    /// Returns what the core has for `dev`, if anything.
     ///
     /// # Safety
     ///
@@ -81,14 +81,14 @@ impl<'a> FwSpec<'a> {
         Some(Self(NonNull::new(fwspec)?, PhantomData))
     }
 
-    /// The IOMMU's node.
+    /// Returns the IOMMU's node.
     pub(crate) fn node(&self) -> &'a FwNode {
         // SAFETY: By the type invariant the node is valid for `'a`; `FwNode` is a transparent
         // wrapper of `struct fwnode_handle`.
         unsafe { &*(*self.0.as_ptr()).iommu_fwnode.cast::<FwNode>() }
     }
 
-    /// The IDs that `of_xlate()` returned.
+    /// Returns the IDs that `of_xlate()` returned.
     pub(crate) fn ids(&self) -> &'a [u32] {
         let raw = self.0.as_ptr();
 

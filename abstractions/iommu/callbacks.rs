@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The functions that the core calls, but those of paging domains, and the tables of them.
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    device::Device,
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    sync::atomic::Atomic,
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    },
+};
+
+use super::{
+    fwspec::{
+        FwSpec,
+        PhandleArgs, //
+    },
+    group::Grouping,
+    ops::{
+        Capability,
+        Domain,
+        Ops,
+        OpsTable, //
+    },
+    private::{
+        device_and_client,
+        private,
+        Private, //
+    },
+    table::StaticDomain, //
+};
+
+extern "C" {
+    /// Adds what the firmware reserves for a device: in the device tree, `iommu-addresses` of its
+    /// `memory-region`s. Declared in `drivers/iommu/dma-iommu.h`, which has no bindings.
+    ///
+    /// `dev` is a `struct device`, whose bindings are not FFI-safe to the letter.
+    #[cfg(CONFIG_IOMMU_DMA)]
+    fn iommu_dma_get_resv_regions(dev: *mut c_void, list: *mut bindings::list_head);
+}
+
+/// `IOMMU_DOMAIN_BLOCKED`.
+const IOMMU_DOMAIN_BLOCKED: u32 = 0;
+/// `IOMMU_DOMAIN_IDENTITY`, which is `__IOMMU_DOMAIN_PT`.
+const IOMMU_DOMAIN_IDENTITY: u32 = 1 << 2;
+
+impl<T: Ops> StaticDomain<T> {
+    /// Makes the domain in which clients see physical addresses.
+    pub(crate) const fn identity() -> Self {
+        Self::new(IOMMU_DOMAIN_IDENTITY, &Callbacks::<T>::IDENTITY_OPS)
+    }
+
+    /// Makes the domain in which clients reach no memory.
+    pub(crate) const fn blocked() -> Self {
+        Self::new(IOMMU_DOMAIN_BLOCKED, &Callbacks::<T>::BLOCKED_OPS)
+    }
+
+    const fn new(type_: u32, ops: &'static bindings::iommu_domain_ops) -> Self {
+        Self(
+            Opaque::new(bindings::iommu_domain {
+                type_,
+                ops,
+                ..pin_init::zeroed()
+            }),
+            PhantomData,
+        )
+    }
+}
+
+impl<T: Ops> OpsTable<T> {
+    /// Makes the table for `T`, a driver in the module `owner`.
+    pub(crate) const fn new(
+        owner: &ThisModule,
+        identity: &'static StaticDomain<T>,
+        blocked: &'static StaticDomain<T>,
+    ) -> Self {
+        Self {
+            raw: bindings::iommu_ops {
+                capable: Some(Callbacks::<T>::capable),
+                domain_alloc_paging: Some(Callbacks::<T>::domain_alloc_paging),
+                probe_device: Some(Callbacks::<T>::probe_device),
+                #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+                probe_finalize: Some(Callbacks::<T>::probe_finalize),
+                release_device: Some(Callbacks::<T>::release_device),
+                get_resv_regions: Some(Callbacks::<T>::get_resv_regions),
+                device_group: Some(Callbacks::<T>::device_group),
+                of_xlate: Some(Callbacks::<T>::of_xlate),
+                default_domain_ops: &Domain::<T>::OPS,
+                owner: owner.as_ptr(),
+                identity_domain: identity.0.get(),
+                // Arm's own DMA API moves one client at a time, and wants an empty domain for it.
+                blocked_domain: if cfg!(CONFIG_ARM_DMA_USE_IOMMU) {
+                    core::ptr::null_mut()
+                } else {
+                    blocked.0.get()
+                },
+                ..pin_init::zeroed()
+            },
+            is_module_pinned: Atomic::new(false),
+            _ops: PhantomData,
+        }
+    }
+}
+
+/// The C side of `T`.
+pub(super) struct Callbacks<T: Ops>(PhantomData<T>);
+
+impl<T: Ops> Callbacks<T> {
+    pub(super) const IDENTITY_OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
+        attach_dev: Some(Self::identity_attach_dev),
+        ..pin_init::zeroed()
+    };
+
+    pub(super) const BLOCKED_OPS: bindings::iommu_domain_ops = bindings::iommu_domain_ops {
+        attach_dev: Some(Self::blocked_attach_dev),
+        ..pin_init::zeroed()
+    };
+
+    pub(super) extern "C" fn capable(dev: *mut bindings::device, cap: bindings::iommu_cap) -> bool {
+        // SAFETY: The core asks about devices that `probe_device()` accepted.
+        let (dev, client) = unsafe { device_and_client::<T>(dev) };
+        let capability = match cap {
+            bindings::iommu_cap_IOMMU_CAP_CACHE_COHERENCY => Capability::CacheCoherency,
+            bindings::iommu_cap_IOMMU_CAP_DEFERRED_FLUSH => Capability::DeferredFlush,
+            _ => return false,
+        };
+
+        T::capable(dev, client, capability)
+    }
+
+    pub(super) extern "C" fn of_xlate(
+        dev: *mut bindings::device,
+        args: *const bindings::of_phandle_args,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: The core passes a valid device.
+            let device = unsafe { Device::from_raw(dev) };
+            // SAFETY: The core passes valid arguments, and keeps the node that they refer to during
+            // the call; it holds its probe lock, too. IDs are added when `args` is used no more.
+            let args = unsafe { PhandleArgs::new(&*args, FwSpec::of(device)) };
+            let id = T::of_xlate(device, args)?;
+
+            // SAFETY: `dev` is valid and has a `fwspec`, to which the core lets drivers add IDs in
+            // this callback.
+            to_result(unsafe { bindings::iommu_fwspec_add_ids(dev, &id, 1) })?;
+            Ok(0)
+        })
+    }
+
+    pub(super) extern "C" fn probe_device(
+        dev: *mut bindings::device,
+    ) -> *mut bindings::iommu_device {
+        let probe = || -> Result<*mut bindings::iommu_device> {
+            // SAFETY: The core passes a valid device.
+            let device = unsafe { Device::from_raw(dev) };
+            // SAFETY: The core holds its probe lock during this call.
+            let fwspec = unsafe { FwSpec::of(device) }.ok_or(ENODEV)?;
+            let (instance, client) = T::probe_device(device, fwspec)?;
+            // The core uses what is returned until it is unregistered, which takes the client away
+            // from it. That of another node might be unregistered at this moment; the core found
+            // this one among those that are registered.
+            let raw = instance
+                .as_registered()
+                .filter(|_| instance.is_described_by(fwspec.node()))
+                .ok_or(ENODEV)?;
+            // INVARIANT: It is registered.
+            let private = KBox::new(Private { instance, client }, GFP_KERNEL)?;
+
+            // SAFETY: `dev` has its `iommu`, and the core holds its probe lock.
+            unsafe { bindings::dev_iommu_priv_set(dev, private.into_foreign()) };
+            Ok(raw)
+        };
+
+        // With any other error the core would give up the whole IOMMU, when it is registered.
+        probe().unwrap_or_else(|_| {
+            // SAFETY: Makes an error pointer, touches nothing.
+            unsafe { bindings::ERR_PTR(ENODEV.to_errno() as isize).cast() }
+        })
+    }
+
+    pub(super) extern "C" fn release_device(dev: *mut bindings::device) {
+        // SAFETY: The core calls this once, after a `probe_device()` that succeeded, and nothing
+        // for the device afterwards; so the box that is stored there can be taken back.
+        let private = unsafe { KBox::<Private<T>>::from_foreign((*(*dev).iommu).priv_) };
+        // SAFETY: The core passes a valid device.
+        let device = unsafe { Device::from_raw(dev) };
+
+        // SAFETY: No driver is bound to the device: this is called when it is removed, or its IOMMU
+        // is unbound.
+        #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+        unsafe {
+            private.instance.mapping.forget(device)
+        };
+        T::release_device(device, &private.client);
+    }
+
+    /// Attaches the DMA API's mapping: the client is behind its IOMMU, and not bound yet.
+    #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+    pub(super) extern "C" fn probe_finalize(dev: *mut bindings::device) {
+        // SAFETY: `probe_device()` accepted the device, which is valid.
+        let (device, private) = unsafe { (Device::from_raw(dev), private::<T>(dev)) };
+
+        // SAFETY: The core calls this before a driver is bound to the device, whose group is its
+        // own: `Grouping` has no other here.
+        if let Err(e) = unsafe { private.instance.mapping.attach(device) } {
+            dev_err!(device, "Failed to attach the DMA mapping: {:?}\n", e);
+        }
+    }
+
+    pub(super) extern "C" fn device_group(
+        dev: *mut bindings::device,
+    ) -> *mut bindings::iommu_group {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (device, client) = unsafe { device_and_client::<T>(dev) };
+        // SAFETY: This is `device_group()`, for this device.
+        let grouping = unsafe { Grouping::new(device) };
+
+        match T::device_group(grouping, client) {
+            Ok(group) => group.into_raw(),
+            // As in `probe_device()`.
+            //
+            // SAFETY: Makes an error pointer, touches nothing.
+            Err(_) => unsafe { bindings::ERR_PTR(ENODEV.to_errno() as isize).cast() },
+        }
+    }
+
+    pub(super) extern "C" fn get_resv_regions(
+        dev: *mut bindings::device,
+        list: *mut bindings::list_head,
+    ) {
+        #[cfg(CONFIG_IOMMU_DMA)]
+        // SAFETY: The core passes a valid device, and a list for the regions.
+        unsafe {
+            iommu_dma_get_resv_regions(dev.cast(), list)
+        };
+        #[cfg(not(CONFIG_IOMMU_DMA))]
+        let _ = (dev, list);
+    }
+
+    pub(super) extern "C" fn domain_alloc_paging(
+        dev: *mut bindings::device,
+    ) -> *mut bindings::iommu_domain {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let private = unsafe { private::<T>(dev) };
+        // SAFETY: By the invariant of `Private` the instance is registered while the client is
+        // accepted, which it is during this call.
+        let hwdev = unsafe { private.instance.hwdev() };
+
+        match T::alloc_paging(&private.client, hwdev)
+            .and_then(|(geometry, paging)| Domain::<T>::new_raw(geometry, paging))
+        {
+            Ok(domain) => {
+                private.instance.table.pin_module();
+                domain
+            }
+            // SAFETY: Makes an error pointer, touches nothing.
+            Err(e) => unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() },
+        }
+    }
+
+    extern "C" fn identity_attach_dev(
+        _domain: *mut bindings::iommu_domain,
+        dev: *mut bindings::device,
+        _old: *mut bindings::iommu_domain,
+    ) -> c_int {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (dev, client) = unsafe { device_and_client::<T>(dev) };
+
+        T::attach_identity(dev, client);
+        0
+    }
+
+    extern "C" fn blocked_attach_dev(
+        _domain: *mut bindings::iommu_domain,
+        dev: *mut bindings::device,
+        _old: *mut bindings::iommu_domain,
+    ) -> c_int {
+        // SAFETY: The core passes a device that `probe_device()` accepted.
+        let (dev, client) = unsafe { device_and_client::<T>(dev) };
+
+        T::attach_blocked(dev, client);
+        0
+    }
+}

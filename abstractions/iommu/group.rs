@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The core's groups: clients that always see the same.
+
+use core::ptr::NonNull;
+
+#[cfg(CONFIG_PCI)]
+use kernel::pci;
+use kernel::{
+    bindings,
+    device::Device,
+    error::from_err_ptr,
+    prelude::*, //
+};
+
+/// A reference to a `struct iommu_group`.
+///
+/// # Invariants
+///
+/// `0` is valid, and one reference to it is owned.
+pub(crate) struct Group(NonNull<bindings::iommu_group>);
+
+// SAFETY: The core locks groups, and counts references atomically.
+unsafe impl Send for Group {}
+// SAFETY: As above.
+unsafe impl Sync for Group {}
+
+impl Group {
+    /// # Safety
+    ///
+    /// `group` is an error pointer, or valid with a reference for the caller.
+    unsafe fn from_raw(group: *mut bindings::iommu_group) -> Result<Self> {
+        // INVARIANT: By this function's contract.
+        NonNull::new(from_err_ptr(group)?).map(Self).ok_or(EINVAL)
+    }
+
+    /// Gives the reference to the core.
+    pub(super) fn into_raw(self) -> *mut bindings::iommu_group {
+        core::mem::ManuallyDrop::new(self).0.as_ptr()
+    }
+}
+
+impl PartialEq for Group {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Clone for Group {
+    fn clone(&self) -> Self {
+        // SAFETY: By the type invariant it is valid.
+        unsafe { bindings::iommu_group_ref_get(self.0.as_ptr()) };
+
+        // INVARIANT: A reference was just taken.
+        Self(self.0)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant a reference is owned.
+        unsafe { bindings::iommu_group_put(self.0.as_ptr()) };
+    }
+}
+
+/// A client while the core wants to know its group.
+///
+/// # Invariants
+///
+/// The core calls `device_group()` for `dev`, which its driver has just accepted.
+pub(crate) struct Grouping<'a> {
+    dev: &'a Device,
+}
+
+impl<'a> Grouping<'a> {
+    /// # Safety
+    ///
+    /// To be called in `device_group()`, with its `dev`, which is valid for `'a`.
+    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+        // INVARIANT: By this function's contract.
+        Self { dev }
+    }
+
+    /// Returns the client.
+    pub(crate) fn dev(&self) -> &'a Device {
+        self.dev
+    }
+
+    fn as_raw(&self) -> *mut bindings::device {
+        core::ptr::from_ref(self.dev).cast_mut().cast()
+    }
+
+    /// Returns the group that the client's bus asks for: one of its own, or on PCI that of the
+    /// functions that are not isolated from it. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, and those of the PCI core.
+    pub(crate) fn of_bus(&self) -> Result<Group> {
+        #[cfg(CONFIG_PCI)]
+        if <&pci::Device>::try_from(self.dev).is_ok() {
+            // SAFETY: The device is valid, and a PCI device. A reference is returned.
+            return unsafe { Group::from_raw(bindings::pci_device_group(self.as_raw())) };
+        }
+        self.of_its_own()
+    }
+
+    /// Returns a new group. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn of_its_own(&self) -> Result<Group> {
+        // SAFETY: The device is valid. A reference is returned.
+        unsafe { Group::from_raw(bindings::generic_device_group(self.as_raw())) }
+    }
+
+    /// Returns the one group of all clients of the IOMMU. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn of_iommu(&self) -> Result<Group> {
+        // SAFETY: By the type invariant the device has its IOMMU. A reference is returned.
+        unsafe { Group::from_raw(bindings::generic_single_device_group(self.as_raw())) }
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! IOMMU instances, and their registration with the core.
+
+use kernel::{
+    bindings,
+    device::{
+        property::FwNode,
+        Bound,
+        Device, //
+    },
+    devres,
+    error::to_result,
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Full,
+            Relaxed, //
+        },
+        Arc, //
+    },
+    types::Opaque, //
+};
+
+#[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+use super::arm_mapping::SharedMapping;
+use super::ops::{
+    Instance,
+    Ops,
+    OpsTable, //
+};
+
+// SAFETY: The core serialises its own accesses to `raw`, and the driver makes none.
+unsafe impl<T: Ops> Send for Instance<T> {}
+// SAFETY: As above.
+unsafe impl<T: Ops> Sync for Instance<T> {}
+
+impl<T: Ops> Instance<T> {
+    /// Makes the instance that `dev` is, of the driver with `table`; the core does not know it yet.
+    /// May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(
+        dev: &Device<Bound>,
+        table: &'static OpsTable<T>,
+        data: T::Instance,
+    ) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            pin_init!(Self {
+                raw <- Opaque::zeroed(),
+                dev: (&**dev).into(),
+                table,
+                data,
+                is_registered: Atomic::new(false),
+                #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
+                mapping <- SharedMapping::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Returns the driver's part.
+    pub(crate) fn data(&self) -> &T::Instance {
+        &self.data
+    }
+
+    /// Returns whether `node` describes this instance.
+    pub(crate) fn is_described_by(&self, node: &FwNode) -> bool {
+        self.dev
+            .fwnode()
+            .is_some_and(|own| core::ptr::eq(own, node))
+    }
+
+    /// Returns the core's part, if the core knows the instance.
+    pub(super) fn as_registered(&self) -> Option<*mut bindings::iommu_device> {
+        self.is_registered.load(Relaxed).then_some(self.raw.get())
+    }
+
+    /// Returns the device that the instance is.
+    ///
+    /// # Safety
+    ///
+    /// The instance is registered during the lifetime of the result.
+    pub(super) unsafe fn hwdev(&self) -> &Device<Bound> {
+        // SAFETY: devres ends each registration before the device is unbound; the rest is this
+        // function's contract.
+        unsafe { self.dev.as_bound() }
+    }
+}
+
+/// The registration of an [`Instance`] with the core, and its entry in sysfs.
+///
+/// # Invariants
+///
+/// `0` is registered, has an entry in sysfs, and no other registration.
+struct Registration<T: Ops>(Arc<Instance<T>>);
+
+/// Registers `instance`, which `dev` is, until `dev` is unbound. The core takes all clients away
+/// from the instance then.
+///
+/// The core calls back for clients behind it before this returns. devres unregisters it, after the
+/// driver's data of the device is gone. May sleep.
+///
+/// # Errors
+///
+/// `EBUSY` when it is registered, `EINVAL` when it is not that of `dev`, `ENOMEM`, and those of the
+/// core. It is not registered then.
+pub(crate) fn register_managed<T: Ops>(dev: &Device<Bound>, instance: Arc<Instance<T>>) -> Result {
+    if !core::ptr::eq(&**dev, &*instance.dev) {
+        return Err(EINVAL);
+    }
+    if instance.is_registered.xchg(true, Full) {
+        return Err(EBUSY);
+    }
+
+    register(dev, &instance).inspect_err(|_| instance.is_registered.store(false, Relaxed))?;
+    // INVARIANT: It was just registered, and it was not before.
+    devres::register(dev, Registration(instance), GFP_KERNEL)
+}
+
+fn register<T: Ops>(dev: &Device<Bound>, instance: &Instance<T>) -> Result {
+    let raw = instance.raw.get();
+    let hwdev = core::ptr::from_ref(dev).cast_mut().cast();
+
+    // SAFETY: `raw` is zeroed or was unregistered, `hwdev` is valid, and the strings are
+    // NUL-terminated; the format takes one string.
+    to_result(unsafe {
+        bindings::iommu_device_sysfs_add(
+            raw,
+            hwdev,
+            core::ptr::null_mut(),
+            c"%s".as_char_ptr(),
+            dev.name().as_char_ptr(),
+        )
+    })?;
+
+    // SAFETY: `raw` is pinned in the `Arc`, which the registration keeps until `raw` is
+    // unregistered; nothing else registers it meanwhile. The table lives forever.
+    to_result(unsafe { bindings::iommu_device_register(raw, instance.table.as_raw(), hwdev) })
+        .inspect_err(|_| {
+            // SAFETY: The entry was added above.
+            unsafe { bindings::iommu_device_sysfs_remove(raw) };
+        })
+}
+
+impl<T: Ops> Drop for Registration<T> {
+    fn drop(&mut self) {
+        let raw = self.0.raw.get();
+
+        // No client is accepted any more.
+        self.0.is_registered.store(false, Relaxed);
+        // SAFETY: By the type invariant it is registered and has an entry in sysfs.
+        unsafe {
+            bindings::iommu_device_unregister(raw);
+            bindings::iommu_device_sysfs_remove(raw);
+        }
+    }
+}

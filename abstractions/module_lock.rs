@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A `static` behind a mutex that is there once the module has started.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        GlobalGuard,
+        GlobalLock,
+        GlobalLockBackend,
+        SetOnce, //
+    },
+};
+
+/// A value behind a mutex. Made by [`module_lock!`](crate::module_lock).
+///
+/// # Invariants
+///
+/// Once `ready` is populated, `lock` is initialised.
+pub(crate) struct ModuleLock<L: GlobalLockBackend> {
+    lock: GlobalLock<L>,
+    begun: SetOnce<()>,
+    ready: SetOnce<()>,
+}
+
+impl<L: GlobalLockBackend> ModuleLock<L> {
+    /// For [`module_lock!`](crate::module_lock) only.
+    ///
+    /// # Safety
+    ///
+    /// `L` is used for nothing else.
+    pub(crate) const unsafe fn new(value: L::Item) -> Self {
+        Self {
+            // SAFETY: `L` is used for no other lock by this function's contract. `ready` keeps
+            // `lock()` from it until it is initialised.
+            lock: unsafe { GlobalLock::new(value) },
+            begun: SetOnce::new(),
+            ready: SetOnce::new(),
+        }
+    }
+
+    /// Makes the value available. For the module's `init()`; a second call changes nothing.
+    // Inlined into `init()`, whose text is freed when it is done.
+    #[inline(always)]
+    pub(crate) fn start(&'static self) {
+        if self.begun.populate(()) {
+            // SAFETY: `begun` lets one call get here.
+            unsafe { self.lock.init() };
+            // INVARIANT: The lock was just initialised.
+            self.ready.populate(());
+        }
+    }
+
+    /// Locks the value. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` before [`Self::start`].
+    pub(crate) fn lock(&'static self) -> Result<GlobalGuard<L>> {
+        self.ready.as_ref().ok_or(ENODEV)?;
+
+        // By the type invariant the lock is initialised.
+        Ok(self.lock.lock())
+    }
+}
+
+/// Declares a [`ModuleLock`] and the type of its lock:
+///
+/// ```ignore
+/// module_lock!(static LIST: KVec<u32> = KVec::new(); lock ListLock);
+/// ```
+#[macro_export]
+macro_rules! module_lock {
+    ($(#[$attr:meta])* static $name:ident: $type:ty = $value:expr; lock $lock:ident) => {
+        enum $lock {}
+
+        impl ::kernel::sync::GlobalLockBackend for $lock {
+            const NAME: &'static ::kernel::str::CStr = c"module_lock";
+            type Item = $type;
+            type Backend = ::kernel::sync::lock::mutex::MutexBackend;
+
+            fn get_lock_class() -> ::core::pin::Pin<&'static ::kernel::sync::LockClassKey> {
+                ::kernel::sync::static_lock_class!()
+            }
+        }
+
+        $(#[$attr])*
+        static $name: $crate::abstractions::module_lock::ModuleLock<$lock> = {
+            let value: $type = $value;
+
+            // SAFETY: The lock type was declared above, for this.
+            unsafe { $crate::abstractions::module_lock::ModuleLock::new(value) }
+        };
+    };
+}

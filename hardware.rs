@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is done to the registers of one context, in the root, in a cache, and in micro-TLBs.
+//!
+//! A side that sleeps is left out: each sequence is what is left of it then.
+
+use core::cell::Cell;
+
+use kernel::{
+    io::poll::read_poll_timeout_atomic,
+    prelude::*,
+    time::Delta, //
+};
+use pin_init::Zeroable;
+
+use crate::{
+    features::{
+        ContextId,
+        Features, //
+    },
+    regs::*,
+    saved::{
+        self,
+        Restored,
+        Walk, //
+    },
+};
+
+/// Returns IMCTR of a context of a group that is on, in the root and in the cache.
+pub(crate) fn on_value() -> IMCTR {
+    IMCTR::zeroed().with_mmuen(true).with_inten(true)
+}
+
+/// Waits until the hardware has cleared FLUSH in IMCTR of context `id` of a root: for 100 µs at
+/// most, as upstream's driver does. Returns whether it has. 1 read, if it had.
+pub(crate) fn wait_flushed(features: &Features, id: ContextId, root: &impl Registers) -> bool {
+    read_poll_timeout_atomic(
+        || Ok(root.read::<IMCTR>(features.context(id))),
+        |imctr| !imctr.flush(),
+        Delta::from_micros(1),
+        100,
+    )
+    .is_ok()
+}
+
+/// Switches context `id` of a root off, if it was found on, and clears a status that was found set.
+/// 2 reads, if there is nothing.
+pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) {
+    let imctr: u32 = root.read::<IMCTR>(features.context(id)).into();
+    let status: u32 = root.read::<IMSTR>(features.context(id)).into();
+
+    if imctr != 0 {
+        root.write(features.context(id), IMCTR::zeroed().with_flush(true));
+        wait_flushed(features, id, root);
+    }
+    if status != 0 {
+        root.write(features.context(id), IMSTR::from(0));
+        root.read::<IMSTR>(features.context(id));
+    }
+}
+
+/// The registers of one context that are within reach.
+pub(crate) struct Hardware<R> {
+    features: &'static Features,
+    id: ContextId,
+    root: Option<R>,
+    cache: Option<R>,
+    /// Whether the last flush of the root was not seen done.
+    is_stuck: Cell<bool>,
+}
+
+impl<R: Registers> Hardware<R> {
+    /// Makes the view of context `id`, as far as the root and the group's cache are awake;
+    /// `is_stuck`: the last flush of the root was not seen done.
+    #[inline]
+    pub(crate) fn new(
+        features: &'static Features,
+        id: ContextId,
+        (root, cache): (Option<R>, Option<R>),
+        is_stuck: bool,
+    ) -> Self {
+        Self {
+            features,
+            id,
+            root,
+            cache,
+            is_stuck: Cell::new(is_stuck),
+        }
+    }
+
+    /// Returns the registers of the root.
+    pub(crate) fn root(&self) -> Option<&R> {
+        self.root.as_ref()
+    }
+
+    /// Returns the registers of the cache.
+    pub(crate) fn cache(&self) -> Option<&R> {
+        self.cache.as_ref()
+    }
+
+    /// Returns the registers of micro-TLBs: in the cache; on Gen2 beside the contexts.
+    fn utlbs(&self) -> Option<&R> {
+        if self.features.split {
+            self.cache.as_ref()
+        } else {
+            self.root.as_ref()
+        }
+    }
+
+    /// Returns whether micro-TLBs are within reach.
+    pub(crate) fn has_utlbs(&self) -> bool {
+        self.utlbs().is_some()
+    }
+
+    /// Returns whether the last flush of the root was not seen done.
+    #[inline]
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.is_stuck.get()
+    }
+
+    /// Points `utlbs` to a context, and drops what they hold; or switches them off. To be followed
+    /// by [`Self::arrived`].
+    pub(crate) fn point(&self, utlbs: u64, to: Option<ContextId>) {
+        let Some(regs) = self.utlbs() else {
+            return;
+        };
+
+        for utlb in self.features.utlbs_in(utlbs) {
+            match to {
+                Some(context) => {
+                    saved::utlb(self.features, utlb, context).restore(regs);
+                }
+                None => regs.write(self.features.micro_tlb(utlb), IMUCTR::zeroed()),
+            }
+        }
+    }
+
+    /// Points `utlbs` to parking, and drops what they hold. On Gen2 they stay where they are. To be
+    /// followed by [`Self::arrived`].
+    pub(crate) fn park(&self, utlbs: u64) {
+        if let Some(parking) = self.features.parking() {
+            self.point(utlbs, Some(parking));
+        }
+    }
+
+    /// Returns when all that was written to micro-TLBs has arrived.
+    pub(crate) fn arrived(&self) {
+        if let Some(regs) = self.utlbs() {
+            regs.read::<IMCTR>(self.features.context(self.id));
+        }
+    }
+
+    /// Writes IMCTR with FLUSH to the root, and waits until the flush is done.
+    ///
+    /// FLUSH may be ignored while a flush is under way: one that was not seen done is waited for
+    /// first.
+    #[inline]
+    pub(crate) fn write_root(&self, imctr: IMCTR) {
+        let Some(root) = &self.root else {
+            return;
+        };
+
+        if self.is_stuck() {
+            wait_flushed(self.features, self.id, root);
+        }
+        root.write(self.features.context(self.id), imctr.with_flush(true));
+        self.is_stuck
+            .set(!wait_flushed(self.features, self.id, root));
+    }
+
+    /// Writes IMCTR with FLUSH to the cache, and returns when it has arrived.
+    #[inline]
+    pub(crate) fn write_cache(&self, imctr: IMCTR) {
+        if let Some(cache) = &self.cache {
+            cache.write(self.features.context(self.id), imctr.with_flush(true));
+            cache.read::<IMCTR>(self.features.context(self.id));
+        }
+    }
+
+    /// Switches the context off, to which no micro-TLB points any more.
+    pub(crate) fn off(&self) {
+        self.write_cache(IMCTR::zeroed());
+        self.write_root(IMCTR::zeroed());
+    }
+
+    /// Clears the status of the context, which is off.
+    pub(crate) fn clear_status(&self) {
+        if let Some(root) = &self.root {
+            root.write(self.features.context(self.id), IMSTR::from(0));
+        }
+    }
+
+    /// Writes what the context walks. It is off.
+    pub(crate) fn program(&self, walk: Walk) -> Option<Restored<5>> {
+        self.root.as_ref().map(|root| walk.restore(root))
+    }
+
+    /// Switches the context on.
+    pub(crate) fn on(&self) {
+        self.write_root(on_value());
+        self.write_cache(on_value());
+    }
+
+    /// Drops the translations of the context, which is on, and to which the micro-TLBs in `own`
+    /// point.
+    #[inline]
+    pub(crate) fn flush(&self, own: u64) {
+        self.write_root(on_value());
+        if own & 1 != 0 {
+            self.flush_with_utlb_0();
+        } else {
+            self.write_cache(on_value());
+        }
+    }
+
+    /// Does the part of a flush that comes after the root, where micro-TLB 0 points to the context:
+    /// by a flush of its context alone it might not forget what it holds.
+    fn flush_with_utlb_0(&self) {
+        let (Some(regs), Some(utlb)) = (self.utlbs(), self.features.utlb(0)) else {
+            return;
+        };
+
+        if let Some(cache) = &self.cache {
+            cache.write(self.features.context(self.id), on_value().with_flush(true));
+        }
+        regs.write(
+            self.features.micro_tlb(utlb),
+            saved::imuctr_on(self.id).with_flush(true),
+        );
+        self.arrived();
+    }
+}
+
+#[kunit_tests(ipmmu_hardware)]
+mod tests {
+    use core::cell::RefCell;
+
+    use super::*;
+    use crate::features::{
+        GEN2,
+        GEN3,
+        GEN4, //
+    };
+
+    const ON: u32 = 0x5;
+    const FLUSH: u32 = 0x2;
+
+    /// What was done: where, and what to.
+    type Step = (&'static str, usize, Option<u32>);
+
+    /// The accesses of root and cache in one list.
+    struct Log(RefCell<KVec<Step>>);
+
+    /// Registers that note what is done to them. FLUSH stays set for `busy` reads.
+    struct Double<'a> {
+        name: &'static str,
+        log: &'a Log,
+        imctr: Cell<u32>,
+        busy: Cell<u32>,
+    }
+
+    impl<'a> Double<'a> {
+        fn new(name: &'static str, log: &'a Log, busy: u32) -> Self {
+            Self {
+                name,
+                log,
+                // As if a flush were under way.
+                imctr: Cell::new(FLUSH),
+                busy: Cell::new(busy),
+            }
+        }
+
+        fn note(&self, offset: usize, value: Option<u32>) {
+            let _ = self
+                .log
+                .0
+                .borrow_mut()
+                .push((self.name, offset, value), GFP_KERNEL);
+        }
+    }
+
+    impl Registers for Double<'_> {
+        fn read_at(&self, offset: usize) -> u32 {
+            self.note(offset, None);
+            match self.busy.get() {
+                0 => self.imctr.get() & !FLUSH,
+                busy => {
+                    self.busy.set(busy - 1);
+                    self.imctr.get()
+                }
+            }
+        }
+
+        fn write_at(&self, offset: usize, value: u32) {
+            self.note(offset, Some(value));
+            self.imctr.set(value);
+        }
+    }
+
+    /// What `f` does to a context of `features` with root and cache awake, as far as they are said
+    /// to be. The root has FLUSH set for `busy` reads; `is_stuck` from the beginning.
+    fn steps(
+        features: &'static Features,
+        (root, cache): (bool, bool),
+        (busy, is_stuck): (u32, bool),
+        f: impl FnOnce(&Hardware<Double<'_>>),
+    ) -> KVec<Step> {
+        let log = Log(RefCell::new(KVec::new()));
+
+        if let Some(id) = features.group_contexts().next() {
+            f(&Hardware::new(
+                features,
+                id,
+                (
+                    root.then(|| Double::new("root", &log, busy)),
+                    cache.then(|| Double::new("cache", &log, 0)),
+                ),
+                is_stuck,
+            ));
+        }
+        log.0.into_inner()
+    }
+
+    #[test]
+    fn a_flush_visits_the_root_first_and_reads_both_back() {
+        let done = steps(&GEN3, (true, true), (0, false), |hw| hw.flush(1 << 5));
+
+        assert_eq!(
+            &done[..],
+            &[
+                ("root", 0x40, Some(ON | FLUSH)),
+                ("root", 0x40, None),
+                ("cache", 0x40, Some(ON | FLUSH)),
+                ("cache", 0x40, None),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_cache_is_flushed_when_the_root_is_done() {
+        let done = steps(&GEN3, (true, true), (3, false), |hw| hw.flush(1 << 5));
+
+        assert_eq!(done.len(), 7);
+        assert!(done[..5].iter().all(|step| step.0 == "root"));
+        assert_eq!(done[5], ("cache", 0x40, Some(ON | FLUSH)));
+    }
+
+    #[test]
+    fn a_flush_that_is_not_done_is_told_and_waited_for_before_the_next() {
+        let done = steps(&GEN3, (true, true), (1000, false), |hw| {
+            hw.flush(1 << 5);
+            assert!(hw.is_stuck());
+        });
+        assert!(done.len() > 100 && done.len() < 110);
+
+        let done = steps(&GEN3, (true, true), (2, true), |hw| {
+            hw.flush(1 << 5);
+            assert!(!hw.is_stuck());
+        });
+        assert_eq!(done[0], ("root", 0x40, None));
+        assert_eq!(done[3], ("root", 0x40, Some(ON | FLUSH)));
+    }
+
+    #[test]
+    fn micro_tlb_0_is_flushed_by_itself() {
+        let done = steps(&GEN4, (true, true), (0, false), |hw| hw.flush(1));
+
+        assert_eq!(done[2], ("cache", 0x11040, Some(ON | FLUSH)));
+        assert_eq!(done[3], ("cache", 0x3300, Some(0x13)));
+        assert_eq!(done[4], ("cache", 0x11040, None));
+        assert_eq!(done.len(), 5);
+    }
+
+    #[test]
+    fn on_gen2_a_flush_is_one_write_and_one_read() {
+        let done = steps(&GEN2, (true, false), (0, false), |hw| hw.flush(1 << 5));
+
+        assert_eq!(
+            &done[..],
+            &[("root", 0x800, Some(ON | FLUSH)), ("root", 0x800, None)]
+        );
+    }
+
+    #[test]
+    fn what_sleeps_is_left_out() {
+        let done = steps(&GEN3, (true, false), (0, false), |hw| {
+            hw.flush(1);
+            hw.point(1, None);
+            hw.arrived();
+        });
+
+        assert!(done.iter().all(|step| step.0 == "root"));
+        assert_eq!(done.len(), 2);
+        let done = steps(&GEN3, (false, false), (0, false), |hw| {
+            hw.off();
+            hw.on();
+        });
+        assert!(done.is_empty());
+    }
+
+    #[test]
+    fn a_context_goes_off_in_the_cache_first_and_on_in_the_root_first() {
+        let order = |f: fn(&Hardware<Double<'_>>)| {
+            let done = steps(&GEN3, (true, true), (0, false), f);
+            (done[0].0, done[1].2.is_none(), done[2].0, done.len())
+        };
+
+        assert_eq!(order(|hw| hw.off()), ("cache", true, "root", 4));
+        assert_eq!(order(|hw| hw.on()), ("root", true, "cache", 4));
+    }
+
+    #[test]
+    fn micro_tlbs_are_pointed_with_a_flush_and_switched_off() {
+        let parking = GEN3.parking();
+        let done = steps(&GEN3, (true, true), (0, false), |hw| {
+            hw.point(1 << 3, parking);
+            hw.point(1 << 40, None);
+        });
+
+        assert_eq!(
+            &done[..],
+            &[
+                ("cache", 0x338, Some(0)),
+                ("cache", 0x330, Some(0x73)),
+                ("cache", 0x680, Some(0)),
+            ]
+        );
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the IOMMU core calls.
+
+use kernel::{
+    device::{
+        property::FwNode,
+        Bound,
+        Device, //
+    },
+    fmt,
+    prelude::*,
+    str::CString,
+    sync::{
+        Arc,
+        ArcBorrow, //
+    },
+};
+
+use crate::{
+    abstractions::{
+        device_link, dma,
+        iommu::{
+            self,
+            Capability,
+            Domain,
+            FwSpec,
+            Geometry,
+            Group,
+            Grouping,
+            PhandleArgs, //
+        },
+    },
+    domain::Paging,
+    group::{
+        Client,
+        Refusal, //
+    },
+    ipmmu::Ipmmu,
+    module_lock,
+    policy,
+    table::{
+        self,
+        AddressSpace, //
+    },
+    wants::Want, //
+};
+
+/// An instance as the core knows it.
+pub(crate) type Instance = iommu::Instance<IommuOps>;
+
+/// All bound instances, and what was said of devices.
+struct Registry {
+    instances: KVec<Arc<Instance>>,
+    /// Devices are not held for that: they may come and go.
+    said: KVec<CString>,
+}
+
+module_lock! {
+    static REGISTRY: Registry = Registry {
+        instances: KVec::new(),
+        said: KVec::new(),
+    }; lock RegistryLock
+}
+
+/// Makes the registry available. For the module's `init()`.
+// Inlined into it, whose text is freed when it is done.
+#[inline(always)]
+pub(crate) fn start() {
+    REGISTRY.start();
+}
+
+/// Returns the bound instance that `node` describes. May sleep.
+pub(crate) fn find(node: &FwNode) -> Option<Arc<Instance>> {
+    let registry = REGISTRY.lock().ok()?;
+
+    let mut found = registry.instances.iter();
+    found.find(|other| other.is_described_by(node)).cloned()
+}
+
+/// An instance's place in the registry, until this is dropped.
+pub(crate) struct Entry(Arc<Instance>);
+
+impl Entry {
+    /// Enters `instance`. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(instance: Arc<Instance>) -> Result<Self> {
+        let mut registry = REGISTRY.lock()?;
+
+        registry.instances.push(instance.clone(), GFP_KERNEL)?;
+        Ok(Self(instance))
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Ok(mut registry) = REGISTRY.lock() else {
+            return;
+        };
+
+        registry
+            .instances
+            .retain(|other| !Arc::ptr_eq(other, &self.0));
+        if registry.instances.is_empty() {
+            // A `static` is not dropped.
+            registry.instances = KVec::new();
+            registry.said = KVec::new();
+        }
+    }
+}
+
+/// Says of `dev` that it is not translated, and why: once, however often the core asks. May sleep.
+fn say_once(dev: &Device, why: fmt::Arguments<'_>, is_error: bool) {
+    let name = dev.name();
+    // Without memory for it the message is repeated, which is the smaller evil.
+    if let (Ok(said), Ok(mut registry)) = (
+        CString::try_from_fmt(fmt!("{name}: {why}")),
+        REGISTRY.lock(),
+    ) {
+        if registry.said.iter().any(|other| **other == *said) {
+            return;
+        }
+        let _ = registry.said.push(said, GFP_KERNEL);
+    }
+
+    if is_error {
+        dev_err!(dev, "not translated: {}\n", why);
+    } else {
+        dev_info!(dev, "not translated: {}\n", why);
+    }
+}
+
+/// Looks up the instance that a client refers to.
+fn find_for(dev: &Device, node: &FwNode) -> Result<Arc<Instance>> {
+    find(node).ok_or(EPROBE_DEFER).inspect_err(|_| {
+        dev_dbg!(dev, "{} is not bound yet\n", node.display_name());
+    })
+}
+
+/// Returns the micro-TLB that `args` name for `dev`, if their form is right.
+fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
+    let name = ipmmu.dev().name();
+    let first = args.first_node();
+
+    if !core::ptr::eq(first, args.node()) {
+        let first = first.display_name();
+        say_once(
+            dev,
+            fmt!("behind {first} and {name}, one IPMMU expected"),
+            true,
+        );
+        return Err(EINVAL);
+    }
+    let &[utlb] = args.args() else {
+        let cells = args.args().len();
+        say_once(dev, fmt!("{cells} cells for {name}, 1 expected"), true);
+        return Err(EINVAL);
+    };
+    if ipmmu.features().utlb(utlb).is_none() {
+        let last = ipmmu.features().utlb_count() - 1;
+        say_once(
+            dev,
+            fmt!("no uTLB {utlb} in {name}, the last is {last}"),
+            true,
+        );
+        return Err(EINVAL);
+    }
+    Ok(utlb)
+}
+
+/// Returns `ENODEV` if `dev`, with `utlbs`, is not to be translated, and says why. Of devices that
+/// share a micro-TLB the first decides for all, for good.
+fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
+    if let Err(refusal) = policy::check(dev) {
+        if !Client::is_in_use(ipmmu, utlbs) {
+            ipmmu.parking().refuse(utlbs);
+            say_once(dev, fmt!("{}", refusal.reason()), false);
+            return Err(ENODEV);
+        }
+    }
+    if ipmmu.parking().is_refused(utlbs) {
+        let name = ipmmu.dev().name();
+        say_once(
+            dev,
+            fmt!("shares a uTLB of {name} with a device that is not translated"),
+            true,
+        );
+        return Err(ENODEV);
+    }
+    Ok(())
+}
+
+/// Switches off those of `utlbs` that were found on: `dev` is used without IOMMU. Not before it has
+/// a driver: until then it may still do what a dead kernel told it.
+fn open_for_driver(dev: &Device, ipmmu: &Ipmmu, utlbs: u64) {
+    if dma::has_driver(dev) {
+        ipmmu.parking().open_strays(utlbs);
+    }
+}
+
+/// The functions.
+pub(crate) struct IommuOps;
+
+impl iommu::Ops for IommuOps {
+    type Instance = Arc<Ipmmu>;
+    type Client = Client;
+    type Paging = Paging;
+
+    fn capable(dev: &Device, _client: &Client, capability: Capability) -> bool {
+        match capability {
+            // The IPMMU passes on what the client asks for; what comes of it is the bus's affair,
+            // which the firmware describes.
+            Capability::CacheCoherency => dma::is_coherent(dev),
+            // One flush of the context invalidates everything, whenever it comes.
+            Capability::DeferredFlush => true,
+        }
+    }
+
+    fn of_xlate(dev: &Device, args: PhandleArgs<'_>) -> Result<u32> {
+        utlb_of(dev, find_for(dev, args.node())?.data(), &args)
+    }
+
+    fn probe_device(dev: &Device, fwspec: FwSpec<'_>) -> Result<(Arc<Instance>, Client)> {
+        let instance = find_for(dev, fwspec.node())?;
+        let ipmmu = instance.data();
+        let mut utlbs = 0;
+
+        for &id in fwspec.ids() {
+            // A device tree that names one twice means it once.
+            utlbs |= ipmmu.features().utlb(id).ok_or(EINVAL)?.bit();
+        }
+        refuse_by_policy(dev, ipmmu, utlbs).inspect_err(|_| open_for_driver(dev, ipmmu, utlbs))?;
+        Ok((instance.clone(), Client::new(ipmmu.clone(), utlbs)))
+    }
+
+    fn device_group(grouping: Grouping<'_>, client: &Client) -> Result<Group> {
+        let (dev, ipmmu) = (grouping.dev(), client.ipmmu());
+
+        client
+            .join(&grouping)
+            .and_then(|group| {
+                // The client is unbound before its IPMMU, asleep before it is, and awake after it.
+                device_link::add_for_client(dev, ipmmu.dev())?;
+                Ok(group)
+            })
+            .map_err(|refusal| {
+                let name = ipmmu.dev().name();
+                let say = |why: fmt::Arguments<'_>| say_once(dev, why, true);
+                match refusal {
+                    Refusal::NoContext => say(fmt!("all contexts behind {name} are taken")),
+                    Refusal::JoinsGroups => {
+                        say(fmt!("shares uTLBs of {name} with more than one group"));
+                    }
+                    Refusal::OtherCache => say(fmt!("its group is not behind {name}")),
+                    Refusal::Core(e) => say(fmt!("{name} gave {e:?}")),
+                }
+                // The core releases the client, which is used without IOMMU.
+                open_for_driver(dev, ipmmu, client.utlbs());
+                ENODEV
+            })
+    }
+
+    fn release_device(dev: &Device, client: &Client) {
+        client.release(dev);
+    }
+
+    fn alloc_paging(client: &Client, hwdev: &Device<Bound>) -> Result<(Geometry, Paging)> {
+        Ok((table::GEOMETRY, Paging::new(client.ipmmu(), hwdev)?))
+    }
+
+    fn attach_paging(dev: &Device, client: &Client, domain: ArcBorrow<'_, Domain<Self>>) -> Result {
+        if !domain.paging().is_for(client.ipmmu().root()) {
+            return Err(EINVAL);
+        }
+
+        let space: Arc<dyn AddressSpace> = Arc::<Domain<Self>>::from(domain);
+        client.attach(dev, Want::Domain(space))
+    }
+
+    fn attach_blocked(dev: &Device, client: &Client) {
+        // Only a domain is refused.
+        let _ = client.attach(dev, Want::Blocked);
+    }
+
+    fn attach_identity(dev: &Device, client: &Client) {
+        // As above.
+        let _ = client.attach(dev, Want::Identity);
+    }
+}

@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parking, and what else of an instance belongs to no group.
+//!
+//! Parking is the context of micro-TLBs that must not get through. It walks a table in which
+//! nothing is mapped. It is on in the root from its probe, and in a cache from before its first
+//! micro-TLB is parked, until shutdown. Its lock also covers the micro-TLBs without a client, the
+//! control registers, and whether the instance is awake.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        new_spinlock_irq,
+        Arc,
+        SpinLockIrq, //
+    },
+};
+use pin_init::Zeroable;
+
+use crate::{
+    context::Fault,
+    features::Features,
+    hardware::{
+        reset,
+        wait_flushed, //
+    },
+    regs::*,
+    saved::{
+        self,
+        Mismatch,
+        SavedRegister, //
+    },
+    table::AddressSpace, //
+};
+
+/// Parking of one instance.
+#[pin_data]
+pub(crate) struct Parking {
+    features: &'static Features,
+    regs: Arc<Mmio>,
+    /// What it walks, in a root; none in a cache.
+    empty: Option<Arc<dyn AddressSpace>>,
+    #[pin]
+    state: SpinLockIrq<State>,
+}
+
+/// What the lock protects. It is taken under that of a context, never the other way round.
+struct State {
+    /// Whether the registers may be accessed.
+    is_awake: bool,
+    /// Whether parking is on: in a root always, in a cache from its first group on.
+    parks: bool,
+    /// Of a root: whether parking did not come back with what it walks; it is off then.
+    is_lost: bool,
+    /// Micro-TLBs that were found on, and have no client: they point to parking.
+    strays: u64,
+    /// Micro-TLBs that are to be switched off on waking.
+    owed_off: u64,
+    /// Micro-TLBs whose clients are not translated.
+    refused: u64,
+    /// Of a root: groups with a blocked client.
+    blocked_groups: u16,
+    /// Of a root: faults of micro-TLBs that point to parking.
+    faults: u64,
+}
+
+impl Parking {
+    /// Makes that of an instance with the registers `regs`, which sleeps; `empty` is what it walks,
+    /// in a root.
+    pub(crate) fn new(
+        features: &'static Features,
+        regs: Arc<Mmio>,
+        empty: Option<Arc<dyn AddressSpace>>,
+    ) -> impl PinInit<Self> {
+        let state = State {
+            is_awake: false,
+            parks: empty.is_some() && features.parking().is_some(),
+            is_lost: false,
+            strays: 0,
+            owed_off: 0,
+            refused: 0,
+            blocked_groups: 0,
+            faults: 0,
+        };
+
+        pin_init!(Self {
+            features,
+            regs,
+            empty,
+            state <- new_spinlock_irq!(state),
+        })
+    }
+
+    /// Returns whether the registers may be accessed. Any context.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.state.lock().is_awake
+    }
+
+    /// Notes whether the registers may be accessed; returns whether they might before. Any context.
+    pub(crate) fn set_awake(&self, awake: bool) -> bool {
+        core::mem::replace(&mut self.state.lock().is_awake, awake)
+    }
+
+    /// Switches off the contexts of a root that nothing uses, and clears their status.
+    pub(crate) fn reset_reserved(&self, regs: &impl Registers) {
+        let reserved = self.features.contexts().take_while(|id| {
+            let first = self.features.group_contexts().next();
+            first != Some(*id)
+        });
+
+        for id in reserved {
+            reset(self.features, id, regs);
+        }
+    }
+
+    /// Switches parking of the root on, if it is not on with the right table; returns whether it
+    /// was. Tells `report` what it does not hold.
+    pub(crate) fn start_parking(
+        &self,
+        regs: &impl Registers,
+        report: &mut impl FnMut(Mismatch),
+    ) -> bool {
+        let (Some(id), Some(empty)) = (self.features.parking(), &self.empty) else {
+            return false;
+        };
+        let walk = saved::walk(self.features, id, empty.hardware());
+        let mut state = self.state.lock();
+        let imctr: IMCTR = regs.read(self.features.context(id));
+
+        state.is_lost = false;
+        let on = SavedRegister::imctr(self.features, id, state.parking_imctr());
+        let was_on = imctr.mmuen() && walk.matches(regs);
+        if !was_on {
+            reset(self.features, id, regs);
+            if !walk.restore(regs).verify(regs, report) {
+                state.is_lost = true;
+                return false;
+            }
+        }
+        on.write(regs);
+        wait_flushed(self.features, id, regs);
+        on.verify(regs, report);
+        was_on
+    }
+
+    /// Keeps parking of a root on, but silent, while the root sleeps; or switches it off.
+    pub(crate) fn quiet_parking(&self, regs: &impl Registers, stays_on: bool) {
+        let state = self.state.lock();
+        let Some(id) = self.features.parking().filter(|_| state.parks) else {
+            return;
+        };
+        let imctr = IMCTR::zeroed().with_mmuen(stays_on && !state.is_lost);
+
+        regs.write(self.features.context(id), imctr.with_flush(!stays_on));
+        regs.read::<IMCTR>(self.features.context(id));
+    }
+
+    /// Switches parking on in this cache, for its first group, or on waking. Any context.
+    pub(crate) fn park_here(&self) {
+        let mut state = self.state.lock();
+        if self.empty.is_some() || (state.parks && !state.is_awake) {
+            return;
+        }
+
+        state.parks = true;
+        if let (true, Some(regs)) = (state.is_awake, self.regs.access()) {
+            self.parking_on(&regs);
+        }
+    }
+
+    /// Switches parking on in this cache.
+    fn parking_on(&self, regs: &impl Registers) {
+        if let Some(id) = self.features.parking() {
+            let imctr = IMCTR::zeroed().with_mmuen(true).with_flush(true);
+
+            regs.write(self.features.context(id), imctr);
+            regs.read::<IMCTR>(self.features.context(id));
+        }
+    }
+
+    /// Switches parking on in this cache, if it was, on waking.
+    pub(crate) fn park_again(&self, regs: &impl Registers) {
+        if self.state.lock().parks {
+            self.parking_on(regs);
+        }
+    }
+
+    /// Parks the micro-TLBs without a client that were found on, on waking.
+    pub(crate) fn resume_own(&self, regs: &impl Registers) {
+        let state = self.state.lock();
+        // On Gen2 there is but one context.
+        let context = self.features.parking().or(self.features.contexts().next());
+        let Some(context) = context else {
+            return;
+        };
+
+        for utlb in self.features.utlbs_in(state.strays) {
+            saved::utlb(self.features, utlb, context).restore(regs);
+        }
+        self.arrived(state.strays, regs);
+    }
+
+    /// Returns the micro-TLBs that are on, a bit each.
+    pub(crate) fn find_on(&self, regs: &impl Registers) -> u64 {
+        let on = self
+            .features
+            .utlbs()
+            .filter(|utlb| regs.read::<IMUCTR>(self.features.micro_tlb(*utlb)).mmuen());
+
+        on.fold(0, |found, utlb| found | utlb.bit())
+    }
+
+    /// Parks every micro-TLB that is on, and switches all contexts but parking off, in a cache that
+    /// another kernel or the firmware has used. Returns those that were on, a bit each.
+    pub(crate) fn park_all(&self, regs: &impl Registers) -> u64 {
+        let Some(parking) = self.features.parking() else {
+            return 0;
+        };
+        let found = self.find_on(regs);
+
+        if found != 0 {
+            self.parking_on(regs);
+        }
+        for utlb in self.features.utlbs_in(found) {
+            saved::utlb(self.features, utlb, parking).restore(regs);
+        }
+        self.arrived(found, regs);
+        for id in self.features.contexts().filter(|id| *id != parking) {
+            regs.write(self.features.context(id), IMCTR::zeroed());
+        }
+        regs.read::<IMCTR>(self.features.context(parking));
+        found
+    }
+
+    /// Switches off the micro-TLBs that are owed that, and those in `found`, but those in
+    /// `grouped`.
+    pub(crate) fn switch_off_owed(&self, regs: &impl Registers, found: u64, grouped: u64) {
+        let mut state = self.state.lock();
+        let off = (core::mem::take(&mut state.owed_off) | found) & !grouped & !state.strays;
+
+        self.switch_off(off, regs);
+    }
+
+    fn switch_off(&self, utlbs: u64, regs: &impl Registers) {
+        for utlb in self.features.utlbs_in(utlbs) {
+            regs.write(self.features.micro_tlb(utlb), IMUCTR::zeroed());
+        }
+        self.arrived(utlbs, regs);
+    }
+
+    /// Returns when what was written to the micro-TLBs has arrived, if there are any.
+    fn arrived(&self, utlbs: u64, regs: &impl Registers) {
+        if let (true, Some(id)) = (utlbs != 0, self.features.contexts().next()) {
+            regs.read::<IMCTR>(self.features.context(id));
+        }
+    }
+
+    /// Notes that `utlbs` are to be switched off on waking. Any context.
+    pub(crate) fn owe_off(&self, utlbs: u64) {
+        if utlbs != 0 {
+            self.state.lock().owed_off |= utlbs;
+        }
+    }
+
+    /// Notes the micro-TLBs that were found on at probe.
+    pub(crate) fn set_strays(&self, utlbs: u64) {
+        let mut state = self.state.lock();
+
+        state.strays = utlbs;
+        state.parks |= utlbs != 0 && self.empty.is_none();
+    }
+
+    /// Takes those of `utlbs` that were found on, which now have a client. Any context.
+    pub(crate) fn take_strays(&self, utlbs: u64) -> u64 {
+        let mut state = self.state.lock();
+        let found = state.strays & utlbs;
+
+        state.strays &= !utlbs;
+        found
+    }
+
+    /// Switches off those of `utlbs` that were found on and have no client: it is used without
+    /// IOMMU. Any context.
+    pub(crate) fn open_strays(&self, utlbs: u64) {
+        let mut state = self.state.lock();
+        let off = state.strays & utlbs;
+
+        state.strays &= !off;
+        match self.regs.access().filter(|_| state.is_awake) {
+            Some(regs) => self.switch_off(off, &regs),
+            None => state.owed_off |= off,
+        }
+    }
+
+    /// Notes that the client of `utlbs` is not translated. Any context.
+    pub(crate) fn refuse(&self, utlbs: u64) {
+        self.state.lock().refused |= utlbs;
+    }
+
+    /// Returns whether the client of one of `utlbs` is not translated. Any context.
+    pub(crate) fn is_refused(&self, utlbs: u64) -> bool {
+        self.state.lock().refused & utlbs != 0
+    }
+
+    /// Notes that a group of the root has a blocked client from now on, or has none any more:
+    /// faults of parking are told while there is one. Any context.
+    pub(crate) fn set_blocked(&self, is: bool) {
+        let mut state = self.state.lock();
+        let before = state.parking_imctr();
+
+        state.blocked_groups = if is {
+            state.blocked_groups + 1
+        } else {
+            state.blocked_groups.saturating_sub(1)
+        };
+        let after = state.parking_imctr();
+        let Some(id) = self.features.parking() else {
+            return;
+        };
+        if let (true, Some(regs)) = (state.is_awake && before != after, self.regs.access()) {
+            // What was not told is not told later.
+            regs.write(self.features.context(id), IMSTR::from(0));
+            regs.write(self.features.context(id), after);
+            regs.read::<IMCTR>(self.features.context(id));
+        }
+    }
+
+    /// Reads and clears the fault of parking; what its table lacks needs no flush. Any context.
+    pub(crate) fn take_parking_fault(&self) -> Option<Fault> {
+        let mut state = self.state.lock();
+        let regs = self.regs.access().filter(|_| state.is_awake)?;
+        let fault = Fault::take(self.features, self.features.parking()?, &regs)?;
+
+        regs.read::<IMSTR>(self.features.context(fault.id));
+        state.faults += 1;
+        Some(fault)
+    }
+
+    /// Returns how many faults of parking there were. Any context.
+    pub(crate) fn parking_faults(&self) -> u64 {
+        self.state.lock().faults
+    }
+
+    /// Returns the micro-TLBs that were found on and have no client, a bit each. Any context.
+    pub(crate) fn strays(&self) -> u64 {
+        self.state.lock().strays
+    }
+}
+
+impl State {
+    /// Returns IMCTR of parking in the root.
+    fn parking_imctr(&self) -> IMCTR {
+        IMCTR::zeroed()
+            .with_mmuen(!self.is_lost)
+            .with_inten(!self.is_lost && self.blocked_groups != 0)
+    }
+}

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the clients of one group want, and what follows from it for their micro-TLBs.
+//!
+//! The core attaches one client at a time, and not always all of a group: a PCI function that is
+//! reset is blocked alone. The group sees what its newest want says that is neither nothing nor
+//! "blocked"; a micro-TLB takes part in it while one of its own clients has such a want.
+
+use kernel::{
+    device::Device,
+    prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
+};
+
+use crate::table::AddressSpace;
+
+/// What the core attached a client to.
+#[derive(Clone)]
+pub(crate) enum Want {
+    /// Nothing yet.
+    Nothing,
+    /// No memory at all.
+    Blocked,
+    /// Physical addresses.
+    Identity,
+    /// The mappings of a domain.
+    Domain(Arc<dyn AddressSpace>),
+}
+
+impl Want {
+    fn is_domain(&self, space: &Arc<dyn AddressSpace>) -> bool {
+        matches!(self, Self::Domain(other) if same(other, space))
+    }
+
+    /// Returns whether the group sees what this says.
+    fn counts(&self) -> bool {
+        matches!(self, Self::Identity | Self::Domain(_))
+    }
+}
+
+/// Returns whether `a` and `b` are one address space.
+pub(crate) fn same(a: &Arc<dyn AddressSpace>, b: &Arc<dyn AddressSpace>) -> bool {
+    core::ptr::addr_eq(&raw const **a, &raw const **b)
+}
+
+/// A bus master of a group.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) dev: ARef<Device>,
+    /// Its micro-TLBs, a bit each.
+    pub(crate) utlbs: u64,
+    want: Want,
+}
+
+impl Member {
+    /// Returns whether the client is to reach no memory.
+    pub(crate) fn is_blocked(&self) -> bool {
+        matches!(self.want, Want::Blocked)
+    }
+
+    /// Returns whether the client is to see physical addresses.
+    pub(crate) fn is_identity(&self) -> bool {
+        matches!(self.want, Want::Identity)
+    }
+}
+
+/// What the registers are to say.
+pub(crate) struct Wanted {
+    /// What the group's context walks; it is off if there is none.
+    pub(crate) space: Option<Arc<dyn AddressSpace>>,
+    /// Micro-TLBs that point to the group's context, a bit each.
+    pub(crate) own: u64,
+    /// Micro-TLBs that point to the parking context. All others are off.
+    pub(crate) parked: u64,
+}
+
+/// The clients of one group; the one with the newest want comes last.
+pub(crate) struct Members {
+    list: KVec<Member>,
+    /// Micro-TLBs that were found on, and whose clients have wanted nothing yet.
+    found: u64,
+}
+
+impl Members {
+    /// Makes a group without clients.
+    pub(crate) const fn new() -> Self {
+        Self {
+            list: KVec::new(),
+            found: 0,
+        }
+    }
+
+    /// Returns an empty list with space for `count` clients. May sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn list_of(count: usize) -> Result<KVec<Member>> {
+        Ok(KVec::with_capacity(count, GFP_KERNEL)?)
+    }
+
+    /// Moves these into `list`, and adds `dev`, a client with `utlbs`, of which `found` were found
+    /// on. Returns the list of before, to be dropped where one may sleep. Any context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when there is no space in `list`; nothing has changed then.
+    pub(crate) fn add(
+        &mut self,
+        mut list: KVec<Member>,
+        dev: &Device,
+        utlbs: u64,
+        found: u64,
+    ) -> Result<KVec<Member>> {
+        // It wants nothing, so it is older than all that want something.
+        let new = Member {
+            dev: dev.into(),
+            utlbs,
+            want: Want::Nothing,
+        };
+
+        list.push_within_capacity(new).map_err(|_| ENOMEM)?;
+        for member in &self.list {
+            list.push_within_capacity(member.clone())
+                .map_err(|_| ENOMEM)?;
+        }
+        self.found |= found;
+        Ok(core::mem::replace(&mut self.list, list))
+    }
+
+    /// Returns the clients.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
+        self.list.iter()
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Returns whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Returns all micro-TLBs, a bit each.
+    pub(crate) fn utlbs(&self) -> u64 {
+        self.list.iter().fold(0, |all, member| all | member.utlbs)
+    }
+
+    /// Returns whether a client is blocked.
+    pub(crate) fn any_blocked(&self) -> bool {
+        self.list.iter().any(Member::is_blocked)
+    }
+
+    /// Returns whether another client than `dev` is attached to another domain than `space`.
+    pub(crate) fn others_are_elsewhere(&self, dev: &Device, space: &Arc<dyn AddressSpace>) -> bool {
+        self.list.iter().any(|m| {
+            !core::ptr::eq(&*m.dev, dev)
+                && matches!(m.want, Want::Domain(_))
+                && !m.want.is_domain(space)
+        })
+    }
+
+    /// Notes what `dev` wants; returns what it wanted before, to be dropped where one may sleep.
+    /// Allocates nothing. Any context.
+    pub(crate) fn set(&mut self, dev: &Device, want: Want) -> Option<Want> {
+        let index = self.position(dev)?;
+        let old = core::mem::replace(&mut self.list[index].want, want);
+
+        self.found &= !self.list[index].utlbs;
+        self.list[index..].rotate_left(1);
+        Some(old)
+    }
+
+    /// Forgets `dev`; returns it, to be dropped where one may sleep. Any context.
+    pub(crate) fn remove(&mut self, dev: &Device) -> Option<Member> {
+        let index = self.position(dev)?;
+        let member = self.list.remove(index).ok()?;
+
+        self.found &= self.utlbs();
+        Some(member)
+    }
+
+    fn position(&self, dev: &Device) -> Option<usize> {
+        self.list.iter().position(|m| core::ptr::eq(&*m.dev, dev))
+    }
+
+    /// Returns what the registers are to say. Any context.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let of = |wanted: fn(&Want) -> bool| {
+            let members = self.list.iter().filter(|m| wanted(&m.want));
+            members.fold(0, |all, member| all | member.utlbs)
+        };
+        let active = of(Want::counts);
+        let parked = (of(|want| matches!(want, Want::Blocked)) | self.found) & !active;
+
+        match self.list.iter().rev().find(|m| m.want.counts()) {
+            Some(Member {
+                want: Want::Domain(space),
+                ..
+            }) => Wanted {
+                space: Some(space.clone()),
+                own: active,
+                parked,
+            },
+            _ => Wanted {
+                space: None,
+                own: 0,
+                parked,
+            },
+        }
+    }
+}
+
+#[kunit_tests(ipmmu_wants)]
+mod tests {
+    use kernel::{
+        device::Bound,
+        faux, //
+    };
+
+    use super::*;
+    use crate::{
+        features::ContextId,
+        table::Hardware, //
+    };
+
+    struct Space;
+
+    impl AddressSpace for Space {
+        fn hardware(&self) -> Hardware {
+            Hardware { ttbr: 0, mair: 0 }
+        }
+
+        fn set_walked(&self, _id: ContextId, _walked: bool) {}
+
+        fn report_fault(&self, _dev: &Device, _iova: u64) -> bool {
+            false
+        }
+    }
+
+    fn space() -> Result<Arc<dyn AddressSpace>> {
+        let space: Arc<dyn AddressSpace> = Arc::new(Space, GFP_KERNEL)?;
+        Ok(space)
+    }
+
+    fn plain(dev: &faux::Registration) -> &Device {
+        let dev: &Device<Bound> = dev.as_ref().as_ref();
+        dev
+    }
+
+    /// Three clients: two share micro-TLB 0, the third has micro-TLB 2 alone.
+    struct Group {
+        devs: [faux::Registration; 3],
+        members: Members,
+    }
+
+    impl Group {
+        fn new() -> Result<Self> {
+            let mut group = Self {
+                devs: [
+                    faux::Registration::new(c"ipmmu-test-0", None)?,
+                    faux::Registration::new(c"ipmmu-test-1", None)?,
+                    faux::Registration::new(c"ipmmu-test-2", None)?,
+                ],
+                members: Members::new(),
+            };
+
+            for (dev, utlbs) in group.devs.iter().zip([0b001, 0b011, 0b100]) {
+                let list = Members::list_of(group.members.count() + 1)?;
+                group.members.add(list, plain(dev), utlbs, 0)?;
+            }
+            Ok(group)
+        }
+
+        fn set(&mut self, dev: usize, want: Want) {
+            self.members.set(plain(&self.devs[dev]), want);
+        }
+
+        /// What is on, what is parked.
+        fn masks(&self) -> (u64, u64) {
+            let wanted = self.members.wanted();
+            (wanted.own, wanted.parked)
+        }
+    }
+
+    #[test]
+    fn a_client_that_wants_nothing_stays_off() -> Result {
+        let mut group = Group::new()?;
+
+        assert_eq!(group.masks(), (0, 0));
+        group.set(2, Want::Domain(space()?));
+        assert_eq!(group.masks(), (0b100, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_blocked_client_leaves_its_sharers_what_they_see() -> Result {
+        let mut group = Group::new()?;
+        let ours = space()?;
+
+        for dev in 0..3 {
+            group.set(dev, Want::Domain(ours.clone()));
+        }
+        group.set(1, Want::Blocked);
+        assert_eq!(group.masks(), (0b101, 0b010));
+        group.set(0, Want::Blocked);
+        assert_eq!(group.masks(), (0b100, 0b011));
+        group.set(2, Want::Blocked);
+        assert_eq!(group.masks(), (0, 0b111));
+        assert!(group.members.any_blocked());
+        Ok(())
+    }
+
+    #[test]
+    fn the_newest_want_wins_and_the_one_before_comes_back() -> Result {
+        let mut group = Group::new()?;
+        let (old, new) = (space()?, space()?);
+        let sees = |group: &Group, space| {
+            let wanted = group.members.wanted();
+            wanted.space.is_some_and(|seen| same(&seen, space))
+        };
+
+        group.set(0, Want::Domain(old.clone()));
+        group.set(1, Want::Domain(new.clone()));
+        assert!(sees(&group, &new));
+        group.members.remove(plain(&group.devs[1]));
+        assert!(sees(&group, &old));
+        group.set(0, Want::Identity);
+        assert_eq!(group.masks(), (0, 0));
+        assert!(group.members.wanted().space.is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_found_stays_parked_until_its_client_wants_something() -> Result {
+        let mut group = Group::new()?;
+        let dev = faux::Registration::new(c"ipmmu-test-3", None)?;
+
+        let list = Members::list_of(group.members.count() + 1)?;
+        group.members.add(list, plain(&dev), 0b1000, 0b1000)?;
+        assert_eq!(group.masks(), (0, 0b1000));
+        group.set(0, Want::Identity);
+        assert_eq!(group.masks(), (0, 0b1000));
+        group.members.set(plain(&dev), Want::Identity);
+        assert_eq!(group.masks(), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn what_goes_takes_what_was_found_along() -> Result {
+        let mut group = Group::new()?;
+        let dev = faux::Registration::new(c"ipmmu-test-4", None)?;
+
+        let list = Members::list_of(group.members.count() + 1)?;
+        group.members.add(list, plain(&dev), 0b1001, 0b1000)?;
+        group.members.remove(plain(&dev));
+        assert_eq!(group.masks(), (0, 0));
+        assert_eq!(group.members.utlbs(), 0b111);
+        Ok(())
+    }
+}
