@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::paths::Paths;
 
-/// Where the picture belongs, in the checkout.
-const PICTURE: &str = "Documentation/bench.svg";
-
 const ROWS: [(&str, &str); 7] = [
     ("map_unmap_4k_strict", "map + unmap 4 KiB, strict"),
     ("map_unmap_1m_strict", "map + unmap 1 MiB, strict"),
@@ -37,11 +34,13 @@ const WIDTH: f64 = 760.0;
 
 /// Draws it.
 pub fn run(paths: &Paths) -> Result<()> {
-    let path = paths.report().join("bench.json");
+    let report = paths.report();
+    let path = report.join("bench.json");
     let text = fs::read_to_string(&path).context("there are no figures: run `make bench` first")?;
     let picture = draw(&serde_json::from_str(&text)?)?;
-    fs::write(paths.repo.join(PICTURE), picture)?;
-    println!("{PICTURE} is new");
+    let drawn = report.join("bench.svg");
+    fs::write(&drawn, picture)?;
+    println!("{} is new", paths.short(&drawn).display());
     Ok(())
 }
 

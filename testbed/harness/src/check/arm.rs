@@ -42,6 +42,9 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             rmmod_is_refused(b, dma_is_translated)
         }),
         rust.row("clients_come_and_go", clients_come_and_go),
+        alone.row("rmmod_and_modprobe_again", |b| {
+            rmmod_and_modprobe(b, GEN2.ipmmus, 0..32)
+        }),
         rust.row("another_domain_is_refused", another_domain_is_refused),
     ])
 }

@@ -152,7 +152,9 @@ fn lost_table(board: &mut Board) -> Result<()> {
     expect_closed(board, context, None)?;
     let is_of_it = |name: &str| {
         let of_utlb = |n| name == format!("{CACHE}.IMUCTR({n})");
+        // Parking is in use in the cache now.
         name.ends_with(&format!("({context})")) && !name.contains(".IMU")
+            || name == format!("{CACHE}.IMCTR({PARKING})")
             || UTLBS.clone().any(of_utlb)
     };
     let differing = before.differences(&after);

@@ -28,6 +28,7 @@ mod install;
 mod kunit;
 mod late;
 mod leave;
+mod ledger;
 mod leftovers;
 mod looking;
 mod malformed;

@@ -13,6 +13,7 @@ use super::feature::{C, Feature, Pair, Part};
 use super::generations::{EXTRA_DMAC, extra_nodes};
 use super::groups::change_type;
 use crate::board::dtb::Dtb;
+use crate::board::registers::Registers;
 use crate::board::{Board, Driver, Setup};
 
 /// The extra root is in the power area A3VP, its cache in A3VC.
@@ -248,6 +249,15 @@ fn asleep(board: &mut Board, areas: u64) -> Result<()> {
     let before = awake(board, Board::registers)?;
     wait_until_off(board, areas)?;
     board.suspend(|_| Ok(()))?;
-    awake(board, |b| b.expect_registers(&before))?;
+    awake(board, |b| expect_restored(b, &before))?;
     works(board)
+}
+
+/// Fails if a register of these IPMMUs is not what it was. The others are awake after the
+/// system's sleep, and were not before: theirs are another matter.
+fn expect_restored(board: &mut Board, before: &Registers) -> Result<()> {
+    let mut differing = before.differences(&board.registers()?);
+    differing.retain(|d| d.name.starts_with("ipmmu_extra"));
+    ensure!(differing.is_empty(), "registers that differ: {differing:?}");
+    Ok(())
 }

@@ -138,12 +138,13 @@ fn contexts(board: &mut Board) -> Result<Vec<String>> {
     Ok(contexts)
 }
 
-/// `work` leaves nothing behind: no context, and the micro-TLB where it was.
+/// `work` leaves nothing behind: each context is for what it was, and the micro-TLB
+/// points where it did.
 pub(super) fn same_as_before(
     board: &mut Board,
     work: impl FnOnce(&mut Board) -> Result<()>,
 ) -> Result<()> {
-    let before = contexts(board)?;
+    let before = (contexts(board)?, context(board)?);
     work(board)?;
     let after = (contexts(board)?, context(board)?);
     ensure!(before == after, "{before:?} became {after:?}");

@@ -114,8 +114,6 @@ fn pages_of_the_checkout_stay_there() {
         assert!(!has(&format!("{page}.rst")));
         assert!(!index.contains(&format!("   {page}\n")));
     }
-    // Only such a page shows it.
-    assert!(!has("bench.svg"));
 }
 
 #[test]
