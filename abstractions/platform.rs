@@ -78,6 +78,7 @@ pub(crate) trait Pm: platform::Driver {
     /// # Errors
     ///
     /// An error makes the device and its consumers unusable until it is bound again.
+    #[cfg_attr(not(CONFIG_PM), expect(dead_code))]
     fn runtime_resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
     /// Switches the device off: the system ends, or starts another kernel. May sleep.

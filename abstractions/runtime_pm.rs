@@ -28,7 +28,7 @@ fn raw(dev: &Device) -> *mut bindings::device {
 const RPM_GET_PUT: c_int = 0x04;
 
 /// Runtime power management of a device is on until this is dropped.
-pub(crate) struct Enabled(#[cfg_attr(not(CONFIG_PM), expect(dead_code))] ARef<Device>);
+pub(crate) struct Enabled(ARef<Device>);
 
 impl Enabled {
     /// Makes `dev`, which is awake, sleep `delay_ms` milliseconds after its last use. May sleep.
