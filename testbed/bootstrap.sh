@@ -103,7 +103,7 @@ mkdir -p "$target" "$repo/build"
 exec 9>"$target/lock"
 flock 9
 if [ "$(cat "$target/built-for" 2>/dev/null)" != "$repo" ]; then
-	touch "$here/harness/src/main.rs"
+	touch "$here/harness/src/main.rs" "$here"/harness/tests/*.rs
 fi
 echo "$repo" >"$target/built-for"
 cargo build $quiet --target-dir "$target" --manifest-path "$here/harness/Cargo.toml" 9>&- ||
