@@ -34,7 +34,7 @@ use crate::{
     },
     hardware::Hardware,
     regs::*,
-    saved,
+    saved::Saved,
     table::AddressSpace,
     wants::{
         self,
@@ -267,7 +267,7 @@ impl Context {
             new.set_walked(self.id, true);
             // A fault that was not told is not the new one's.
             hw.clear_status();
-            hw.program(saved::walk(self.features, self.id, new.hardware()));
+            hw.program(Saved::walk(self.features, self.id, new.hardware()));
             hw.on();
         }
     }

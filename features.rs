@@ -13,7 +13,6 @@ use kernel::{
 use crate::regs::{
     At,
     Context,
-    Control,
     Utlb,
     IMTTBCR, //
 };
@@ -78,8 +77,8 @@ pub(crate) struct Features {
     context_stride: usize,
     /// Registers of micro-TLB 0, less [`IMUCTR_LOW`].
     utlb_base: usize,
-    /// Registers of the instance as a whole, where there are any.
-    control_base: Option<usize>,
+    /// Base of the registers of the instance as a whole; only where [`Self::split`].
+    pub(crate) control_base: usize,
 }
 
 /// Returns the numbers below `end`, as a mask: a bit each.
@@ -129,7 +128,7 @@ pub(crate) const GEN2: Features = Features {
     context_base: 0,
     context_stride: 0x40,
     utlb_base: 0,
-    control_base: None,
+    control_base: 0,
 };
 
 /// R-Car Gen3 and RZ/G2.
@@ -144,7 +143,7 @@ pub(crate) const GEN3: Features = Features {
     context_base: 0,
     context_stride: 0x40,
     utlb_base: 0,
-    control_base: Some(0),
+    control_base: 0,
 };
 
 /// R-Car Gen4 and V3U.
@@ -159,7 +158,7 @@ pub(crate) const GEN4: Features = Features {
     context_base: 0x10000,
     context_stride: 0x1040,
     utlb_base: 0x3000,
-    control_base: Some(0x1000),
+    control_base: 0x1000,
 };
 
 impl Features {
@@ -212,12 +211,18 @@ impl Features {
     where
         R: Register + WithBase<BaseFamily = Context>,
     {
-        let mut base = self.alias + self.context_base + id.index() * self.context_stride;
-        if id.index() >= CONTEXT_HIGH {
-            base += CONTEXT_HIGH_GAP;
-        }
+        At::new(self.first_of_context(id) + R::OFFSET)
+    }
 
-        At::new(base + R::OFFSET)
+    /// Returns where the registers of context `id` begin.
+    pub(crate) fn first_of_context(&self, id: ContextId) -> usize {
+        let gap = if id.index() < CONTEXT_HIGH {
+            0
+        } else {
+            CONTEXT_HIGH_GAP
+        };
+
+        self.alias + self.context_base + id.index() * self.context_stride + gap
     }
 
     /// Returns where register `R` of micro-TLB `id` is.
@@ -225,6 +230,11 @@ impl Features {
     where
         R: Register + WithBase<BaseFamily = Utlb>,
     {
+        At::new(self.first_of_utlb(id) + R::OFFSET)
+    }
+
+    /// Returns where the registers of micro-TLB `id` begin.
+    pub(crate) fn first_of_utlb(&self, id: UtlbId) -> usize {
         let n = id.index();
         let offset = if n < UTLB_HIGH {
             IMUCTR_LOW + n * UTLB_STRIDE
@@ -232,16 +242,7 @@ impl Features {
             IMUCTR_HIGH + (n - UTLB_HIGH) * UTLB_STRIDE
         };
 
-        At::new(self.alias + self.utlb_base + offset + R::OFFSET)
-    }
-
-    /// Returns where register `R` of the instance as a whole is, if the generation has such.
-    pub(crate) fn control<R>(&self) -> Option<At<R>>
-    where
-        R: Register + WithBase<BaseFamily = Control>,
-    {
-        self.control_base
-            .map(|base| At::new(self.alias + base + R::OFFSET))
+        self.alias + self.utlb_base + offset
     }
 
     /// Returns how many bytes of registers the driver may touch.
@@ -278,8 +279,6 @@ mod tests {
     use crate::regs::{
         IMCTR,
         IMMAIR0,
-        IMSAUXCTLR,
-        IMSCTLR,
         IMTTLBR0,
         IMUASID,
         IMUCTR, //
@@ -335,16 +334,6 @@ mod tests {
         assert_eq!(imuctr_of(&GEN4, 0), 0x3300);
         assert_eq!(imuctr_of(&GEN4, 63), 0x37f0);
         assert_eq!(GEN4.register_bytes(), 0x1f9c0 + 0x38);
-    }
-
-    #[test]
-    fn control_registers_are_where_there_are_any() {
-        assert!(GEN2.control::<IMSCTLR>().is_none());
-        assert_eq!(GEN3.control::<IMSCTLR>().map(|at| at.offset()), Some(0x500));
-        assert_eq!(
-            GEN4.control::<IMSAUXCTLR>().map(|at| at.offset()),
-            Some(0x1504)
-        );
     }
 
     #[test]

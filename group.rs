@@ -274,10 +274,11 @@ impl Client {
         let old = f(&mut state)?;
         let leftover = context.update(&mut state);
         let is_blocked = state.members.any_blocked();
-        self.forget_saved(&state, context.id, utlbs);
         // Under the lock: a cache that wakes up meanwhile must not miss it.
         self.ipmmu.parking().owe_off(leftover.owed_off);
+        let asleep = (state.cache().is_none(), state.root().is_none());
         drop(state);
+        self.forget_saved(asleep, context.id, utlbs);
 
         if was_blocked != is_blocked {
             root.parking().set_blocked(is_blocked);
@@ -291,15 +292,15 @@ impl Client {
     }
 
     /// Drops what sleepers saved of the context and of `utlbs`: it is not what it will be.
-    fn forget_saved(&self, state: &State, id: ContextId, utlbs: u64) {
+    fn forget_saved(&self, (cache, root): (bool, bool), id: ContextId, utlbs: u64) {
         let forget = |ipmmu: &Ipmmu| {
-            ipmmu.with_save_area(|area| area.lock().forget(ipmmu.features(), id, utlbs));
+            ipmmu.with_save_area(|area| area.forget(ipmmu.features(), id, utlbs));
         };
 
-        if state.cache().is_none() {
+        if cache {
             forget(&self.ipmmu);
         }
-        if state.root().is_none() {
+        if root {
             forget(self.ipmmu.root());
         }
     }

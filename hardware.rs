@@ -22,7 +22,7 @@ use crate::{
     saved::{
         self,
         Restored,
-        Walk, //
+        Saved, //
     },
 };
 
@@ -31,11 +31,17 @@ pub(crate) fn on_value() -> IMCTR {
     IMCTR::zeroed().with_mmuen(true).with_inten(true)
 }
 
-/// Waits until the hardware has cleared FLUSH in IMCTR of context `id` of a root: for 100 µs at
-/// most, as upstream's driver does. Returns whether it has. 1 read, if it had.
-pub(crate) fn wait_flushed(features: &Features, id: ContextId, root: &impl Registers) -> bool {
+/// Waits until the hardware has cleared FLUSH in the IMCTR of a root at `imctr`: for 100 µs at most,
+/// as upstream's driver does. Returns whether it has. 1 read, if it had.
+#[inline]
+pub(crate) fn wait_flushed(imctr: At<IMCTR>, root: &impl Registers) -> bool {
+    !root.read(imctr).flush() || wait_longer(imctr, root)
+}
+
+#[inline(never)]
+fn wait_longer(imctr: At<IMCTR>, root: &impl Registers) -> bool {
     read_poll_timeout_atomic(
-        || Ok(root.read::<IMCTR>(features.context(id))),
+        || Ok(root.read(imctr)),
         |imctr| !imctr.flush(),
         Delta::from_micros(1),
         100,
@@ -46,12 +52,13 @@ pub(crate) fn wait_flushed(features: &Features, id: ContextId, root: &impl Regis
 /// Switches context `id` of a root off, if it was found on, and clears a status that was found set.
 /// 2 reads, if there is nothing.
 pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) {
-    let imctr: u32 = root.read::<IMCTR>(features.context(id)).into();
+    let at = features.context(id);
+    let imctr: u32 = root.read::<IMCTR>(at).into();
     let status: u32 = root.read::<IMSTR>(features.context(id)).into();
 
     if imctr != 0 {
-        root.write(features.context(id), IMCTR::zeroed().with_flush(true));
-        wait_flushed(features, id, root);
+        root.write(at, IMCTR::zeroed().with_flush(true));
+        wait_flushed(at, root);
     }
     if status != 0 {
         root.write(features.context(id), IMSTR::from(0));
@@ -63,6 +70,7 @@ pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) {
 pub(crate) struct Hardware<R> {
     features: &'static Features,
     id: ContextId,
+    imctr: At<IMCTR>,
     root: Option<R>,
     cache: Option<R>,
     /// Whether the last flush of the root was not seen done.
@@ -82,6 +90,7 @@ impl<R: Registers> Hardware<R> {
         Self {
             features,
             id,
+            imctr: features.context(id),
             root,
             cache,
             is_stuck: Cell::new(is_stuck),
@@ -128,7 +137,7 @@ impl<R: Registers> Hardware<R> {
         for utlb in self.features.utlbs_in(utlbs) {
             match to {
                 Some(context) => {
-                    saved::utlb(self.features, utlb, context).restore(regs);
+                    Saved::utlb(self.features, utlb, context).restore(regs);
                 }
                 None => regs.write(self.features.micro_tlb(utlb), IMUCTR::zeroed()),
             }
@@ -146,7 +155,7 @@ impl<R: Registers> Hardware<R> {
     /// Returns when all that was written to micro-TLBs has arrived.
     pub(crate) fn arrived(&self) {
         if let Some(regs) = self.utlbs() {
-            regs.read::<IMCTR>(self.features.context(self.id));
+            regs.read(self.imctr);
         }
     }
 
@@ -161,19 +170,18 @@ impl<R: Registers> Hardware<R> {
         };
 
         if self.is_stuck() {
-            wait_flushed(self.features, self.id, root);
+            wait_flushed(self.imctr, root);
         }
-        root.write(self.features.context(self.id), imctr.with_flush(true));
-        self.is_stuck
-            .set(!wait_flushed(self.features, self.id, root));
+        root.write(self.imctr, imctr.with_flush(true));
+        self.is_stuck.set(!wait_flushed(self.imctr, root));
     }
 
     /// Writes IMCTR with FLUSH to the cache, and returns when it has arrived.
     #[inline]
     pub(crate) fn write_cache(&self, imctr: IMCTR) {
         if let Some(cache) = &self.cache {
-            cache.write(self.features.context(self.id), imctr.with_flush(true));
-            cache.read::<IMCTR>(self.features.context(self.id));
+            cache.write(self.imctr, imctr.with_flush(true));
+            cache.read(self.imctr);
         }
     }
 
@@ -191,7 +199,7 @@ impl<R: Registers> Hardware<R> {
     }
 
     /// Writes what the context walks. It is off.
-    pub(crate) fn program(&self, walk: Walk) -> Option<Restored<5>> {
+    pub(crate) fn program(&self, walk: Saved) -> Option<Restored> {
         self.root.as_ref().map(|root| walk.restore(root))
     }
 
@@ -221,7 +229,7 @@ impl<R: Registers> Hardware<R> {
         };
 
         if let Some(cache) = &self.cache {
-            cache.write(self.features.context(self.id), on_value().with_flush(true));
+            cache.write(self.imctr, on_value().with_flush(true));
         }
         regs.write(
             self.features.micro_tlb(utlb),

@@ -16,7 +16,7 @@ use kernel::{
             Guard, //
         },
         new_mutex,
-        new_spinlock_irq,
+        new_spinlock,
         Arc,
         Mutex,
         SetOnce, //
@@ -96,7 +96,7 @@ impl Ipmmu {
             }
             empty = Some(space);
         }
-        let saved = Devres::new(dev, new_spinlock_irq!(SaveArea::new(features)?))?;
+        let saved = Devres::new(dev, new_spinlock!(SaveArea::new(features)?))?;
 
         Arc::pin_init(
             try_pin_init!(Self {
@@ -173,9 +173,10 @@ impl Ipmmu {
         self.irq.copy()
     }
 
-    /// Calls `f` with the area for what is saved, unless the device was unbound. Any context.
-    pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&LockedSaveArea) -> R) -> Option<R> {
-        self.saved.try_access_with(f)
+    /// Calls `f` with the area for what is saved, unless the device was unbound. Not in an interrupt,
+    /// and with no lock of a context held.
+    pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&mut SaveArea) -> R) -> Option<R> {
+        self.saved.try_access_with(|area| f(&mut area.lock()))
     }
 
     /// Returns what belongs to no group.

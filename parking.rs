@@ -26,9 +26,8 @@ use crate::{
     },
     regs::*,
     saved::{
-        self,
         Mismatch,
-        SavedRegister, //
+        Saved, //
     },
     table::AddressSpace, //
 };
@@ -118,18 +117,18 @@ impl Parking {
     pub(crate) fn start_parking(
         &self,
         regs: &impl Registers,
-        report: &mut impl FnMut(Mismatch),
+        report: &mut dyn FnMut(Mismatch),
     ) -> bool {
         let (Some(id), Some(empty)) = (self.features.parking(), &self.empty) else {
             return false;
         };
-        let walk = saved::walk(self.features, id, empty.hardware());
+        let walk = Saved::walk(self.features, id, empty.hardware());
         let mut state = self.state.lock();
         let imctr: IMCTR = regs.read(self.features.context(id));
 
         state.is_lost = false;
-        let on = SavedRegister::imctr(self.features, id, state.parking_imctr());
-        let was_on = imctr.mmuen() && walk.matches(regs);
+        let on = Saved::imctr(self.features, id, state.parking_imctr());
+        let was_on = imctr.mmuen() && walk.verify(regs, &mut |_| ());
         if !was_on {
             reset(self.features, id, regs);
             if !walk.restore(regs).verify(regs, report) {
@@ -137,8 +136,8 @@ impl Parking {
                 return false;
             }
         }
-        on.write(regs);
-        wait_flushed(self.features, id, regs);
+        let on = on.restore(regs);
+        wait_flushed(self.features.context(id), regs);
         on.verify(regs, report);
         was_on
     }
@@ -195,7 +194,7 @@ impl Parking {
         };
 
         for utlb in self.features.utlbs_in(state.strays) {
-            saved::utlb(self.features, utlb, context).restore(regs);
+            Saved::utlb(self.features, utlb, context).restore(regs);
         }
         self.arrived(state.strays, regs);
     }
@@ -222,7 +221,7 @@ impl Parking {
             self.parking_on(regs);
         }
         for utlb in self.features.utlbs_in(found) {
-            saved::utlb(self.features, utlb, parking).restore(regs);
+            Saved::utlb(self.features, utlb, parking).restore(regs);
         }
         self.arrived(found, regs);
         for id in self.features.contexts().filter(|id| *id != parking) {

@@ -34,10 +34,10 @@ use crate::{
     ipmmu::Ipmmu,
     regs::Registers,
     saved::{
-        self,
-        Mismatch, //
+        Mismatch,
+        SaveArea,
+        Saved, //
     },
-    suspend::LockedSaveArea, //
 };
 
 /// What the registers may hold on waking.
@@ -117,7 +117,7 @@ impl Power {
                 }
                 // Of a cache with nothing in use the values of before do.
                 if is_in_use {
-                    area.lock().control = saved::control(ipmmu.features()).save(&regs);
+                    area.control = Saved::control(ipmmu.features()).save(&regs);
                 }
             })
             .ok_or(ENODEV)
@@ -189,14 +189,11 @@ impl Power {
 
         ipmmu
             .with_save_area(|area| {
-                let mut area_guard = area.lock();
                 if before == Before::Probe {
                     // With what firmware found necessary.
-                    area_guard.control = saved::control(ipmmu.features()).save(&regs);
+                    area.control = Saved::control(ipmmu.features()).save(&regs);
                 }
-                let control = area_guard.control.restore(&regs);
-                drop(area_guard);
-                control.verify(&regs, &mut report);
+                area.control.restore(&regs).verify(&regs, &mut report);
                 if ipmmu.is_root() {
                     self.wake_root(&regs, area, before, &mut report);
                 } else {
@@ -213,9 +210,9 @@ impl Power {
     fn wake_root(
         &self,
         regs: &impl Registers,
-        area: &LockedSaveArea,
+        area: &mut SaveArea,
         before: Before,
-        report: &mut impl FnMut(Mismatch),
+        report: &mut dyn FnMut(Mismatch),
     ) {
         let ipmmu = &self.ipmmu;
         let stayed_on = ipmmu.parking().start_parking(regs, report);
@@ -253,9 +250,9 @@ impl Power {
     fn wake_cache(
         &self,
         regs: &impl Registers,
-        area: &LockedSaveArea,
+        area: &mut SaveArea,
         before: Before,
-        report: &mut impl FnMut(Mismatch),
+        report: &mut dyn FnMut(Mismatch),
     ) {
         let ipmmu = &self.ipmmu;
         let found = if before == Before::Sleep {

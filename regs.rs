@@ -36,6 +36,14 @@ use crate::abstractions::platform::request_region;
 /// Bytes from the start of an instance's registers to register `R`.
 pub(crate) struct At<R>(usize, PhantomData<R>);
 
+impl<R> Clone for At<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for At<R> {}
+
 impl<R> At<R> {
     /// Makes the place of a register that is `offset` bytes from the start.
     pub(crate) fn new(offset: usize) -> Self {

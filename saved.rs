@@ -10,7 +10,6 @@ use kernel::{
     io::register::Register,
     prelude::*, //
 };
-use pin_init::Zeroable;
 
 use crate::{
     features::{
@@ -49,123 +48,169 @@ pub(crate) struct Mismatch {
     pub(crate) expected: u32,
 }
 
-/// A register and its value.
-#[derive(Clone, Copy)]
-pub(crate) struct SavedRegister {
-    part: Part,
+/// A register that is saved.
+struct Entry {
     name: &'static str,
-    /// Bytes from the start of the instance's registers.
+    /// Bytes from the first register of its part.
     offset: usize,
-    value: u32,
-    /// Bits that are never taken over from the hardware.
+    /// Bits that are set in each write, and neither saved nor compared.
+    command: u32,
+    /// Bits that are never set.
     never: u32,
-    /// Bits that are set in each write, and not compared: commands.
-    always: u32,
 }
 
-impl SavedRegister {
-    /// Makes register `R` at `at`, named `name`, with `value`.
-    fn new<R: Register>(part: Part, name: &'static str, at: At<R>, value: u32) -> Self {
+const fn entry<R: Register>(name: &'static str) -> Entry {
+    Entry {
+        name,
+        offset: R::OFFSET,
+        command: 0,
+        never: 0,
+    }
+}
+
+/// What a context walks; the last one is on Gen2.
+const WALK: [Entry; 5] = [
+    entry::<IMTTLBR0>("IMTTLBR0"),
+    entry::<IMTTUBR0>("IMTTUBR0"),
+    entry::<IMTTBCR>("IMTTBCR"),
+    entry::<IMMAIR0>("IMMAIR0"),
+    entry::<IMBUSCR>("IMBUSCR"),
+];
+
+const CONTROL_OF_CONTEXT: [Entry; 1] = [Entry {
+    command: IMCTR::FLUSH_MASK,
+    ..entry::<IMCTR>("IMCTR")
+}];
+
+const UTLB: [Entry; 2] = [
+    entry::<IMUASID>("IMUASID"),
+    Entry {
+        command: IMUCTR::FLUSH_MASK,
+        ..entry::<IMUCTR>("IMUCTR")
+    },
+];
+
+const CONTROL: [Entry; 2] = [
+    Entry {
+        // Undefined at reset, and no DMA gets through while it is set.
+        never: IMSCTLR::USE_SECGRP_MASK,
+        ..entry::<IMSCTLR>("IMSCTLR")
+    },
+    entry::<IMSAUXCTLR>("IMSAUXCTLR"),
+];
+
+/// Some registers of one part with their values, in the order in which they are written.
+#[derive(Clone, Copy)]
+pub(crate) struct Saved {
+    part: Part,
+    entries: &'static [Entry],
+    /// Bytes from the start of the instance's registers to the first of the part.
+    first: usize,
+    values: [u32; WALK.len()],
+}
+
+impl Saved {
+    /// Returns `table` as what context `id` walks.
+    pub(crate) fn walk(features: &Features, id: ContextId, table: table::Hardware) -> Self {
+        let count = WALK.len() - usize::from(!features.has_imbuscr);
+
         Self {
-            part,
-            name,
-            offset: at.offset(),
-            value,
-            never: 0,
-            always: 0,
+            part: Part::Context(id),
+            entries: &WALK[..count],
+            first: features.first_of_context(id),
+            values: [
+                table.ttbr as u32,
+                (table.ttbr >> 32) as u32,
+                features.ttbcr().into(),
+                table.mair as u32,
+                // Without DVM, and on the first bus.
+                0,
+            ],
         }
     }
 
-    /// Makes IMCTR of context `id`, which flushes when it is written.
+    /// Returns IMCTR of context `id` with `value`. Writing it drops the translations of the context.
     pub(crate) fn imctr(features: &Features, id: ContextId, value: IMCTR) -> Self {
-        let flush = IMCTR::zeroed().with_flush(true).into();
-
         Self {
-            never: flush,
-            always: flush,
-            ..Self::new::<IMCTR>(
-                Part::Context(id),
-                "IMCTR",
-                features.context(id),
-                value.into(),
-            )
+            part: Part::Context(id),
+            entries: &CONTROL_OF_CONTEXT,
+            first: features.first_of_context(id),
+            values: [value.into(), 0, 0, 0, 0],
         }
     }
 
-    /// Takes over the value from the hardware. 1 read.
+    /// Returns micro-TLB `id` as it points to `context`. Writing it drops its translations.
+    pub(crate) fn utlb(features: &Features, id: UtlbId, context: ContextId) -> Self {
+        Self {
+            part: Part::Utlb(id),
+            entries: &UTLB,
+            first: features.first_of_utlb(id),
+            values: [0, imuctr_on(context).into(), 0, 0, 0],
+        }
+    }
+
+    /// Returns the registers of an instance as a whole, which firmware may have set up; none on
+    /// Gen2.
+    pub(crate) fn control(features: &Features) -> Self {
+        Self {
+            part: Part::Control,
+            entries: if features.split { &CONTROL } else { &[] },
+            first: features.control_base,
+            values: [0; WALK.len()],
+        }
+    }
+
+    /// Returns the first value.
+    pub(crate) fn value(&self) -> u32 {
+        self.values[0]
+    }
+
+    /// Takes over the values from the hardware: 1 read each.
     pub(crate) fn save(mut self, regs: &impl Registers) -> Self {
-        self.value = regs.read_at(self.offset) & !self.never;
+        for (entry, value) in self.entries.iter().zip(&mut self.values) {
+            *value = regs.read_at(self.first + entry.offset) & !(entry.command | entry.never);
+        }
         self
     }
 
-    /// Returns the value.
-    pub(crate) fn value(&self) -> u32 {
-        self.value
-    }
-
-    /// Writes the value. 1 write.
-    pub(crate) fn write(&self, regs: &impl Registers) {
-        regs.write_at(self.offset, self.value | self.always);
-    }
-
-    /// Returns whether the hardware holds the value, and tells `report` if it does not. 1 read.
-    pub(crate) fn verify(&self, regs: &impl Registers, report: &mut impl FnMut(Mismatch)) -> bool {
-        let found = regs.read_at(self.offset) & !self.always;
-
-        if found != self.value {
-            report(Mismatch {
-                part: self.part,
-                register: self.name,
-                found,
-                expected: self.value,
-            });
+    /// Writes the values: 1 write each. Returns what to compare.
+    pub(crate) fn restore(self, regs: &impl Registers) -> Restored {
+        for (entry, value) in self.entries.iter().zip(self.values) {
+            regs.write_at(self.first + entry.offset, value | entry.command);
         }
-        found == self.value
+        Restored(self)
+    }
+
+    /// Returns whether the hardware holds the values, and tells `report` what it does not hold: 1
+    /// read each.
+    #[inline(never)]
+    pub(crate) fn verify(&self, regs: &impl Registers, report: &mut dyn FnMut(Mismatch)) -> bool {
+        let mut good = true;
+
+        for (entry, expected) in self.entries.iter().zip(self.values) {
+            let found = regs.read_at(self.first + entry.offset) & !entry.command;
+            if found != expected {
+                good = false;
+                report(Mismatch {
+                    part: self.part,
+                    register: entry.name,
+                    found,
+                    expected,
+                });
+            }
+        }
+        good
     }
 }
 
-/// Registers in the order in which they are written; those that the generation has.
-#[derive(Clone, Copy)]
-pub(crate) struct Saved<const N: usize>([Option<SavedRegister>; N]);
+/// What was written.
+pub(crate) struct Restored(Saved);
 
-/// What a context of a root walks.
-pub(crate) type Walk = Saved<5>;
-/// What a micro-TLB points to.
-pub(crate) type Utlb = Saved<2>;
-/// The registers of an instance as a whole.
-pub(crate) type Control = Saved<2>;
-
-/// Returns what context `id` walks if that is `table`.
-pub(crate) fn walk(features: &Features, id: ContextId, table: table::Hardware) -> Walk {
-    let part = Part::Context(id);
-    let lower =
-        SavedRegister::new::<IMTTLBR0>(part, "IMTTLBR0", features.context(id), table.ttbr as u32);
-    let upper = SavedRegister::new::<IMTTUBR0>(
-        part,
-        "IMTTUBR0",
-        features.context(id),
-        (table.ttbr >> 32) as u32,
-    );
-    let control = SavedRegister::new::<IMTTBCR>(
-        part,
-        "IMTTBCR",
-        features.context(id),
-        features.ttbcr().into(),
-    );
-    let attributes =
-        SavedRegister::new::<IMMAIR0>(part, "IMMAIR0", features.context(id), table.mair as u32);
-    // Without DVM, and on the first bus.
-    let bus = features
-        .has_imbuscr
-        .then(|| SavedRegister::new::<IMBUSCR>(part, "IMBUSCR", features.context(id), 0));
-
-    Saved([
-        Some(lower),
-        Some(upper),
-        Some(control),
-        Some(attributes),
-        bus,
-    ])
+impl Restored {
+    /// Does [`Saved::verify`].
+    pub(crate) fn verify(&self, regs: &impl Registers, report: &mut dyn FnMut(Mismatch)) -> bool {
+        self.0.verify(regs, report)
+    }
 }
 
 /// Returns IMUCTR of a micro-TLB that points to `context`.
@@ -175,91 +220,19 @@ pub(crate) fn imuctr_on(context: ContextId) -> IMUCTR {
     IMUCTR::from(ttsel).with_mmuen(true)
 }
 
-/// Returns what micro-TLB `id` holds if it points to `context`. Writing it drops its translations.
-pub(crate) fn utlb(features: &Features, id: UtlbId, context: ContextId) -> Utlb {
-    let part = Part::Utlb(id);
-    let flush = IMUCTR::zeroed().with_flush(true).into();
-    let imuasid = SavedRegister::new::<IMUASID>(part, "IMUASID", features.micro_tlb(id), 0);
-    let imuctr = SavedRegister {
-        never: flush,
-        always: flush,
-        ..SavedRegister::new::<IMUCTR>(
-            part,
-            "IMUCTR",
-            features.micro_tlb(id),
-            imuctr_on(context).into(),
-        )
-    };
-
-    Saved([Some(imuasid), Some(imuctr)])
-}
-
-/// Returns the registers of an instance as a whole, which firmware may have set up; none on Gen2.
-pub(crate) fn control(features: &Features) -> Control {
-    let imsctlr = features.control::<IMSCTLR>().map(|at| SavedRegister {
-        // Undefined at reset, and no DMA gets through while it is set.
-        never: IMSCTLR::zeroed().with_use_secgrp(true).into(),
-        ..SavedRegister::new(Part::Control, "IMSCTLR", at, 0)
-    });
-    let imsauxctlr = features
-        .control::<IMSAUXCTLR>()
-        .map(|at| SavedRegister::new(Part::Control, "IMSAUXCTLR", at, 0));
-
-    Saved([imsctlr, imsauxctlr])
-}
-
-impl<const N: usize> Saved<N> {
-    /// Takes over the values from the hardware: 1 read each.
-    pub(crate) fn save(self, regs: &impl Registers) -> Self {
-        Self(
-            self.0
-                .map(|register| register.map(|register| register.save(regs))),
-        )
-    }
-
-    /// Returns whether the hardware holds the values: 1 read each.
-    pub(crate) fn matches(self, regs: &impl Registers) -> bool {
-        Restored(self).verify(regs, &mut |_| ())
-    }
-
-    /// Writes the values: 1 write each. Returns what to compare.
-    pub(crate) fn restore(self, regs: &impl Registers) -> Restored<N> {
-        for register in self.0.iter().flatten() {
-            register.write(regs);
-        }
-        Restored(self)
-    }
-}
-
-/// What was written.
-pub(crate) struct Restored<const N: usize>(Saved<N>);
-
-impl<const N: usize> Restored<N> {
-    /// Returns whether the hardware holds the values, and tells `report` what it does not hold: 1
-    /// read each.
-    pub(crate) fn verify(&self, regs: &impl Registers, report: &mut impl FnMut(Mismatch)) -> bool {
-        let mut good = true;
-
-        for register in self.0 .0.iter().flatten() {
-            good &= register.verify(regs, report);
-        }
-        good
-    }
-}
-
 /// What an instance loses of a context that is on.
 pub(crate) struct SavedContext {
     /// Of a root.
-    pub(crate) walk: Option<Walk>,
-    pub(crate) imctr: SavedRegister,
+    pub(crate) walk: Option<Saved>,
+    pub(crate) imctr: Saved,
 }
 
 /// What one instance has saved.
 pub(crate) struct SaveArea {
     /// Of the last time that they were saved; a cache with nothing in use goes on with them.
-    pub(crate) control: Control,
+    pub(crate) control: Saved,
     contexts: KVec<Option<SavedContext>>,
-    utlbs: KVec<Option<Utlb>>,
+    utlbs: KVec<Option<Saved>>,
 }
 
 impl SaveArea {
@@ -279,7 +252,7 @@ impl SaveArea {
             utlbs.push(None, GFP_KERNEL)?;
         }
         Ok(Self {
-            control: control(features),
+            control: Saved::control(features),
             contexts,
             utlbs,
         })
@@ -291,7 +264,7 @@ impl SaveArea {
     }
 
     /// Returns the place for micro-TLB `id`. Any context.
-    pub(crate) fn utlb(&mut self, id: UtlbId) -> &mut Option<Utlb> {
+    pub(crate) fn utlb(&mut self, id: UtlbId) -> &mut Option<Saved> {
         &mut self.utlbs[id.index()]
     }
 
@@ -360,7 +333,7 @@ mod tests {
                 Memory::new(features, 0x0123_4567)?,
                 Memory::new(features, 0)?,
             );
-            let restored = walk(features, id, NOWHERE).save(&from).restore(&to);
+            let restored = Saved::walk(features, id, NOWHERE).save(&from).restore(&to);
 
             assert!(restored.verify(&to, &mut nothing));
             assert!(restored.verify(&from, &mut nothing));
@@ -374,7 +347,9 @@ mod tests {
     fn a_register_that_does_not_come_back_is_named() -> Result {
         let id = GEN3.contexts().last().ok_or(EINVAL)?;
         let memory = Memory::new(&GEN3, 0x0123_4567)?;
-        let restored = walk(&GEN3, id, NOWHERE).save(&memory).restore(&memory);
+        let restored = Saved::walk(&GEN3, id, NOWHERE)
+            .save(&memory)
+            .restore(&memory);
         let mut named = KVec::new();
 
         memory.write_at(GEN3.context::<IMMAIR0>(id).offset(), 1);
@@ -392,7 +367,7 @@ mod tests {
             let imuctr = features.micro_tlb::<IMUCTR>(id).offset();
             let (from, to) = (Memory::new(features, 8)?, Memory::new(features, 0)?);
             let context = features.contexts().last().ok_or(EINVAL)?;
-            let restored = utlb(features, id, context).save(&from).restore(&to);
+            let restored = Saved::utlb(features, id, context).save(&from).restore(&to);
 
             assert_eq!(to.read_at(imuctr), from.read_at(imuctr) | 2);
             assert_eq!(to.writes.borrow().last(), Some(&imuctr));
@@ -409,10 +384,10 @@ mod tests {
 
         from.write_at(0x1500, !0);
         from.write_at(0x1504, 8);
-        let restored = control(&GEN4).save(&from).restore(&to);
+        let restored = Saved::control(&GEN4).save(&from).restore(&to);
         assert_eq!((to.read_at(0x1500), to.read_at(0x1504)), (!(1 << 28), 8));
         assert!(restored.verify(&to, &mut nothing));
-        assert!(control(&GEN2).0.iter().flatten().next().is_none());
+        assert!(Saved::control(&GEN2).entries.is_empty());
         Ok(())
     }
 
@@ -424,10 +399,10 @@ mod tests {
             GEN3.utlb(40).ok_or(EINVAL)?,
         );
 
-        *area.utlb(utlb_id) = Some(utlb(&GEN3, utlb_id, id));
+        *area.utlb(utlb_id) = Some(Saved::utlb(&GEN3, utlb_id, id));
         *area.context(id) = Some(SavedContext {
             walk: None,
-            imctr: SavedRegister::imctr(&GEN3, id, IMCTR::zeroed()),
+            imctr: Saved::imctr(&GEN3, id, IMCTR::from(0)),
         });
         area.forget(&GEN3, id, utlb_id.bit());
         assert!(area.context(id).is_none() && area.utlb(utlb_id).is_none());

@@ -11,7 +11,7 @@
 
 use kernel::sync::{
     Arc,
-    SpinLockIrq, //
+    SpinLock, //
 };
 use pin_init::Zeroable;
 
@@ -29,24 +29,21 @@ use crate::{
     },
     regs::*,
     saved::{
-        self,
         Mismatch,
         SaveArea,
-        SavedContext,
-        SavedRegister,
-        Utlb,
-        Walk, //
+        Saved,
+        SavedContext, //
     },
     table::AddressSpace, //
 };
 
-/// Where an instance keeps what it saves.
-pub(crate) type LockedSaveArea = SpinLockIrq<SaveArea>;
+/// Where an instance keeps what it saves. The lock is taken before that of a context.
+pub(crate) type LockedSaveArea = SpinLock<SaveArea>;
 
 impl Context {
     /// Saves what `cache` has of the context, and lets nothing through there; returns whether there
     /// is anything. Any context.
-    pub(crate) fn suspend_in_cache(&self, cache: &Arc<Mmio>, area: &LockedSaveArea) -> bool {
+    pub(crate) fn suspend_in_cache(&self, cache: &Arc<Mmio>, area: &mut SaveArea) -> bool {
         let mut state = self.lock();
         if !state.is_behind(cache) {
             return false;
@@ -58,7 +55,7 @@ impl Context {
                 self.save_utlbs(&state, regs, area);
             }
             if state.is_on() {
-                *area.lock().context(self.id) = Some(SavedContext {
+                *area.context(self.id) = Some(SavedContext {
                     walk: None,
                     imctr: self.imctr().save(regs),
                 });
@@ -74,9 +71,7 @@ impl Context {
         true
     }
 
-    fn save_utlbs(&self, state: &State, regs: &impl Registers, area: &LockedSaveArea) {
-        let mut area = area.lock();
-
+    fn save_utlbs(&self, state: &State, regs: &impl Registers, area: &mut SaveArea) {
         for utlb in self.features.utlbs_in(state.own | state.parked) {
             *area.utlb(utlb) = Some(self.pointing(utlb, true).save(regs));
         }
@@ -86,13 +81,13 @@ impl Context {
     /// told yet. Any context.
     ///
     /// On Gen2 it goes on, but walks nothing: there is no other context for its micro-TLBs.
-    pub(crate) fn suspend_in_root(&self, area: &LockedSaveArea) -> Option<Fault> {
+    pub(crate) fn suspend_in_root(&self, area: &mut SaveArea) -> Option<Fault> {
         let mut state = self.lock();
         let fault = self.take_fault(&mut state);
 
         let hw = self.hardware(&state);
         if let (Some(regs), Some(space)) = (hw.root(), state.space_if_on()) {
-            *area.lock().context(self.id) = Some(SavedContext {
+            *area.context(self.id) = Some(SavedContext {
                 // The values are those of the hardware.
                 walk: Some(self.walk(space).save(regs)),
                 imctr: self.imctr().save(regs),
@@ -117,19 +112,19 @@ impl Context {
     /// come back; the context stays off then.
     pub(crate) fn resume_in_root(
         &self,
-        area: &LockedSaveArea,
+        area: &mut SaveArea,
         is_fresh: bool,
-        report: &mut impl FnMut(Mismatch),
+        report: &mut dyn FnMut(Mismatch),
     ) -> Option<Fault> {
         let mut state = self.lock();
-        let saved = area.lock().context(self.id).take();
+        let saved = area.context(self.id).take();
 
         state.root.is_awake = true;
         let hw = self.hardware(&state);
         let regs = hw.root()?;
         let is_fresh = self.idle().map_or(is_fresh, |idle| {
             // What suspend left on Gen2.
-            !self.walk(idle).matches(regs)
+            !self.walk(idle).verify(regs, &mut |_| ())
         });
         let fault = Fault::take(self.features, self.id, regs).filter(|_| !is_fresh);
         reset(self.features, self.id, regs);
@@ -171,14 +166,14 @@ impl Context {
     pub(crate) fn resume_in_cache(
         &self,
         cache: &Arc<Mmio>,
-        area: &LockedSaveArea,
-        report: &mut impl FnMut(Mismatch),
+        area: &mut SaveArea,
+        report: &mut dyn FnMut(Mismatch),
     ) -> u64 {
         let mut state = self.lock();
         if !state.is_behind(cache) {
             return 0;
         }
-        let saved = area.lock().context(self.id).take();
+        let saved = area.context(self.id).take();
 
         state.cache_sleeps(false);
         let hw = self.hardware(&state);
@@ -230,10 +225,9 @@ impl Context {
         state: &State,
         is_lost: bool,
         regs: &impl Registers,
-        area: &LockedSaveArea,
-        report: &mut impl FnMut(Mismatch),
+        area: &mut SaveArea,
+        report: &mut dyn FnMut(Mismatch),
     ) -> bool {
-        let mut area = area.lock();
         let mut good = true;
 
         for utlb in self.features.utlbs_in(state.own | state.parked) {
@@ -248,19 +242,19 @@ impl Context {
     }
 
     /// Returns what the context walks if that is `space`.
-    fn walk(&self, space: &Arc<dyn AddressSpace>) -> Walk {
-        saved::walk(self.features, self.id, space.hardware())
+    fn walk(&self, space: &Arc<dyn AddressSpace>) -> Saved {
+        Saved::walk(self.features, self.id, space.hardware())
     }
 
     /// Returns IMCTR of the context if it is on.
-    fn imctr(&self) -> SavedRegister {
-        SavedRegister::imctr(self.features, self.id, on_value())
+    fn imctr(&self) -> Saved {
+        Saved::imctr(self.features, self.id, on_value())
     }
 
     /// Returns what micro-TLB `utlb` of the group points to: this context, or parking.
-    fn pointing(&self, utlb: UtlbId, is_own: bool) -> Utlb {
+    fn pointing(&self, utlb: UtlbId, is_own: bool) -> Saved {
         let parking = self.features.parking().filter(|_| !is_own);
 
-        saved::utlb(self.features, utlb, parking.unwrap_or(self.id))
+        Saved::utlb(self.features, utlb, parking.unwrap_or(self.id))
     }
 }
