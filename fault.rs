@@ -12,6 +12,7 @@ use kernel::{
         IrqReturn, //
     },
     prelude::*,
+    str::NullTerminatedFormatter,
     sync::{
         new_spinlock_irq,
         Arc,
@@ -27,7 +28,8 @@ use kernel::{
 use crate::{
     context::Fault,
     ipmmu::Ipmmu,
-    regs::IMSTR, //
+    regs::IMSTR,
+    wants::Member, //
 };
 
 /// Keeps a storm of faults from flooding the log: ten messages in five seconds, like the kernel's
@@ -134,96 +136,88 @@ impl Faults {
         let Some(suppressed) = self.limit.lock().allow() else {
             return;
         };
-        let dev = self.root.dev();
+        let root = &*self.root;
 
         if suppressed > 0 {
-            dev_err!(dev, "{} more faults were not shown\n", suppressed);
+            dev_err!(root.dev(), "{} more faults were not shown\n", suppressed);
         }
         let (index, iova, status) = (fault.id.index(), fault.iova, u32::from(fault.status));
-        let words = in_words(fault.status);
         let what = match when {
             When::Awake => "Unhandled fault",
             When::Asleep => "Fault during sleep",
         };
-        let mut line = Line::new();
-        // What does not fit is left out.
-        let _ = line.write_fmt(fmt!(
-            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({words}), of "
-        ));
-        let _ = self.write_names(fault, when, &mut line);
-        dev_err!(dev, "{}\n", line.as_str());
+        let why = Why(fault.status);
+        // The kernel formats a message twice, with interrupts off, where no lock is to be taken.
+        // Names that do not fit are left out.
+        let mut names = [0; 320];
+        if let Some(mut f) = NullTerminatedFormatter::new(&mut names) {
+            let _ = f.write_fmt(fmt!("{}", Names { root, fault, when }));
+        }
+        let names = CStr::from_bytes_until_nul(&names).unwrap_or_default();
+        dev_err!(
+            root.dev(),
+            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), of {names}\n"
+        );
     }
+}
 
-    /// Writes the names of the devices that `fault` may be of. A fault of parking may be of all
-    /// that are blocked, and, while the root sleeps, of all others.
-    fn write_names(&self, fault: &Fault, when: When, line: &mut Line) -> fmt::Result {
+/// The devices that a fault may be of. A fault of parking may be of all that are blocked, and,
+/// while the root sleeps, of all others.
+struct Names<'a> {
+    root: &'a Ipmmu,
+    fault: &'a Fault,
+    when: When,
+}
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self.root.context(self.fault.id).map(core::slice::from_ref);
         let mut separator = "";
 
-        for context in self.root.contexts() {
+        for context in own.unwrap_or(self.root.contexts()) {
             let state = context.lock();
-            let of_parking = fault.id != context.id && fault.space.is_none();
-            for member in state.members.iter() {
-                let is_parked = member.is_blocked() || when == When::Asleep;
-                if fault.id == context.id || (of_parking && is_parked) {
-                    let name = member.dev.name();
-                    line.write_fmt(fmt!("{separator}{name}"))?;
-                    separator = ", ";
-                }
+            let is_of = |member: &&Member| {
+                own.is_some() || member.is_blocked() || self.when == When::Asleep
+            };
+            for member in state.members.iter().filter(is_of) {
+                let name = member.dev.name();
+                f.write_fmt(fmt!("{separator}{name}"))?;
+                separator = ", ";
             }
         }
         if separator.is_empty() {
-            line.write_str("a parked uTLB")?;
+            f.write_str("a parked uTLB")?;
         }
         Ok(())
     }
 }
 
-/// A line of a message. The kernel formats each message twice, and this is done with locks.
-struct Line {
-    text: [u8; Self::MAX],
-    len: usize,
-}
+/// What a status says, in words.
+struct Why(IMSTR);
 
-impl Line {
-    const MAX: usize = 384;
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, level) = (self.0.errcode().get(), self.0.errlvl().get());
 
-    fn new() -> Self {
-        Self {
-            text: [0; Self::MAX],
-            len: 0,
+        f.write_str(if self.0.mhit() {
+            "multiple TLB hits"
+        } else if self.0.abort() {
+            "table walk aborted"
+        } else if self.0.pf() && code != SECURE_ACCESS {
+            "no permission"
+        } else {
+            "not mapped"
+        })?;
+        if code != 0 {
+            f.write_fmt(fmt!(", code {code} at level {level}"))?;
         }
-    }
-
-    fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.text[..self.len]).unwrap_or("?")
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        let end = self.len + s.len();
-
-        self.text
-            .get_mut(self.len..end)
-            .ok_or(fmt::Error)?
-            .copy_from_slice(s.as_bytes());
-        self.len = end;
         Ok(())
     }
 }
 
-/// Returns the most telling of the status bits in words.
-fn in_words(status: IMSTR) -> &'static str {
-    if status.mhit() {
-        "multiple TLB hits"
-    } else if status.abort() {
-        "table walk aborted"
-    } else if status.pf() {
-        "no permission"
-    } else {
-        "not mapped"
-    }
-}
+/// The reason of a PF at an entry without NS. All that are written here have it, but not what is
+/// empty.
+const SECURE_ACCESS: u32 = 5;
 
 /// The handler of a root's fault interrupt.
 pub(crate) struct FaultIrq(pub(crate) Arc<Faults>);
@@ -235,5 +229,29 @@ impl Handler for FaultIrq {
         } else {
             IrqReturn::None
         }
+    }
+}
+
+#[kunit_tests(ipmmu_fault)]
+mod tests {
+    use kernel::str::CString;
+
+    use super::*;
+
+    #[test]
+    fn what_is_empty_is_told_as_not_mapped() -> Result {
+        for (status, words) in [
+            (0x0001, "not mapped"),
+            (0x0101, "not mapped, code 1 at level 0"),
+            (0x1502, "not mapped, code 5 at level 1"),
+            (0x2402, "no permission, code 4 at level 2"),
+            (0x0002, "no permission"),
+            (0x0004, "table walk aborted"),
+            (0x0012, "multiple TLB hits"),
+        ] {
+            let why = CString::try_from_fmt(fmt!("{}", Why(IMSTR::from(status))))?;
+            assert_eq!(why.to_str(), Ok(words));
+        }
+        Ok(())
     }
 }
