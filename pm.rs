@@ -32,6 +32,7 @@ use crate::{
         When, //
     },
     ipmmu::Ipmmu,
+    policy,
     regs::Registers,
     saved::{
         Mismatch,
@@ -181,6 +182,7 @@ impl Power {
             return Ok(());
         }
         let regs = ipmmu.access().ok_or(ENODEV)?;
+        let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
         let mut result = Ok(());
         let mut report = |mismatch: Mismatch| {
             self.log(mismatch);
@@ -189,9 +191,11 @@ impl Power {
 
         ipmmu
             .with_save_area(|area| {
-                if before == Before::Probe {
+                if let Some(required) = required {
                     // With what firmware found necessary.
-                    area.control = Saved::control(ipmmu.features()).save(&regs);
+                    area.control = Saved::control(ipmmu.features())
+                        .save(&regs)
+                        .with_first(required.into());
                 }
                 area.control.restore(&regs).verify(&regs, &mut report);
                 if ipmmu.is_root() {

@@ -11,12 +11,15 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::abstractions::{
-    param::StringParam,
-    soc::{
-        Pattern,
-        Table, //
+use crate::{
+    abstractions::{
+        param::StringParam,
+        soc::{
+            Pattern,
+            Table, //
+        },
     },
+    regs::IMSCTLR,
 };
 
 /// The module parameter `allow`: names of devices that are translated beside those that are by
@@ -56,6 +59,22 @@ static DENIED: Table<3> = Table::new([
     },
 ]);
 
+/// SoCs with hardware restriction 100: caches of an IPMMU must be off. The firmware (TF-A's BL2)
+/// sees to that where there is power at boot, the system elsewhere. H3 ES2.0 has it, too, and is
+/// denied.
+static RESTRICTION_100: Table<2> = Table::new([
+    Pattern {
+        soc_id: Some(c"r8a77965"),
+        revision: Some(c"ES1.*"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a77990"),
+        revision: Some(c"ES1.*"),
+        ..Pattern::ANY
+    },
+]);
+
 /// Devices that are known to work behind the IPMMU: SDHI0 to SDHI3.
 const VERIFIED: [&CStr; 4] = [
     c"ee100000.mmc",
@@ -80,6 +99,19 @@ impl Refusal {
             Self::SocDenied => "the IPMMU of this SoC revision cannot be used",
             Self::NotListed => "not verified on this SoC, see the module parameter allow=",
         }
+    }
+}
+
+/// Returns what IMSCTLR must have beside what the firmware set. May sleep.
+pub(crate) fn required_imsctlr(is_root: bool) -> IMSCTLR {
+    let imsctlr = IMSCTLR::from(0);
+
+    if !RESTRICTION_100.has_this_soc() {
+        imsctlr
+    } else if is_root {
+        imsctlr.with_const_discache::<6>()
+    } else {
+        imsctlr.with_const_discache::<7>()
     }
 }
 

@@ -255,6 +255,8 @@ register! {
 
     /// System control; Gen3 and later.
     pub(crate) IMSCTLR(u32) @ Control + 0x500 {
+        /// Caches of the instance that are off; workaround of a hardware restriction.
+        31:29   discache;
         /// Security groups: off for a driver in the normal world.
         28:28   use_secgrp => bool;
     }

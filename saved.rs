@@ -165,6 +165,12 @@ impl Saved {
         self.values[0]
     }
 
+    /// Sets the bits `set` in the first value.
+    pub(crate) fn with_first(mut self, set: u32) -> Self {
+        self.values[0] |= set;
+        self
+    }
+
     /// Takes over the values from the hardware: 1 read each.
     pub(crate) fn save(mut self, regs: &impl Registers) -> Self {
         for (entry, value) in self.entries.iter().zip(&mut self.values) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
+use super::c_driver::UNKNOWN_SOC;
 use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
@@ -19,7 +20,16 @@ const USE_SECGRP: u32 = 1 << 28;
 /// IMSAUXCTLR of another cache, in which firmware leaves nothing.
 const CHANGED: (u64, u32) = (0xe774_0504, 0x8);
 
+/// IMSCTLR with the caches off: of the root, and of a cache in A3VC.
+const CACHES_OFF: [(u64, u32); 2] = [(0xe67b_0500, 0xc000_0000), (0xfe6b_0500, 0xe000_0000)];
+
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let soc = Setup::new("restricted", Driver::Rust).prr(UNKNOWN_SOC);
+    // An M3-N, on which the system has to switch the caches of IPMMUs off.
+    let restricted = Fixture::new(bench, soc, |b| {
+        b.sh("modprobe other_soc soc_id=r8a77965 revision=ES1.1")?;
+        b.load_driver(&[])
+    });
     let board = Fixture::new(bench, Setup::new("control", Driver::Rust), |b| {
         be_firmware(b)?;
         b.load_driver(&DMACS)
@@ -36,6 +46,11 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             expect_kept(b)?;
             let (register, value) = CHANGED;
             expect_value(b, register, value)
+        }),
+        restricted.row("caches_are_off_where_they_must_be", |b| {
+            expect_values(b, CACHES_OFF)?;
+            b.suspend(|_| Ok(()))?;
+            expect_values(b, CACHES_OFF)
         }),
     ]
 }
@@ -66,6 +81,13 @@ pub fn change(board: &mut Board) -> Result<()> {
     board
         .sh(&format!("devmem {register:#x} 32 {value:#x}"))
         .map(drop)
+}
+
+fn expect_values(board: &mut Board, values: [(u64, u32); 2]) -> Result<()> {
+    for (address, value) in values {
+        expect_value(board, address, value)?;
+    }
+    Ok(())
 }
 
 fn expect_value(board: &mut Board, address: u64, value: u32) -> Result<()> {
