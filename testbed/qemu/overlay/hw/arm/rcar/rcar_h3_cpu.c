@@ -46,6 +46,9 @@ static const struct {
 
 #define CPUS_PER_CLUSTER 4
 
+/* MIDR of an H3's */
+#define CORTEX_A57_R1P3  0x411fd073
+
 static void create_cluster(RcarH3State *s, unsigned c, unsigned num_cpus)
 {
     DeviceState *cluster = qdev_new(TYPE_CPU_CLUSTER);
@@ -62,6 +65,9 @@ static void create_cluster(RcarH3State *s, unsigned c, unsigned num_cpus)
         object_property_set_bool(cpu, "has_el3", false, &error_abort);
         object_property_set_int(cpu, "mp-affinity", clusters[c].mpidr + i,
                                 &error_abort);
+        if (!strcmp(cpu_type, ARM_CPU_TYPE_NAME("cortex-a57"))) {
+            object_property_set_int(cpu, "midr", CORTEX_A57_R1P3, &error_abort);
+        }
         object_property_set_int(cpu, "cntfrq", COUNTER_HZ, &error_abort);
         qdev_realize(DEVICE(cpu), NULL, &error_fatal);
         s->cpus[c * CPUS_PER_CLUSTER + i] = ARM_CPU(cpu);
