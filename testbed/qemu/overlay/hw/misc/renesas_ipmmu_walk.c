@@ -61,9 +61,12 @@ static bool walk_config(const RenesasIPMMUState *root, unsigned ctx,
     bool level1;
     unsigned tsz0;
 
-    /* Gen2 has a single bit, just above a narrower TSZ0 */
+    /*
+     * Gen2 has a single bit, just above a narrower TSZ0. The others count the
+     * levels of stage 2 as VTCR_EL2 does.
+     */
     if (root->layout->has_caches) {
-        level1 = FIELD_EX32(ttbcr, IMTTBCR, SL0) == 2;
+        level1 = FIELD_EX32(ttbcr, IMTTBCR, SL0) == (pmb ? 1 : 2);
         tsz0 = FIELD_EX32(ttbcr, IMTTBCR, TSZ0);
     } else {
         level1 = FIELD_EX32(ttbcr, IMTTBCR, SL0_GEN2);

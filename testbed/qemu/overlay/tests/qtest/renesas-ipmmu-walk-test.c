@@ -252,9 +252,9 @@ static void test_stage2(const void *platform)
     new_table(&t);
     set_context(&t, t.p->ctx, ttbr);
     attach(&t, 0, 0, t.p->ctx);
-    imttbcr = IMTTBCR_EAE | IMTTBCR_PMB | t.p->sl0_level1 | (64 - 40);
+    imttbcr = 0xc0000058;       /* what Xen writes, as IMCTR is below */
     ctx_writel(&t, t.p->root, t.p->ctx, IMTTBCR, imttbcr);
-    write_root_imctr(&t, t.p->ctx, imctr | IMCTR_VA64);
+    write_root_imctr(&t, t.p->ctx, 0x20000005);
     qtest_writel(t.qts, t.p->root + t.p->control_base + IMSAUXCTLR,
                  IMSAUXCTLR_S2PTE);
 
@@ -266,6 +266,14 @@ static void test_stage2(const void *platform)
 
     g_assert_false(copies(&t, dst, src));
     assert_fault(&t, t.p->ctx, IMSTR_PF, src);
+
+    /* The level as stage 1 counts it is another one here */
+    clear_fault(&t, t.p->ctx);
+    ctx_writel(&t, t.p->root, t.p->ctx, IMTTBCR, 0xc0000098);
+    flush_context(&t, t.p->ctx);
+    write_root_imctr(&t, t.p->ctx, imctr | IMCTR_VA64);
+    g_assert_false(copies(&t, src, dst));
+    assert_fault(&t, t.p->ctx, IMSTR_TF, src);
 
     /* Descriptors of stage 2, but nothing says that stage 1 is bypassed */
     clear_fault(&t, t.p->ctx);
