@@ -6,6 +6,8 @@
  * No public manual describes this device. What drivers show of it is modelled;
  * where they are silent, this is what was decided:
  *
+ * All of this is the kind answer; for the others see renesas_ipmmu_unkind.c.
+ *
  * - Every register is 0 after reset. Accesses are of 32 bits; any other size
  *   is a bus error. Offsets without a register, and writes to read-only ones,
  *   do nothing and are counted in "guest-errors". So is a micro-TLB that is
@@ -55,7 +57,7 @@ void renesas_ipmmu_update_irq(RenesasIPMMUState *root)
                  root->ctx[i][IPMMU_IMSTR];
     }
 
-    qemu_set_irq(root->irq, level);
+    qemu_set_irq(root->irq, level && !(root->unpowered && root->loses_power));
 }
 
 static void guest_error(RenesasIPMMUState *s, const char *what, hwaddr offset)
@@ -68,21 +70,28 @@ static void guest_error(RenesasIPMMUState *s, const char *what, hwaddr offset)
 
 static void flush_context(RenesasIPMMUState *s, unsigned ctx)
 {
+    void (*flush)(GHashTable *, unsigned) =
+        s->flushing & BIT(ctx) ? renesas_ipmmu_tlb_flush_marked
+                               : renesas_ipmmu_tlb_flush_context;
+
     if (renesas_ipmmu_is_root(s)) {
-        renesas_ipmmu_tlb_flush_context(s->tlb, ctx);
+        flush(s->tlb, ctx);
     }
-    for (unsigned i = 0; i < renesas_ipmmu_utlbs(s); i++) {
-        renesas_ipmmu_tlb_flush_context(s->utlb[i].tlb, ctx);
+    for (unsigned i = renesas_ipmmu_first_flushed(s);
+         i < renesas_ipmmu_utlbs(s); i++) {
+        flush(s->utlb[i].tlb, ctx);
     }
 }
 
-/* Do what IMCTR.FLUSH asks for, unless that is broken */
-static void complete_flush(RenesasIPMMUState *s, unsigned ctx)
+/* Do what IMCTR.FLUSH asks for, unless that is broken, or takes longer */
+void renesas_ipmmu_complete_flush(RenesasIPMMUState *s, unsigned ctx)
 {
     uint32_t *imctr = &s->ctx[ctx][IPMMU_IMCTR];
 
-    if (FIELD_EX32(*imctr, IMCTR, FLUSH) && !s->flush_stuck) {
+    if (FIELD_EX32(*imctr, IMCTR, FLUSH) && !s->flush_stuck &&
+        !renesas_ipmmu_flush_goes_on(s, ctx)) {
         flush_context(s, ctx);
+        s->flushing &= ~BIT(ctx);
         *imctr = FIELD_DP32(*imctr, IMCTR, FLUSH, 0);
     }
 }
@@ -91,10 +100,16 @@ static void write_imctr(RenesasIPMMUState *s, unsigned ctx, uint32_t value)
 {
     uint32_t *imctr = &s->ctx[ctx][IPMMU_IMCTR];
     uint32_t pending = *imctr & R_IMCTR_FLUSH_MASK;
+    bool switched = !FIELD_EX32(*imctr, IMCTR, MMUEN) &&
+                    FIELD_EX32(value, IMCTR, MMUEN);
 
     /* A flush that is under way cannot be taken back */
     *imctr = value | pending;
-    complete_flush(s, ctx);
+    renesas_ipmmu_latch_base(s, ctx, switched);
+    if (FIELD_EX32(value, IMCTR, FLUSH) && !pending) {
+        renesas_ipmmu_flush_starts(s, ctx);
+    }
+    renesas_ipmmu_complete_flush(s, ctx);
     if (renesas_ipmmu_is_root(s)) {
         renesas_ipmmu_update_irq(s);
     }
@@ -143,9 +158,8 @@ static void write_imuctr(RenesasIPMMUState *s, unsigned utlb, uint32_t value,
     }
 }
 
-static uint64_t renesas_ipmmu_read(void *opaque, hwaddr offset, unsigned size)
+static uint32_t read_register(RenesasIPMMUState *s, hwaddr offset)
 {
-    RenesasIPMMUState *s = opaque;
     RenesasIPMMURegRef ref;
 
     if (!renesas_ipmmu_decode(s, offset, &ref)) {
@@ -156,10 +170,21 @@ static uint64_t renesas_ipmmu_read(void *opaque, hwaddr offset, unsigned size)
     return *renesas_ipmmu_reg(s, ref);
 }
 
-static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
-                                unsigned size)
+static uint64_t renesas_ipmmu_read(void *opaque, hwaddr offset, unsigned size)
 {
     RenesasIPMMUState *s = opaque;
+    uint32_t value;
+
+    renesas_ipmmu_posted_arrive(s);
+    renesas_ipmmu_fetch_all(s);
+    value = read_register(s, offset);
+    renesas_ipmmu_fetch_all(s);
+    return value;
+}
+
+static void write_register(RenesasIPMMUState *s, hwaddr offset, uint32_t value)
+{
+    const char *wrong;
     RenesasIPMMURegRef ref;
     uint32_t mask;
 
@@ -171,6 +196,10 @@ static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
     if (!mask) {
         guest_error(s, "write to a read-only register", offset);
         return;
+    }
+    wrong = renesas_ipmmu_strict(s, ref, value);
+    if (wrong) {
+        guest_error(s, wrong, offset);
     }
     if (s->discard[ref.reg] & BIT_ULL(ref.index)) {
         return;
@@ -189,7 +218,26 @@ static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
         break;
     default:
         *renesas_ipmmu_reg(s, ref) = value;
+        if (ref.reg < IPMMU_CONTEXT_REGS) {
+            renesas_ipmmu_latch_base(s, ref.index, false);
+        }
         break;
+    }
+}
+
+void renesas_ipmmu_write_now(RenesasIPMMUState *s, hwaddr offset,
+                             uint32_t value)
+{
+    renesas_ipmmu_fetch_all(s);
+    write_register(s, offset, value);
+    renesas_ipmmu_fetch_all(s);
+}
+
+static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
+                                unsigned size)
+{
+    if (!renesas_ipmmu_post(opaque, offset, value)) {
+        renesas_ipmmu_write_now(opaque, offset, value);
     }
 }
 
@@ -269,7 +317,18 @@ static void renesas_ipmmu_reset_hold(Object *obj, ResetType type)
         u->imuasid = 0;
         renesas_ipmmu_tlb_flush(u->tlb);
     }
+    renesas_ipmmu_unkind_reset(s);
     qemu_set_irq(s->irq, 0);
+}
+
+static void renesas_ipmmu_reset_exit(Object *obj, ResetType type)
+{
+    RenesasIPMMUState *s = RENESAS_IPMMU(obj);
+
+    /* Not earlier: the interrupt controller is reset as well */
+    if (renesas_ipmmu_is_root(s)) {
+        renesas_ipmmu_update_irq(s);
+    }
 }
 
 static void renesas_ipmmu_realize(DeviceState *dev, Error **errp)
@@ -292,6 +351,9 @@ static void renesas_ipmmu_realize(DeviceState *dev, Error **errp)
                           TYPE_RENESAS_IPMMU, s->layout->mmio_size);
     sysbus_init_mmio(SYS_BUS_DEVICE(s), &s->iomem);
 
+    if (s->root) {
+        QLIST_INSERT_HEAD(&s->root->caches, s, next_cache);
+    }
     s->tlb = renesas_ipmmu_tlb_new();
     for (unsigned i = 0; i < renesas_ipmmu_utlbs(s); i++) {
         s->utlb[i].ipmmu = s;
@@ -304,6 +366,7 @@ static void renesas_ipmmu_init(Object *obj)
     RenesasIPMMUState *s = RENESAS_IPMMU(obj);
 
     sysbus_init_irq(SYS_BUS_DEVICE(s), &s->irq);
+    renesas_ipmmu_unkind_init(s);
     object_property_add_uint64_ptr(obj, "guest-errors", &s->guest_errors,
                                    OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(obj, "faults", &s->faults,
@@ -318,7 +381,11 @@ static char *get_registers(Object *obj, Error **errp)
 {
     RenesasIPMMUState *s = RENESAS_IPMMU(obj);
 
-    return s->layout ? renesas_ipmmu_dump(s) : g_strdup("");
+    if (!s->layout) {
+        return g_strdup("");
+    }
+    renesas_ipmmu_catch_up(s);
+    return renesas_ipmmu_dump(s);
 }
 
 static char *get_discard_writes(Object *obj, Error **errp)
@@ -355,7 +422,7 @@ static void set_flush_stuck(Object *obj, bool value, Error **errp)
 
     s->flush_stuck = value;
     for (unsigned i = 0; s->layout && i < s->layout->contexts; i++) {
-        complete_flush(s, i);
+        renesas_ipmmu_complete_flush(s, i);
     }
 }
 
@@ -379,6 +446,7 @@ static void renesas_ipmmu_class_init(ObjectClass *klass, void *data)
     dc->realize = renesas_ipmmu_realize;
     dc->vmsd = &vmstate_renesas_ipmmu;
     rc->phases.hold = renesas_ipmmu_reset_hold;
+    rc->phases.exit = renesas_ipmmu_reset_exit;
     device_class_set_props(dc, renesas_ipmmu_properties);
 
     object_class_property_add_str(klass, "registers", get_registers, NULL);
@@ -386,6 +454,7 @@ static void renesas_ipmmu_class_init(ObjectClass *klass, void *data)
                                   get_discard_writes, set_discard_writes);
     object_class_property_add_bool(klass, "flush-stuck",
                                    get_flush_stuck, set_flush_stuck);
+    renesas_ipmmu_unkind_class_init(klass);
 }
 
 static void memory_region_class_init(ObjectClass *klass, void *data)

@@ -32,6 +32,15 @@ FIELD(IMSTR, TF, 0, 1)
 FIELD(IMSTR, PF, 1, 1)
 FIELD(IMSTR, ABORT, 2, 1)
 FIELD(IMSTR, MHIT, 4, 1)
+FIELD(IMSTR, ERRCODE, 8, 3)         /* it and ERRLVL: if unkind with "codes" */
+FIELD(IMSTR, ERRLVL, 12, 2)
+#define IMSTR_FAULTS_MASK   (R_IMSTR_TF_MASK | R_IMSTR_PF_MASK | \
+                             R_IMSTR_ABORT_MASK | R_IMSTR_MHIT_MASK)
+#define IMSTR_ERRCODE_FORMAT        1
+#define IMSTR_ERRCODE_PERMISSION    4
+#define IMSTR_ERRCODE_SECURE        5
+/* With IMSTR.TF of a walk: the descriptor was 0. Never in a register. */
+#define WALK_ZERO           BIT(31)
 
 FIELD(IMUCTR, MMUEN, 0, 1)
 FIELD(IMUCTR, FLUSH, 1, 1)
@@ -73,7 +82,30 @@ typedef struct RenesasIPMMUMapping {
     hwaddr output;              /* of the first byte of the page or block */
     unsigned shift;             /* log2 of its size */
     IOMMUAccessFlags perm;
+    uint32_t status;            /* of a walk that failed, otherwise 0 */
+    bool marked;                /* dropped when the flush under way ends */
 } RenesasIPMMUMapping;
+
+/* Bits of RenesasIPMMUState.unkind, named in renesas_ipmmu_unkind.c */
+typedef enum RenesasIPMMUWord {
+    UNKIND_POSTED,
+    UNKIND_SLOW_FLUSH,
+    UNKIND_FETCH,
+    UNKIND_NEGATIVE,
+    UNKIND_LATCHED_BASE,
+    UNKIND_UTLB0,
+    UNKIND_RESET,
+    UNKIND_FIRMWARE,
+    UNKIND_CODES,
+    UNKIND_OFF_PASSES,
+    UNKIND_STRICT_REGISTERS,
+} RenesasIPMMUWord;
+
+static inline bool renesas_ipmmu_unkind(const RenesasIPMMUState *s,
+                                        RenesasIPMMUWord word)
+{
+    return s->unkind & BIT(word);
+}
 
 static inline bool renesas_ipmmu_is_root(const RenesasIPMMUState *s)
 {
@@ -88,6 +120,8 @@ static inline RenesasIPMMUState *renesas_ipmmu_root(RenesasIPMMUState *s)
 /* renesas_ipmmu_regs.c */
 const RenesasIPMMULayout *renesas_ipmmu_layout(const char *generation);
 unsigned renesas_ipmmu_utlbs(const RenesasIPMMUState *s);
+unsigned renesas_ipmmu_reg_count(const RenesasIPMMUState *s,
+                                 RenesasIPMMUReg reg);
 bool renesas_ipmmu_decode(const RenesasIPMMUState *s, hwaddr offset,
                           RenesasIPMMURegRef *ref);
 uint32_t *renesas_ipmmu_reg(RenesasIPMMUState *s, RenesasIPMMURegRef ref);
@@ -106,10 +140,38 @@ uint32_t renesas_ipmmu_walk(const RenesasIPMMUState *root, unsigned ctx,
 GHashTable *renesas_ipmmu_tlb_new(void);
 void renesas_ipmmu_tlb_flush(GHashTable *tlb);
 void renesas_ipmmu_tlb_flush_context(GHashTable *tlb, unsigned ctx);
+void renesas_ipmmu_tlb_mark_context(GHashTable *tlb, unsigned ctx);
+void renesas_ipmmu_tlb_flush_marked(GHashTable *tlb, unsigned ctx);
+void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova);
 IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
                                       IOMMUAccessFlags flag);
 
+/* renesas_ipmmu_unkind.c */
+void renesas_ipmmu_unkind_class_init(ObjectClass *klass);
+void renesas_ipmmu_unkind_init(RenesasIPMMUState *s);
+void renesas_ipmmu_unkind_reset(RenesasIPMMUState *s);
+bool renesas_ipmmu_post(RenesasIPMMUState *s, hwaddr offset, uint32_t value);
+void renesas_ipmmu_posted_arrive(RenesasIPMMUState *s);
+bool renesas_ipmmu_flush_starts(RenesasIPMMUState *s, unsigned ctx);
+bool renesas_ipmmu_flush_goes_on(const RenesasIPMMUState *s, unsigned ctx);
+void renesas_ipmmu_catch_up(RenesasIPMMUState *s);
+void renesas_ipmmu_remember(RenesasIPMMUUtlb *u, hwaddr iova);
+void renesas_ipmmu_fetch_all(RenesasIPMMUState *s);
+void renesas_ipmmu_latch_base(RenesasIPMMUState *s, unsigned ctx,
+                              bool switched);
+unsigned renesas_ipmmu_first_flushed(const RenesasIPMMUState *s);
+uint32_t renesas_ipmmu_fault_status(const RenesasIPMMUState *root,
+                                    uint32_t status);
+const char *renesas_ipmmu_strict(const RenesasIPMMUState *s,
+                                 RenesasIPMMURegRef ref, uint32_t value);
+
+/* renesas_ipmmu_poweron.c */
+void renesas_ipmmu_found_at_reset(RenesasIPMMUState *s);
+
 /* renesas_ipmmu.c */
 void renesas_ipmmu_update_irq(RenesasIPMMUState *root);
+void renesas_ipmmu_complete_flush(RenesasIPMMUState *s, unsigned ctx);
+void renesas_ipmmu_write_now(RenesasIPMMUState *s, hwaddr offset,
+                             uint32_t value);
 
 #endif

@@ -110,7 +110,8 @@ unsigned renesas_ipmmu_utlbs(const RenesasIPMMUState *s)
 }
 
 /* How many registers of this kind the instance has */
-static unsigned reg_count(const RenesasIPMMUState *s, RenesasIPMMUReg reg)
+unsigned renesas_ipmmu_reg_count(const RenesasIPMMUState *s,
+                                 RenesasIPMMUReg reg)
 {
     const RenesasIPMMULayout *l = s->layout;
     bool root = renesas_ipmmu_is_root(s);
@@ -214,7 +215,7 @@ bool renesas_ipmmu_decode(const RenesasIPMMUState *s, hwaddr offset,
     return (decode_context(l, offset, ref) ||
             decode_control(l, offset, ref) ||
             decode_utlb(l, offset, ref)) &&
-           ref->index < reg_count(s, ref->reg);
+           ref->index < renesas_ipmmu_reg_count(s, ref->reg);
 }
 
 uint32_t *renesas_ipmmu_reg(RenesasIPMMUState *s, RenesasIPMMURegRef ref)
@@ -249,8 +250,9 @@ uint32_t renesas_ipmmu_writable(const RenesasIPMMUState *s,
     case IPMMU_IMTTUBR0:
         return 0x000000ff;
     case IPMMU_IMSTR:
-        return R_IMSTR_TF_MASK | R_IMSTR_PF_MASK | R_IMSTR_ABORT_MASK |
-               R_IMSTR_MHIT_MASK;
+        return IMSTR_FAULTS_MASK |
+               (renesas_ipmmu_unkind(s, UNKIND_CODES)
+                ? R_IMSTR_ERRCODE_MASK | R_IMSTR_ERRLVL_MASK : 0);
     case IPMMU_IMMAIR0:
         return 0xffffffff;
     case IPMMU_IMUCTR:
@@ -299,7 +301,7 @@ static bool parse_discard_one(const RenesasIPMMUState *s, const char *word,
                               uint64_t discard[IPMMU_NUM_REGS])
 {
     for (unsigned reg = 0; reg < IPMMU_NUM_REGS; reg++) {
-        unsigned count = reg_count(s, reg);
+        unsigned count = renesas_ipmmu_reg_count(s, reg);
         const char *rest;
         unsigned index;
 

@@ -8,7 +8,7 @@
  * at the page table again while an entry matches. Entries carry the context
  * they were made for, so a micro-TLB that is switched to another context does
  * not use them, but finds them again, stale or not, when switched back without
- * a flush. Faults are never kept.
+ * a flush. Faults are kept only if it is unkind with "negative".
  */
 
 #include "qemu/osdep.h"
@@ -57,6 +57,32 @@ void renesas_ipmmu_tlb_flush_context(GHashTable *tlb, unsigned ctx)
 {
     g_hash_table_foreach_remove(tlb, tlb_entry_in_context,
                                 GUINT_TO_POINTER(ctx));
+}
+
+/* The entries of a context that a flush which takes time will drop ... */
+void renesas_ipmmu_tlb_mark_context(GHashTable *tlb, unsigned ctx)
+{
+    GHashTableIter iter;
+    gpointer value;
+
+    g_hash_table_iter_init(&iter, tlb);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        TlbEntry *e = value;
+
+        e->mapping.marked |= tlb_key_context(e->key) == ctx;
+    }
+}
+
+static gboolean tlb_entry_marked(gpointer key, gpointer value, gpointer ctx)
+{
+    return tlb_entry_in_context(key, value, ctx) &&
+           ((TlbEntry *)value)->mapping.marked;
+}
+
+/* ... and its end */
+void renesas_ipmmu_tlb_flush_marked(GHashTable *tlb, unsigned ctx)
+{
+    g_hash_table_foreach_remove(tlb, tlb_entry_marked, GUINT_TO_POINTER(ctx));
 }
 
 static const RenesasIPMMUMapping *tlb_lookup(GHashTable *tlb, unsigned ctx,
@@ -119,37 +145,94 @@ static void latch_fault(RenesasIPMMUState *root, unsigned ctx, hwaddr iova,
     renesas_ipmmu_update_irq(root);
 }
 
-/* Micro-TLB first, then the root's TLB, then the page table */
-static uint32_t find_mapping(RenesasIPMMUUtlb *u, RenesasIPMMUState *root,
-                             unsigned ctx, hwaddr iova,
-                             RenesasIPMMUMapping *mapping)
+/*
+ * Micro-TLB first, then the root's TLB, then the page table. What failed is
+ * kept, if at all, when a master @asked for it.
+ */
+static uint32_t find_mapping(RenesasIPMMUUtlb *u, unsigned ctx, hwaddr iova,
+                             bool asked, RenesasIPMMUMapping *mapping)
 {
+    RenesasIPMMUState *root = renesas_ipmmu_root(u->ipmmu);
     const RenesasIPMMUMapping *hit = tlb_lookup(u->tlb, ctx, iova);
 
     if (hit) {
         *mapping = *hit;
-        return 0;
+        return hit->status;
     }
 
     hit = tlb_lookup(root->tlb, ctx, iova);
     if (hit) {
         *mapping = *hit;
+        /* A flush under way is the root's own, and of its micro-TLBs */
+        mapping->marked &= u->ipmmu == root;
     } else {
         uint32_t status = renesas_ipmmu_walk(root, ctx, iova, mapping);
 
         if (status) {
-            return status;
+            *mapping = (RenesasIPMMUMapping) {
+                .shift = 12,
+                .status = renesas_ipmmu_fault_status(root, status),
+            };
         }
-        tlb_insert(root->tlb, ctx, iova, mapping);
+        if (!status ||
+            (asked && renesas_ipmmu_unkind(root, UNKIND_NEGATIVE))) {
+            tlb_insert(root->tlb, ctx, iova, mapping);
+        }
     }
 
-    tlb_insert(u->tlb, ctx, iova, mapping);
-    return 0;
+    if (!mapping->status ||
+        (asked && renesas_ipmmu_unkind(u->ipmmu, UNKIND_NEGATIVE))) {
+        tlb_insert(u->tlb, ctx, iova, mapping);
+    }
+    return mapping->status;
 }
 
 static bool context_enabled(const RenesasIPMMUState *s, unsigned ctx)
 {
     return FIELD_EX32(s->ctx[ctx][IPMMU_IMCTR], IMCTR, MMUEN);
+}
+
+static bool utlb_enabled(const RenesasIPMMUUtlb *u)
+{
+    return FIELD_EX32(u->imuctr, IMUCTR, MMUEN);
+}
+
+static unsigned utlb_context(const RenesasIPMMUUtlb *u)
+{
+    return (u->imuctr & u->ipmmu->layout->imuctr_ttsel_mask) >>
+           IMUCTR_TTSEL_SHIFT;
+}
+
+static bool walks(const RenesasIPMMUUtlb *u, unsigned ctx)
+{
+    return context_enabled(renesas_ipmmu_root(u->ipmmu), ctx) &&
+           context_enabled(u->ipmmu, ctx);
+}
+
+/* Nothing passes, whether the micro-TLB is on or off */
+static bool secure_only(const RenesasIPMMUState *s)
+{
+    return renesas_ipmmu_unkind(s, UNKIND_RESET) &&
+           FIELD_EX32(s->imsctlr, IMSCTLR, USE_SECGRP);
+}
+
+/* As if a master had asked, but nobody did */
+void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova)
+{
+    unsigned ctx = utlb_context(u);
+    RenesasIPMMUMapping mapping;
+
+    if (utlb_enabled(u) && ctx < u->ipmmu->layout->contexts && walks(u, ctx)) {
+        find_mapping(u, ctx, iova, false, &mapping);
+    }
+}
+
+static uint32_t not_permitted(const RenesasIPMMUMapping *mapping)
+{
+    uint32_t status = FIELD_DP32(R_IMSTR_PF_MASK, IMSTR, ERRCODE,
+                                 IMSTR_ERRCODE_PERMISSION);
+
+    return FIELD_DP32(status, IMSTR, ERRLVL, 3 - (mapping->shift - 12) / 9);
 }
 
 /*
@@ -172,25 +255,35 @@ IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
         .perm = IOMMU_RW,
     };
 
-    if (!FIELD_EX32(u->imuctr, IMUCTR, MMUEN)) {
+    if (secure_only(s) || secure_only(root)) {
+        entry.addr_mask = MAKE_64BIT_MASK(0, 12);
+        entry.perm = IOMMU_NONE;
+        return entry;
+    }
+    if (!utlb_enabled(u)) {
+        return entry;
+    }
+    ctx = utlb_context(u);
+    if (ctx < s->layout->contexts && !walks(u, ctx) &&
+        renesas_ipmmu_unkind(s, UNKIND_OFF_PASSES)) {
         return entry;
     }
 
     entry.addr_mask = MAKE_64BIT_MASK(0, 12);
     entry.perm = IOMMU_NONE;
 
-    ctx = (u->imuctr & s->layout->imuctr_ttsel_mask) >> IMUCTR_TTSEL_SHIFT;
     if (ctx >= s->layout->contexts) {
         /* No such context, so nowhere to latch the fault either */
         return entry;
     }
 
-    if (!context_enabled(root, ctx) || !context_enabled(s, ctx)) {
+    renesas_ipmmu_catch_up(root);
+    if (!walks(u, ctx)) {
         status = R_IMSTR_ABORT_MASK;
     } else {
-        status = find_mapping(u, root, ctx, iova, &mapping);
+        status = find_mapping(u, ctx, iova, flag != IOMMU_NONE, &mapping);
         if (!status && (flag & ~mapping.perm)) {
-            status = R_IMSTR_PF_MASK;
+            status = renesas_ipmmu_fault_status(root, not_permitted(&mapping));
         }
     }
 
@@ -201,7 +294,10 @@ IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
         return entry;
     }
 
-    s->translations += flag != IOMMU_NONE;
+    if (flag != IOMMU_NONE) {
+        s->translations++;
+        renesas_ipmmu_remember(u, iova);
+    }
     entry.addr_mask = MAKE_64BIT_MASK(0, mapping.shift);
     entry.iova = iova & ~entry.addr_mask;
     entry.translated_addr = mapping.output;

@@ -53,9 +53,9 @@ static unsigned level_shift(unsigned level)
 static bool walk_config(const RenesasIPMMUState *root, unsigned ctx,
                         WalkConfig *cfg)
 {
-    const uint32_t *regs = root->ctx[ctx];
+    const uint32_t *regs = root->base[ctx];
     uint32_t ttbcr = regs[IPMMU_IMTTBCR];
-    bool va64 = FIELD_EX32(regs[IPMMU_IMCTR], IMCTR, VA64);
+    bool va64 = FIELD_EX32(root->ctx[ctx][IPMMU_IMCTR], IMCTR, VA64);
     bool pmb = FIELD_EX32(ttbcr, IMTTBCR, PMB);
     bool s2pte = FIELD_EX32(root->imsauxctlr, IMSAUXCTLR, S2PTE);
     bool level1;
@@ -101,8 +101,16 @@ static IOMMUAccessFlags leaf_permissions(const WalkConfig *cfg, uint64_t desc,
     return IOMMU_ACCESS_FLAG(read, write);
 }
 
+static uint32_t fault(uint32_t kind, unsigned code, unsigned level)
+{
+    kind = FIELD_DP32(kind, IMSTR, ERRCODE, code);
+
+    return FIELD_DP32(kind, IMSTR, ERRLVL, level);
+}
+
 /*
- * Find the translation of @iova. Returns 0 or the IMSTR bit of the fault.
+ * Find the translation of @iova. Returns 0, or what IMSTR would say of the
+ * fault if it told all, and maybe WALK_ZERO.
  * What a valid leaf permits is left to the caller to compare with the access.
  */
 uint32_t renesas_ipmmu_walk(const RenesasIPMMUState *root, unsigned ctx,
@@ -115,7 +123,7 @@ uint32_t renesas_ipmmu_walk(const RenesasIPMMUState *root, unsigned ctx,
     hwaddr table;
 
     if (!walk_config(root, ctx, &cfg) || iova >> cfg.input_bits) {
-        return R_IMSTR_TF_MASK;
+        return fault(R_IMSTR_TF_MASK, IMSTR_ERRCODE_FORMAT, 0);
     }
 
     table = cfg.table;
@@ -130,27 +138,30 @@ uint32_t renesas_ipmmu_walk(const RenesasIPMMUState *root, unsigned ctx,
 
         if (address_space_read(&address_space_memory, table + index * 8,
                                attrs, &desc, sizeof(desc)) != MEMTX_OK) {
-            return R_IMSTR_ABORT_MASK;
+            return fault(R_IMSTR_ABORT_MASK, 0, level);
         }
         desc = le64_to_cpu(desc);
 
         leaf = DESC_TYPE(desc) == (last ? DESC_TYPE_PAGE : DESC_TYPE_BLOCK);
         if (!leaf && (last || DESC_TYPE(desc) != DESC_TYPE_TABLE)) {
-            return R_IMSTR_TF_MASK;
+            return fault(R_IMSTR_TF_MASK, IMSTR_ERRCODE_FORMAT, level) |
+                   (desc ? 0 : WALK_ZERO);
         }
         if (extract64(desc, IPMMU_ADDR_BITS, 48 - IPMMU_ADDR_BITS)) {
-            return R_IMSTR_TF_MASK;
+            return fault(R_IMSTR_TF_MASK, IMSTR_ERRCODE_FORMAT, level);
         }
         /* A non-secure walk refuses each descriptor that is not marked so */
         if (!cfg.stage2 && !(desc & (leaf ? DESC_NS : DESC_NSTABLE))) {
-            return R_IMSTR_PF_MASK;
+            return fault(R_IMSTR_PF_MASK, IMSTR_ERRCODE_SECURE, level);
         }
 
         if (leaf) {
             if (!(desc & DESC_AF)) {
-                return R_IMSTR_TF_MASK;
+                return fault(R_IMSTR_TF_MASK, IMSTR_ERRCODE_FORMAT, level);
             }
             mapping->shift = shift;
+            mapping->status = 0;
+            mapping->marked = false;
             mapping->output = extract64(desc, shift, IPMMU_ADDR_BITS - shift)
                               << shift;
             mapping->perm = leaf_permissions(&cfg, desc, table_unpriv,

@@ -320,6 +320,22 @@ static inline uint64_t source_seen(Test *t, unsigned which,
     return same(t->qts, SRC_NEW, DST, 0x1000) ? SRC_NEW : 0;
 }
 
+/* How unkind they are, in words */
+static inline void set_unkind(Test *t, const char *words)
+{
+    qom_set_str(t->qts, t->p->root_path, "unkind", words);
+    qom_set_str(t->qts, t->p->cache_path[0], "unkind", words);
+    qom_set_str(t->qts, t->p->cache_path[1], "unkind", words);
+}
+
+static inline void assert_str(Test *t, const char *path,
+                              const char *property, const char *expected)
+{
+    g_autofree char *value = qom_get_str(t->qts, path, property);
+
+    g_assert_cmpstr(value, ==, expected);
+}
+
 static inline void add_platform_tests(const char *name,
                                       void (*fn)(const void *))
 {

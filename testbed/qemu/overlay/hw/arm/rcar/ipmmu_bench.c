@@ -29,6 +29,15 @@
 #include "hw/sysbus.h"
 #include "target/arm/cpu-qom.h"
 
+#define TYPE_IPMMU_BENCH MACHINE_TYPE_NAME("ipmmu-bench")
+OBJECT_DECLARE_SIMPLE_TYPE(IpmmuBenchState, IPMMU_BENCH)
+
+struct IpmmuBenchState {
+    MachineState parent_obj;
+
+    char *unkind;
+};
+
 #define BENCH_LOW_RAM       0x48000000
 #define BENCH_HIGH_RAM      0x500000000
 #define BENCH_HIGH_RAM_SIZE (64 * MiB)
@@ -60,8 +69,12 @@ static RenesasIPMMUState *bench_ipmmu(const char *gen, const char *part,
                                       RenesasIPMMUState *root, hwaddr addr)
 {
     DeviceState *dev = qdev_new(TYPE_RENESAS_IPMMU);
+    const char *unkind = IPMMU_BENCH(qdev_get_machine())->unkind;
 
     qdev_prop_set_string(dev, "generation", gen);
+    if (unkind) {
+        object_property_set_str(OBJECT(dev), "unkind", unkind, &error_fatal);
+    }
     if (root) {
         object_property_set_link(OBJECT(dev), "root", OBJECT(root),
                                  &error_fatal);
@@ -111,6 +124,17 @@ static void bench_init(MachineState *machine)
     }
 }
 
+static char *bench_get_unkind(Object *obj, Error **errp)
+{
+    return g_strdup(IPMMU_BENCH(obj)->unkind);
+}
+
+static void bench_set_unkind(Object *obj, const char *value, Error **errp)
+{
+    g_free(IPMMU_BENCH(obj)->unkind);
+    IPMMU_BENCH(obj)->unkind = g_strdup(value);
+}
+
 static void bench_class_init(ObjectClass *oc, void *data)
 {
     MachineClass *mc = MACHINE_CLASS(oc);
@@ -125,12 +149,15 @@ static void bench_class_init(ObjectClass *oc, void *data)
     mc->no_parallel = 1;
     mc->no_floppy = 1;
     mc->no_cdrom = 1;
+    object_class_property_add_str(oc, "ipmmu-unkind", bench_get_unkind,
+                                  bench_set_unkind);
 }
 
 static const TypeInfo bench_types[] = {
     {
-        .name = MACHINE_TYPE_NAME("ipmmu-bench"),
+        .name = TYPE_IPMMU_BENCH,
         .parent = TYPE_MACHINE,
+        .instance_size = sizeof(IpmmuBenchState),
         .class_init = bench_class_init,
     },
 };

@@ -227,6 +227,19 @@ static void set_extra_ipmmu(Object *obj, const char *value, Error **errp)
     s->extra_ipmmu = g_strdup(value);
 }
 
+static char *get_ipmmu_unkind(Object *obj, Error **errp)
+{
+    return g_strdup(RCAR_H3_MACHINE(obj)->ipmmu_unkind);
+}
+
+static void set_ipmmu_unkind(Object *obj, const char *value, Error **errp)
+{
+    RcarH3State *s = RCAR_H3_MACHINE(obj);
+
+    g_free(s->ipmmu_unkind);
+    s->ipmmu_unkind = g_strdup(value);
+}
+
 static void add_properties(ObjectClass *klass)
 {
     object_class_property_add(klass, "prr", "uint32", get_prr, set_prr,
@@ -244,6 +257,11 @@ static void add_properties(ObjectClass *klass)
     object_class_property_set_description(klass, "extra-ipmmu",
         "gen2, gen3 or gen4: one more IPMMU with a DMA controller behind it");
 
+    object_class_property_add_str(klass, "ipmmu-unkind",
+                                  get_ipmmu_unkind, set_ipmmu_unkind);
+    object_class_property_set_description(klass, "ipmmu-unkind",
+        "Words joined by '+', or all: how every IPMMU is unkind");
+
     object_class_property_add(klass, "guest-errors", "uint64",
                               get_guest_errors, NULL, NULL, NULL);
     object_class_property_set_description(klass, "guest-errors",
@@ -258,6 +276,7 @@ static void rcar_h3_instance_init(Object *obj)
 static void rcar_h3_instance_finalize(Object *obj)
 {
     g_free(RCAR_H3_MACHINE(obj)->extra_ipmmu);
+    g_free(RCAR_H3_MACHINE(obj)->ipmmu_unkind);
 }
 
 static void rcar_h3_class_init(ObjectClass *klass, void *data)

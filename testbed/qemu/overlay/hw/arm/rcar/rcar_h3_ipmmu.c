@@ -94,10 +94,11 @@ static const RcarDmac extra_dmacs[] = {
         472, 473, 474, 475, 476, 477, 478, 479 } },
 };
 
-/* A device that is reset, and unreachable, while its power area is off */
+/* An IPMMU that is reset, and unreachable, while its power area is off */
 typedef struct PowerIsland {
     Notifier notifier;
-    DeviceState *dev;
+    RenesasIPMMUState *ipmmu;
+    bool cut;                           /* or is nothing of that true? */
 } PowerIsland;
 
 static void power_island_switch(Notifier *notifier, void *data)
@@ -105,18 +106,19 @@ static void power_island_switch(Notifier *notifier, void *data)
     PowerIsland *island = container_of(notifier, PowerIsland, notifier);
     bool on = *(bool *)data;
 
-    if (!on) {
-        device_cold_reset(island->dev);
-    }
+    renesas_ipmmu_set_power(island->ipmmu, on, island->cut);
     memory_region_set_enabled(
-        sysbus_mmio_get_region(SYS_BUS_DEVICE(island->dev), 0), on);
+        sysbus_mmio_get_region(SYS_BUS_DEVICE(island->ipmmu), 0),
+        on || !island->cut);
 }
 
-static void put_into_area(RcarH3State *s, DeviceState *dev, unsigned area)
+static void put_into_area(RcarH3State *s, RenesasIPMMUState *ipmmu,
+                          unsigned area)
 {
     PowerIsland *island = g_new0(PowerIsland, 1);   /* lives as long as QEMU */
 
-    island->dev = dev;
+    island->ipmmu = ipmmu;
+    island->cut = s->power_areas;
     island->notifier.notify = power_island_switch;
     rcar_sysc_add_power_notifier(s->sysc, area, &island->notifier);
 }
@@ -132,9 +134,13 @@ static RenesasIPMMUState *create_ipmmu(RcarH3State *s, const RcarIpmmu *ipmmu,
         object_property_set_link(OBJECT(dev), "root", OBJECT(root),
                                  &error_abort);
     }
+    if (s->ipmmu_unkind) {
+        object_property_set_str(OBJECT(dev), "unkind", s->ipmmu_unkind,
+                                &error_fatal);
+    }
     rcar_h3_add_device(s, ipmmu->name, dev, ipmmu->base);
-    if (s->power_areas && ipmmu->area) {
-        put_into_area(s, dev, ipmmu->area);
+    if (ipmmu->area) {
+        put_into_area(s, RENESAS_IPMMU(dev), ipmmu->area);
     }
     return RENESAS_IPMMU(dev);
 }

@@ -31,6 +31,7 @@ struct RcarH3State {
     uint32_t prr;
     bool power_areas;
     char *extra_ipmmu;
+    char *ipmmu_unkind;
 
     struct arm_boot_info bootinfo;
     MemoryRegion ram_banks[4];

@@ -15,6 +15,8 @@
  *  + QOM "flush-stuck" (bool): IMCTR.FLUSH neither completes nor clears
  *  + QOM "storm" (uint64): so many more times a fault is back as soon as the
  *    guest has acknowledged it; counts down, on the root, kept over resets
+ *  + QOM "unkind" (string): words joined by '+', or "all"; see IPMMU-MODEL.md
+ *  + QOM "unkind-seed" (uint64): what its chance depends on
  *  + QOM "guest-errors", "faults", "translations" (uint64, ro): counted since
  *    QEMU started, not affected by reset
  */
@@ -24,6 +26,7 @@
 
 #include "exec/memory.h"
 #include "hw/sysbus.h"
+#include "qemu/queue.h"
 #include "qom/object.h"
 
 #define TYPE_RENESAS_IPMMU "renesas-ipmmu"
@@ -31,8 +34,10 @@ OBJECT_DECLARE_SIMPLE_TYPE(RenesasIPMMUState, RENESAS_IPMMU)
 
 #define RENESAS_IPMMU_MAX_CONTEXTS  16
 #define RENESAS_IPMMU_MAX_UTLBS     64
+#define RENESAS_IPMMU_LATELY        64
 
 typedef struct RenesasIPMMULayout RenesasIPMMULayout;
+typedef struct RenesasIPMMUPosted RenesasIPMMUPosted;
 
 /* Every register that some generation has; see renesas_ipmmu_regs.c */
 typedef enum RenesasIPMMUReg {
@@ -67,6 +72,11 @@ typedef struct RenesasIPMMUUtlb {
     uint32_t imuctr;
     uint32_t imuasid;
     GHashTable *tlb;
+
+    /* Pages that it translated lately, for "fetch"; a flush keeps them */
+    hwaddr lately[RENESAS_IPMMU_LATELY];
+    unsigned num_lately;
+    unsigned next_lately;
 } RenesasIPMMUUtlb;
 
 struct RenesasIPMMUState {
@@ -81,8 +91,16 @@ struct RenesasIPMMUState {
     char *discard_writes;
     bool flush_stuck;
     uint64_t storm;
+    uint32_t unkind;            /* one bit per word */
+    uint64_t unkind_seed;
 
     const RenesasIPMMULayout *layout;
+    QLIST_HEAD(, RenesasIPMMUState) caches;     /* of a root */
+    QLIST_ENTRY(RenesasIPMMUState) next_cache;
+
+    /* Its power area is off; its registers are lost then */
+    bool unpowered;
+    bool loses_power;
 
     /* Lost at reset */
     uint32_t ctx[RENESAS_IPMMU_MAX_CONTEXTS][IPMMU_CONTEXT_REGS];
@@ -91,6 +109,13 @@ struct RenesasIPMMUState {
     RenesasIPMMUUtlb utlb[RENESAS_IPMMU_MAX_UTLBS];
     GHashTable *tlb;
 
+    /* The same, if unkind: what a walk sees, flushes and writes under way */
+    uint32_t base[RENESAS_IPMMU_MAX_CONTEXTS][IPMMU_CONTEXT_REGS];
+    uint32_t flushing;          /* one bit per context */
+    int64_t flush_ends[RENESAS_IPMMU_MAX_CONTEXTS];
+    QSIMPLEQ_HEAD(, RenesasIPMMUPosted) posted;
+    QEMUTimer *posted_timer;
+
     /* Bit n of [reg]: writes to register n of that kind are dropped */
     uint64_t discard[IPMMU_NUM_REGS];
 
@@ -98,6 +123,7 @@ struct RenesasIPMMUState {
     uint64_t guest_errors;
     uint64_t faults;
     uint64_t translations;
+    uint64_t resets;
 };
 
 /*
@@ -105,5 +131,8 @@ struct RenesasIPMMUState {
  * or NULL if @s has no such micro-TLB. Valid once @s is realized.
  */
 AddressSpace *renesas_ipmmu_utlb_as(RenesasIPMMUState *s, unsigned utlb);
+
+/* The power area of @s was switched; @loses: what it holds depends on that */
+void renesas_ipmmu_set_power(RenesasIPMMUState *s, bool on, bool loses);
 
 #endif
