@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which board is wanted.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
 use super::hardware::{GEN2, H3, Hardware};
@@ -68,6 +69,8 @@ pub struct Setup {
     pub emmc: Option<PathBuf>,
     /// The initramfs, unless the one with the driver as it is.
     pub initramfs: Option<PathBuf>,
+    /// How unkind the IPMMUs are: words of the model, joined by `+`.
+    pub unkind: Option<String>,
     /// A plugin of QEMU, with its arguments.
     pub plugin: Option<String>,
     /// More options of QEMU.
@@ -94,6 +97,7 @@ impl Setup {
             files: Vec::new(),
             emmc: None,
             initramfs: None,
+            unkind: unkind_boards(),
             plugin: None,
             options: Vec::new(),
         }
@@ -189,6 +193,13 @@ impl Setup {
         self
     }
 
+    /// With IPMMUs that are unkind in these ways, and no others.
+    #[allow(dead_code, reason = "for rows that are about one word")]
+    pub fn unkind(mut self, words: &str) -> Self {
+        self.unkind = Some(words.into()).filter(|w: &String| !w.is_empty());
+        self
+    }
+
     /// With a plugin of QEMU.
     pub fn plugin(mut self, argument: &str) -> Self {
         self.plugin = Some(argument.into());
@@ -228,6 +239,15 @@ impl Setup {
         if self.power_areas {
             machine += ",power-areas=on";
         }
+        if let Some(words) = &self.unkind {
+            machine += &format!(",ipmmu-unkind={words}");
+        }
         machine
     }
+}
+
+/// What every board is that is not told otherwise: `IPMMU_UNKIND=all make check` runs
+/// all rows on the unkind model.
+fn unkind_boards() -> Option<String> {
+    env::var("IPMMU_UNKIND").ok().filter(|w| !w.is_empty())
 }
