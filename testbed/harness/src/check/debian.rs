@@ -179,7 +179,7 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
         let found = board.klog.lines().position(|l| l.contains(text));
         found.with_context(|| format!("nothing was said of \"{text}\""))
     };
-    let ipmmu = line(": root, 7 contexts")?;
+    let ipmmu = line(": root, 6 contexts")?;
     let card = line("mmcblk")?;
     let mounted = line("mounted filesystem")?;
     ensure!(
