@@ -112,7 +112,7 @@ fn write_context(
     f.write_fmt(fmt!("context {id}: {faults} faults, "))?;
     match state.members.wanted().space {
         Some(space) => {
-            let base = space.hardware().ttbr;
+            let base = space.hardware().base;
             f.write_fmt(fmt!("table 0x{base:x}, {flushes} flushes"))?;
         }
         None if state.members.iter().any(Member::is_identity) => f.write_str("identity")?,

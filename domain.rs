@@ -72,7 +72,7 @@ impl FlushOps for Walkers {
 }
 
 /// The driver's part of a paging domain.
-pub(crate) struct Paging(IoPageTable<table::Format, Walkers>);
+pub(crate) struct Paging(IoPageTable<Walkers>);
 
 impl Paging {
     /// Makes an empty domain for clients behind `ipmmu`, which is the device `dev`: what is true of
@@ -90,7 +90,7 @@ impl Paging {
             mask: Atomic::new(0),
         };
 
-        table::new(dev, KBox::pin(walkers, GFP_KERNEL)?).map(Self)
+        table::new(ipmmu.features(), dev, KBox::pin(walkers, GFP_KERNEL)?).map(Self)
     }
 
     /// Returns whether the domain is for clients behind `root`.
@@ -100,10 +100,9 @@ impl Paging {
 }
 
 impl PagingOps for Paging {
-    type Format = table::Format;
     type Flush = Walkers;
 
-    fn table(&self) -> &IoPageTable<table::Format, Walkers> {
+    fn table(&self) -> &IoPageTable<Walkers> {
         &self.0
     }
 

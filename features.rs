@@ -10,11 +10,18 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::regs::{
-    At,
-    Context,
-    Utlb,
-    IMTTBCR, //
+use crate::{
+    abstractions::io_pgtable::{
+        quirk,
+        Format, //
+    },
+    regs::{
+        At,
+        Context,
+        Utlb,
+        IMCTR,
+        IMTTBCR, //
+    },
 };
 
 /// Contexts that any generation has, at most.
@@ -54,6 +61,30 @@ impl UtlbId {
     }
 }
 
+/// What tables are like: one stage for all contexts of a root.
+pub(crate) struct Stage {
+    pub(crate) format: Format,
+    /// Any of [`quirk`].
+    pub(crate) quirks: usize,
+    /// Bits of an IOVA.
+    pub(crate) ias: u32,
+}
+
+/// As upstream's driver has it. The IPMMU refuses a descriptor without NS even below a table with
+/// NSTABLE, unlike the architecture.
+const STAGE_1: Stage = Stage {
+    format: Format::Arm32LpaeS1,
+    quirks: quirk::ARM_NS,
+    ias: 32,
+};
+
+/// As Xen's driver has it.
+const STAGE_2: Stage = Stage {
+    format: Format::Arm64LpaeS2,
+    quirks: 0,
+    ias: 40,
+};
+
 /// Properties of one generation. Sources: the feature tables of Linux' and Xen's drivers.
 pub(crate) struct Features {
     /// Contexts that exist.
@@ -67,6 +98,8 @@ pub(crate) struct Features {
     pub(crate) split: bool,
     /// IMBUSCR exists and must be set up.
     pub(crate) has_imbuscr: bool,
+    /// What tables are like that contexts walk.
+    pub(crate) stage: Stage,
     /// Table walks can use the CPU's caches, and IMTTBCR.SL0 is one bit.
     gen2_walk: bool,
     /// Distance of the non-secure registers from the start of the window.
@@ -122,6 +155,7 @@ pub(crate) const GEN2: Features = Features {
     reserved_contexts: 0,
     utlbs: 32,
     split: false,
+    stage: STAGE_1,
     has_imbuscr: true,
     gen2_walk: true,
     alias: 0x800,
@@ -137,6 +171,7 @@ pub(crate) const GEN3: Features = Features {
     reserved_contexts: 1,
     utlbs: 48,
     split: true,
+    stage: STAGE_1,
     has_imbuscr: false,
     gen2_walk: false,
     alias: 0,
@@ -152,6 +187,7 @@ pub(crate) const GEN4: Features = Features {
     reserved_contexts: 1,
     utlbs: 64,
     split: true,
+    stage: STAGE_1,
     has_imbuscr: false,
     gen2_walk: false,
     alias: 0,
@@ -161,7 +197,39 @@ pub(crate) const GEN4: Features = Features {
     control_base: 0x1000,
 };
 
+/// Gen3 with tables of stage 2.
+const GEN3_STAGE_2: Features = Features {
+    stage: STAGE_2,
+    ..GEN3
+};
+
+/// Gen4 with tables of stage 2.
+const GEN4_STAGE_2: Features = Features {
+    stage: STAGE_2,
+    ..GEN4
+};
+
 impl Features {
+    /// Returns the same generation with tables of stage 2, if it can walk such.
+    pub(crate) fn with_stage_2(&self) -> Option<&'static Self> {
+        match (self.split, self.contexts) {
+            (false, _) => None,
+            (true, 8) => Some(&GEN3_STAGE_2),
+            (true, _) => Some(&GEN4_STAGE_2),
+        }
+    }
+
+    /// Returns whether contexts walk tables of stage 2.
+    pub(crate) fn has_stage_2(&self) -> bool {
+        self.stage.format == Format::Arm64LpaeS2
+    }
+
+    /// Returns `imctr` as the root has it.
+    #[inline]
+    pub(crate) fn imctr_in_root(&self, imctr: IMCTR) -> IMCTR {
+        imctr.with_va64(imctr.mmuen() && self.has_stage_2())
+    }
+
     /// Returns how many micro-TLBs exist.
     pub(crate) fn utlb_count(&self) -> usize {
         self.utlbs.into()
@@ -170,6 +238,11 @@ impl Features {
     /// Returns all contexts that exist.
     pub(crate) fn contexts(&self) -> impl Iterator<Item = ContextId> {
         (0..self.contexts).map(ContextId)
+    }
+
+    /// Returns the contexts that must not be used.
+    pub(crate) fn reserved_contexts(&self) -> impl Iterator<Item = ContextId> {
+        (0..self.reserved_contexts).map(ContextId)
     }
 
     /// Returns the contexts that groups may reserve.
@@ -255,11 +328,17 @@ impl Features {
         context.max(utlb) + size_of::<u32>()
     }
 
-    /// Returns IMTTBCR for stage-1 tables of long descriptors with 32 bits of input address.
+    /// Returns IMTTBCR for tables of long descriptors, walked from level 1.
     pub(crate) fn ttbcr(&self) -> IMTTBCR {
         let ttbcr = IMTTBCR::from(0).with_eae(true);
 
-        if self.gen2_walk {
+        if self.has_stage_2() {
+            // 64 less the bits of an IOVA. Level 1 has another number than in stage 1.
+            ttbcr
+                .with_pmb(true)
+                .with_const_sl0::<1>()
+                .with_const_tsz0::<24>()
+        } else if self.gen2_walk {
             // Walks are inner shareable, write-back and write-allocate.
             ttbcr
                 .with_sl0_gen2(true)
@@ -267,7 +346,6 @@ impl Features {
                 .with_const_orgn0::<1>()
                 .with_const_irgn0::<1>()
         } else {
-            // From level 1.
             ttbcr.with_const_sl0::<2>()
         }
     }
@@ -364,5 +442,10 @@ mod tests {
         assert_eq!(u32::from(GEN2.ttbcr()), 0x8000_3510);
         assert_eq!(u32::from(GEN3.ttbcr()), 0x8000_0080);
         assert_eq!(u32::from(GEN4.ttbcr()), 0x8000_0080);
+        for features in [&GEN3, &GEN4] {
+            let stage_2 = features.with_stage_2();
+            assert_eq!(stage_2.map(|f| f.ttbcr().into()), Some(0xc000_0058_u32));
+        }
+        assert!(GEN2.with_stage_2().is_none());
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-/// Returns IMCTR of a context of a group that is on, in the root and in the cache.
+/// Returns IMCTR of a context of a group that is on: of it the root has [`Features::imctr_in_root`].
 pub(crate) fn on_value() -> IMCTR {
     IMCTR::zeroed().with_mmuen(true).with_inten(true)
 }
@@ -172,6 +172,7 @@ impl<R: Registers> Hardware<R> {
         if self.is_stuck() {
             wait_flushed(self.imctr, root);
         }
+        let imctr = self.features.imctr_in_root(imctr);
         root.write(self.imctr, imctr.with_flush(true));
         self.is_stuck.set(!wait_flushed(self.imctr, root));
     }

@@ -88,7 +88,7 @@ impl Ipmmu {
         let mut empty = None;
 
         if root.is_none() {
-            let space: Arc<dyn AddressSpace> = Empty::new(dev)?;
+            let space: Arc<dyn AddressSpace> = Empty::new(features, dev)?;
             let idle = features.parking().is_none().then(|| space.clone());
             for id in features.group_contexts() {
                 let context = Context::new(id, features, dev, regs.clone(), idle.clone())?;

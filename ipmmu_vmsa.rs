@@ -198,12 +198,18 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let node = dev.fwnode().ok_or(ENODEV)?;
     let root = find_root(dev, node, features)?;
-    match &root {
-        // Suspends and unbinds before the root.
-        Some(root) => device_link::add_managed(dev, root.dev())?,
-        // Before a cache is written to as if it were a root.
-        None => expect_irq(pdev)?,
-    }
+    let features = match &root {
+        Some(root) => {
+            // Suspends and unbinds before the root.
+            device_link::add_managed(dev, root.dev())?;
+            root.features()
+        }
+        None => {
+            // Before a cache is written to as if it were a root.
+            expect_irq(pdev)?;
+            with_stage(dev, features)
+        }
+    };
 
     // For page tables, which walks reach with 40 address bits.
     abstractions::platform::set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
@@ -223,9 +229,30 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
         c"ipmmu-vmsa",
         FaultIrq(faults),
     )?);
-    let contexts = features.group_contexts().count();
-    dev_info!(dev, "root, {} contexts\n", contexts);
+    let (contexts, bits) = (features.group_contexts().count(), features.stage.ias);
+    dev_info!(dev, "root, {} contexts, {}-bit IOVAs\n", contexts, bits);
     Ok(power)
+}
+
+/// Returns `features` with the stage that the module parameter `stage2` asks for.
+fn with_stage(
+    dev: &device::Device<device::Bound>,
+    features: &'static Features,
+) -> &'static Features {
+    if !module_parameters::stage2.value() {
+        return features;
+    }
+
+    let stage_2 = features.with_stage_2();
+    stage_2
+        .filter(|_| policy::has_stage_2())
+        .unwrap_or_else(|| {
+            dev_warn!(
+                dev,
+                "stage2 is not known to work on this SoC, stage 1 is used\n"
+            );
+            features
+        })
 }
 
 /// Returns the root that `dev` is a cache of; none if it is a root itself.
@@ -324,4 +351,10 @@ module! {
     authors: ["IPMMU in Rust project"],
     description: "Renesas IPMMU driver that survives suspend",
     license: "GPL v2",
+    params: {
+        stage2: bool {
+            default: false,
+            description: "Use page tables of stage 2, with 40-bit IOVAs, where the SoC has them.",
+        },
+    },
 }

@@ -268,7 +268,11 @@ impl iommu::Ops for IommuOps {
     }
 
     fn alloc_paging(client: &Client, hwdev: &Device<Bound>) -> Result<(Geometry, Paging)> {
-        Ok((table::GEOMETRY, Paging::new(client.ipmmu(), hwdev)?))
+        let ipmmu = client.ipmmu();
+        Ok((
+            table::geometry(ipmmu.features()),
+            Paging::new(ipmmu, hwdev)?,
+        ))
     }
 
     fn attach_paging(dev: &Device, client: &Client, domain: ArcBorrow<'_, Domain<Self>>) -> Result {

@@ -102,12 +102,15 @@ impl Parking {
 
     /// Switches off the contexts of a root that nothing uses, and clears their status.
     pub(crate) fn reset_reserved(&self, regs: &impl Registers) {
-        let reserved = self.features.contexts().take_while(|id| {
-            let first = self.features.group_contexts().next();
-            first != Some(*id)
-        });
+        for id in self.features.reserved_contexts() {
+            reset(self.features, id, regs);
+        }
+    }
 
-        for id in reserved {
+    /// Switches all contexts of a root off, which another kernel or the firmware has used: what
+    /// they walk may be of another stage.
+    pub(crate) fn reset_all(&self, regs: &impl Registers) {
+        for id in self.features.contexts() {
             reset(self.features, id, regs);
         }
     }
@@ -127,7 +130,7 @@ impl Parking {
         let imctr: IMCTR = regs.read(self.features.context(id));
 
         state.is_lost = false;
-        let on = Saved::imctr(self.features, id, state.parking_imctr());
+        let on = Saved::imctr(self.features, id, self.imctr(&state));
         let was_on = imctr.mmuen() && walk.verify(regs, &mut |_| ());
         if !was_on {
             reset(self.features, id, regs);
@@ -149,6 +152,7 @@ impl Parking {
             return;
         };
         let imctr = IMCTR::zeroed().with_mmuen(stays_on && !state.is_lost);
+        let imctr = self.features.imctr_in_root(imctr);
 
         regs.write(self.features.context(id), imctr.with_flush(!stays_on));
         regs.read::<IMCTR>(self.features.context(id));
@@ -305,14 +309,14 @@ impl Parking {
     /// faults of parking are told while there is one. Any context.
     pub(crate) fn set_blocked(&self, is: bool) {
         let mut state = self.state.lock();
-        let before = state.parking_imctr();
+        let before = self.imctr(&state);
 
         state.blocked_groups = if is {
             state.blocked_groups + 1
         } else {
             state.blocked_groups.saturating_sub(1)
         };
-        let after = state.parking_imctr();
+        let after = self.imctr(&state);
         let Some(id) = self.features.parking() else {
             return;
         };
@@ -344,13 +348,13 @@ impl Parking {
     pub(crate) fn strays(&self) -> u64 {
         self.state.lock().strays
     }
-}
 
-impl State {
     /// Returns IMCTR of parking in the root.
-    fn parking_imctr(&self) -> IMCTR {
-        IMCTR::zeroed()
-            .with_mmuen(!self.is_lost)
-            .with_inten(!self.is_lost && self.blocked_groups != 0)
+    fn imctr(&self, state: &State) -> IMCTR {
+        let imctr = IMCTR::zeroed()
+            .with_mmuen(!state.is_lost)
+            .with_inten(!state.is_lost && state.blocked_groups != 0);
+
+        self.features.imctr_in_root(imctr)
     }
 }

@@ -193,9 +193,15 @@ impl Power {
             .with_save_area(|area| {
                 if let Some(required) = required {
                     // With what firmware found necessary.
-                    area.control = Saved::control(ipmmu.features())
-                        .save(&regs)
-                        .with_first(required.into());
+                    let features = ipmmu.features();
+                    area.control = Saved::control(features).save(&regs).with_required(
+                        features,
+                        ipmmu.is_root(),
+                        required,
+                    );
+                    if ipmmu.is_root() {
+                        ipmmu.parking().reset_all(&regs);
+                    }
                 }
                 area.control.restore(&regs).verify(&regs, &mut report);
                 if ipmmu.is_root() {

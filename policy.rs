@@ -75,6 +75,31 @@ static RESTRICTION_100: Table<2> = Table::new([
     },
 ]);
 
+/// SoCs that walk tables of stage 2. Source: Xen's driver. M3-W+ is an M3-W of cut 3.0.
+static STAGE_2: Table<5> = Table::new([
+    Pattern {
+        soc_id: Some(c"r8a7795"),
+        revision: Some(c"ES3.*"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a77961"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a77965"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a779f0"),
+        ..Pattern::ANY
+    },
+    Pattern {
+        soc_id: Some(c"r8a779g0"),
+        ..Pattern::ANY
+    },
+]);
+
 /// Devices that are known to work behind the IPMMU: SDHI0 to SDHI3.
 const VERIFIED: [&CStr; 4] = [
     c"ee100000.mmc",
@@ -100,6 +125,11 @@ impl Refusal {
             Self::NotListed => "not verified on this SoC, see the module parameter allow=",
         }
     }
+}
+
+/// Returns whether the SoC is known to walk tables of stage 2. May sleep.
+pub(crate) fn has_stage_2() -> bool {
+    STAGE_2.has_this_soc()
 }
 
 /// Returns what IMSCTLR must have beside what the firmware set. May sleep.

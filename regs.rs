@@ -180,10 +180,12 @@ register! {
         11:10   orgn0;
         /// Inner cacheability of table walks; Gen2.
         9:8     irgn0;
-        /// Level at which the walk starts, counted from the last; Gen3 and later.
+        /// Level at which the walk starts, in the format's own numbers; Gen3 and later.
         7:6     sl0;
         /// The walk starts at level 1; Gen2.
         4:4     sl0_gen2 => bool;
+        /// 64 less the bits of an IOVA; with VA64 (stage 2) alone.
+        4:0     tsz0;
     }
 
     /// Bus control; Gen2.

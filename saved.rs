@@ -68,7 +68,7 @@ const fn entry<R: Register>(name: &'static str) -> Entry {
     }
 }
 
-/// What a context walks; the last one is on Gen2.
+/// What a context walks. Stage 2 has no IMMAIR0, and only Gen2 has IMBUSCR.
 const WALK: [Entry; 5] = [
     entry::<IMTTLBR0>("IMTTLBR0"),
     entry::<IMTTUBR0>("IMTTUBR0"),
@@ -112,15 +112,19 @@ pub(crate) struct Saved {
 impl Saved {
     /// Returns `table` as what context `id` walks.
     pub(crate) fn walk(features: &Features, id: ContextId, table: table::Hardware) -> Self {
-        let count = WALK.len() - usize::from(!features.has_imbuscr);
+        let count = match (features.has_stage_2(), features.has_imbuscr) {
+            (true, _) => 3,
+            (false, false) => 4,
+            (false, true) => 5,
+        };
 
         Self {
             part: Part::Context(id),
             entries: &WALK[..count],
             first: features.first_of_context(id),
             values: [
-                table.ttbr as u32,
-                (table.ttbr >> 32) as u32,
+                table.base as u32,
+                (table.base >> 32) as u32,
                 features.ttbcr().into(),
                 table.mair as u32,
                 // Without DVM, and on the first bus.
@@ -165,9 +169,19 @@ impl Saved {
         self.values[0]
     }
 
-    /// Sets the bits `set` in the first value.
-    pub(crate) fn with_first(mut self, set: u32) -> Self {
-        self.values[0] |= set;
+    /// Returns the registers of an instance as a whole as they must be beside what the firmware has
+    /// set up: with `required`, and in a root with the stage of its tables.
+    pub(crate) fn with_required(
+        mut self,
+        features: &Features,
+        is_root: bool,
+        required: IMSCTLR,
+    ) -> Self {
+        self.values[0] |= u32::from(required);
+        if is_root {
+            let imsauxctlr = IMSAUXCTLR::from(self.values[1]).with_s2pte(features.has_stage_2());
+            self.values[1] = imsauxctlr.into();
+        }
         self
     }
 
@@ -294,7 +308,7 @@ mod tests {
         GEN4, //
     };
 
-    const NOWHERE: table::Hardware = table::Hardware { ttbr: 0, mair: 0 };
+    const NOWHERE: table::Hardware = table::Hardware { base: 0, mair: 0 };
 
     /// Memory that notes what is written, in order.
     struct Memory {

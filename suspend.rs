@@ -90,7 +90,7 @@ impl Context {
             *area.context(self.id) = Some(SavedContext {
                 // The values are those of the hardware.
                 walk: Some(self.walk(space).save(regs)),
-                imctr: self.imctr().save(regs),
+                imctr: self.imctr_in_root().save(regs),
             });
             hw.write_root(IMCTR::zeroed());
             if let Some(idle) = self.idle() {
@@ -136,7 +136,7 @@ impl Context {
                     walk: Some(walk),
                     imctr,
                 }) => (walk, imctr),
-                _ => (self.walk(space), self.imctr()),
+                _ => (self.walk(space), self.imctr_in_root()),
             };
             let restored = hw.program(walk);
             good = restored.is_some_and(|walk| walk.verify(regs, report));
@@ -246,9 +246,16 @@ impl Context {
         Saved::walk(self.features, self.id, space.hardware())
     }
 
-    /// Returns IMCTR of the context if it is on.
+    /// Returns IMCTR of the context in the cache if it is on.
     fn imctr(&self) -> Saved {
         Saved::imctr(self.features, self.id, on_value())
+    }
+
+    /// Returns IMCTR of the context in the root if it is on.
+    fn imctr_in_root(&self) -> Saved {
+        let imctr = self.features.imctr_in_root(on_value());
+
+        Saved::imctr(self.features, self.id, imctr)
     }
 
     /// Returns what micro-TLB `utlb` of the group points to: this context, or parking.

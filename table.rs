@@ -19,52 +19,50 @@ use kernel::{
 use crate::{
     abstractions::{
         io_pgtable::{
-            quirk,
-            Arm32LpaeS1,
             Config,
             FlushOps,
-            IoPageTable,
-            LpaeS1, //
+            IoPageTable, //
         },
         iommu::Geometry, //
     },
-    features::ContextId,
+    features::{
+        ContextId,
+        Features, //
+    },
 };
 
-/// The format: stage 1, long descriptors.
-pub(crate) type Format = Arm32LpaeS1;
-
 /// What a context must be told about a table.
-pub(crate) type Hardware = LpaeS1;
+pub(crate) type Hardware = crate::abstractions::io_pgtable::Table;
 
 /// Page and block sizes.
 const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
-/// Bits of an IOVA.
-const IAS: u32 = 32;
 /// Bits of a physical address.
 pub(crate) const OAS: u32 = 40;
 
-/// IOVAs, from 0.
-pub(crate) const GEOMETRY: Geometry = Geometry {
-    pgsize_bitmap: PAGE_SIZES,
-    last: (1 << IAS) - 1,
-};
+/// Returns which IOVAs there are.
+pub(crate) fn geometry(features: &Features) -> Geometry {
+    Geometry {
+        pgsize_bitmap: PAGE_SIZES,
+        last: (1 << features.stage.ias) - 1,
+    }
+}
 
-/// Makes an empty table for DMA by `dev`, flushed by `flush`. May sleep.
+/// Makes an empty table of the stage that `features` say, for DMA by `dev`, flushed by `flush`. May
+/// sleep.
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
 pub(crate) fn new<T: FlushOps>(
+    features: &Features,
     dev: &Device<Bound>,
     flush: Pin<KBox<T>>,
-) -> Result<IoPageTable<Format, T>> {
+) -> Result<IoPageTable<T>> {
     let config = Config {
-        // The IPMMU refuses a descriptor without NS even below a table with NSTABLE, unlike the
-        // architecture.
-        quirks: quirk::ARM_NS,
+        format: features.stage.format,
+        quirks: features.stage.quirks,
         pgsize_bitmap: PAGE_SIZES,
-        ias: IAS,
+        ias: features.stage.ias,
         oas: OAS,
         coherent_walk: false,
     };
@@ -94,7 +92,7 @@ impl FlushOps for Nothing {
 }
 
 /// The address space in which nothing is mapped. A root owns one.
-pub(crate) struct Empty(IoPageTable<Format, Nothing>);
+pub(crate) struct Empty(IoPageTable<Nothing>);
 
 impl Empty {
     /// Makes it for the root `dev`. May sleep.
@@ -102,8 +100,8 @@ impl Empty {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(dev: &Device<Bound>) -> Result<Arc<Self>> {
-        let table = new(dev, KBox::pin(Nothing, GFP_KERNEL)?)?;
+    pub(crate) fn new(features: &Features, dev: &Device<Bound>) -> Result<Arc<Self>> {
+        let table = new(features, dev, KBox::pin(Nothing, GFP_KERNEL)?)?;
 
         Ok(Arc::new(Self(table), GFP_KERNEL)?)
     }

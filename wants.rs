@@ -233,7 +233,7 @@ mod tests {
 
     impl AddressSpace for Space {
         fn hardware(&self) -> Hardware {
-            Hardware { ttbr: 0, mair: 0 }
+            Hardware { base: 0, mair: 0 }
         }
 
         fn set_walked(&self, _id: ContextId, _walked: bool) {}

@@ -31,45 +31,52 @@ pub(crate) trait FlushOps: Send + Sync + 'static {
     fn flush_all(&self);
 }
 
-/// A table format, and what the hardware must be told about a table of it.
-pub(crate) trait Format: 'static {
-    /// `enum io_pgtable_fmt`
-    const FORMAT: bindings::io_pgtable_fmt;
-    /// What [`IoPageTable::hardware`] returns.
-    type Hardware;
+/// A table format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Format {
+    /// `ARM_32_LPAE_S1`: long descriptors, up to 32 bits of input, stage 1.
+    Arm32LpaeS1,
+    /// `ARM_64_LPAE_S2`: long descriptors, stage 2.
+    Arm64LpaeS2,
+}
+
+/// What the hardware must be told about a table.
+#[derive(Clone, Copy)]
+pub(crate) struct Table {
+    /// Physical address of the table.
+    pub(crate) base: u64,
+    /// Memory attributes, as MAIR0 and MAIR1; 0 in stage 2, where descriptors have them.
+    pub(crate) mair: u64,
+}
+
+impl Format {
+    fn id(self) -> bindings::io_pgtable_fmt {
+        match self {
+            Self::Arm32LpaeS1 => bindings::io_pgtable_fmt_ARM_32_LPAE_S1,
+            Self::Arm64LpaeS2 => bindings::io_pgtable_fmt_ARM_64_LPAE_S2,
+        }
+    }
 
     /// Reads what the hardware needs from a configuration.
     ///
     /// # Safety
     ///
-    /// `cfg` was filled by `alloc_io_pgtable_ops()` for [`Self::FORMAT`].
-    unsafe fn hardware(cfg: &bindings::io_pgtable_cfg) -> Self::Hardware;
-}
-
-/// Base address and memory attributes of a stage-1 table.
-#[derive(Clone, Copy)]
-pub(crate) struct LpaeS1 {
-    /// Physical address of the table.
-    pub(crate) ttbr: u64,
-    /// Memory attributes, as MAIR0 and MAIR1.
-    pub(crate) mair: u64,
-}
-
-/// `ARM_32_LPAE_S1`: long descriptors, up to 32 bits of input, stage 1.
-pub(crate) struct Arm32LpaeS1;
-
-impl Format for Arm32LpaeS1 {
-    const FORMAT: bindings::io_pgtable_fmt = bindings::io_pgtable_fmt_ARM_32_LPAE_S1;
-    type Hardware = LpaeS1;
-
-    unsafe fn hardware(cfg: &bindings::io_pgtable_cfg) -> LpaeS1 {
-        // SAFETY: By this function's contract the format is `ARM_32_LPAE_S1`, whose allocation
-        // fills `arm_lpae_s1_cfg`.
-        let cfg = unsafe { &cfg.__bindgen_anon_1.arm_lpae_s1_cfg };
-
-        LpaeS1 {
-            ttbr: cfg.ttbr,
-            mair: cfg.mair,
+    /// `cfg` was filled by `alloc_io_pgtable_ops()` for this format.
+    unsafe fn table(self, cfg: &bindings::io_pgtable_cfg) -> Table {
+        match self {
+            Self::Arm32LpaeS1 => {
+                // SAFETY: By this function's contract the format's allocation filled it.
+                let cfg = unsafe { &cfg.__bindgen_anon_1.arm_lpae_s1_cfg };
+                Table {
+                    base: cfg.ttbr,
+                    mair: cfg.mair,
+                }
+            }
+            Self::Arm64LpaeS2 => Table {
+                // SAFETY: As above.
+                base: unsafe { cfg.__bindgen_anon_1.arm_lpae_s2_cfg.vttbr },
+                mair: 0,
+            },
         }
     }
 }
@@ -82,6 +89,7 @@ pub(crate) mod quirk {
 
 /// What table to make.
 pub(crate) struct Config {
+    pub(crate) format: Format,
     /// Any of [`quirk`].
     pub(crate) quirks: usize,
     /// Page and block sizes to be used, as a bitmap.
@@ -94,31 +102,32 @@ pub(crate) struct Config {
     pub(crate) coherent_walk: bool,
 }
 
-/// An IO page table of format `F`, flushed by a `T`.
+/// An IO page table, flushed by a `T`.
 ///
 /// Mapping and unmapping need no lock, as long as no two callers touch the same range at once; that
 /// is a precondition of the functions here.
 ///
 /// # Invariants
 ///
-/// - `ops` comes from `alloc_io_pgtable_ops()` for `F::FORMAT` and was not freed.
+/// - `ops` comes from `alloc_io_pgtable_ops()` for `format` and was not freed.
 /// - `cookie` comes from `into_foreign()` of a `Pin<KBox<T>>`, is the cookie of `ops`, and is
 ///   owned.
-pub(crate) struct IoPageTable<F: Format, T: FlushOps> {
+pub(crate) struct IoPageTable<T: FlushOps> {
     ops: NonNull<bindings::io_pgtable_ops>,
     cookie: NonNull<c_void>,
     /// The page table code unmaps table pages for DMA by this device when it frees them, which may
     /// be after the device was unbound.
     _dev: ARef<Device>,
-    _types: PhantomData<(F, KBox<T>)>,
+    format: Format,
+    _flush: PhantomData<KBox<T>>,
 }
 
 // SAFETY: `struct io_pgtable_ops` is bound to no thread, and `T` is `Send`.
-unsafe impl<F: Format, T: FlushOps> Send for IoPageTable<F, T> {}
+unsafe impl<T: FlushOps> Send for IoPageTable<T> {}
 // SAFETY: The operations of `struct io_pgtable_ops` may run concurrently, and `T` is `Sync`.
-unsafe impl<F: Format, T: FlushOps> Sync for IoPageTable<F, T> {}
+unsafe impl<T: FlushOps> Sync for IoPageTable<T> {}
 
-impl<F: Format, T: FlushOps> IoPageTable<F, T> {
+impl<T: FlushOps> IoPageTable<T> {
     const FLUSH_OPS: bindings::iommu_flush_ops = bindings::iommu_flush_ops {
         tlb_flush_all: Some(Self::tlb_flush_all),
         tlb_flush_walk: Some(Self::tlb_flush_walk),
@@ -147,7 +156,9 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
 
         // SAFETY: `cfg` is valid during the call and copied by it. Its `tlb` lives forever, and the
         // functions there take the cookie that is given here. `iommu_dev` is kept alive by `_dev`.
-        let ops = unsafe { bindings::alloc_io_pgtable_ops(F::FORMAT, &mut cfg, cookie.as_ptr()) };
+        let ops = unsafe {
+            bindings::alloc_io_pgtable_ops(config.format.id(), &mut cfg, cookie.as_ptr())
+        };
         let Some(ops) = NonNull::new(ops) else {
             // SAFETY: `cookie` comes from `into_foreign()` above, and nobody else got it.
             drop(unsafe { Pin::<KBox<T>>::from_foreign(cookie.as_ptr()) });
@@ -159,7 +170,8 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
             ops,
             cookie,
             _dev: (&**dev).into(),
-            _types: PhantomData,
+            format: config.format,
+            _flush: PhantomData,
         })
     }
 
@@ -172,13 +184,13 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     }
 
     /// Returns what the hardware must be told about this table.
-    pub(crate) fn hardware(&self) -> F::Hardware {
+    pub(crate) fn hardware(&self) -> Table {
         // SAFETY: By the type invariant `ops` is valid, and the `ops` that
         // `alloc_io_pgtable_ops()` returns is a field of a `struct io_pgtable`.
         let table = unsafe { kernel::container_of!(self.ops.as_ptr(), bindings::io_pgtable, ops) };
 
-        // SAFETY: By the type invariant `table` was allocated for `F::FORMAT`.
-        unsafe { F::hardware(&(*table).cfg) }
+        // SAFETY: By the type invariant `table` was allocated for `format`.
+        unsafe { self.format.table(&(*table).cfg) }
     }
 
     /// Maps `count` pages of `size` bytes from `iova` to `paddr`.
@@ -255,7 +267,7 @@ impl<F: Format, T: FlushOps> IoPageTable<F, T> {
     }
 }
 
-impl<F: Format, T: FlushOps> Drop for IoPageTable<F, T> {
+impl<T: FlushOps> Drop for IoPageTable<T> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant `ops` is valid, and `self` is its only owner.
         unsafe { bindings::free_io_pgtable_ops(self.ops.as_ptr()) };

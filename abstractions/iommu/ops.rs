@@ -26,7 +26,6 @@ use super::arm_mapping::SharedMapping;
 use super::{
     super::io_pgtable::{
         FlushOps,
-        Format,
         IoPageTable, //
     },
     fwspec::{
@@ -134,13 +133,11 @@ pub(crate) struct Geometry {
 
 /// The driver's data of a paging domain: a page table, and a way to flush.
 pub(crate) trait PagingOps: Send + Sync + 'static {
-    /// The table's format.
-    type Format: Format;
     /// What flushes when the table changes.
     type Flush: FlushOps;
 
     /// Returns the table, which the core changes through this abstraction alone.
-    fn table(&self) -> &IoPageTable<Self::Format, Self::Flush>;
+    fn table(&self) -> &IoPageTable<Self::Flush>;
 
     /// Invalidates all cached translations of the domain, and waits until that is done. Any
     /// context, also with interrupts off.
