@@ -17,10 +17,10 @@ dmaor=$((base + 0x60))
 echo on >"/sys/bus/platform/devices/$controller/power/control"
 before=$(devmem $dmaor 16)
 devmem $((channel + 0x0c)) 32 0
-devmem $((channel + 0x10)) 32 0
-devmem $((channel + 0x14)) 32 0
-devmem $((channel + 0x00)) 32 "$3"
-devmem $((channel + 0x04)) 32 "$3"
+devmem $((channel + 0x10)) 32 $(($3 >> 32))
+devmem $((channel + 0x14)) 32 $(($3 >> 32))
+devmem $((channel + 0x00)) 32 $(($3 & 0xffffffff))
+devmem $((channel + 0x04)) 32 $(($3 & 0xffffffff))
 devmem $((channel + 0x08)) 32 4
 devmem $dmaor 16 $((before | 1))
 # Four-byte units, both addresses counting up, started by software.

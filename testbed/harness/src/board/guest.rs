@@ -94,11 +94,14 @@ impl Board {
             return Ok(());
         }
         if self.driver == Driver::Rust {
-            let allow = match allow {
-                [] => String::new(),
-                some => format!(" allow={}", some.join(",")),
-            };
-            self.sh(&format!("modprobe ipmmu_vmsa{allow}"))?;
+            let mut modprobe = "modprobe ipmmu_vmsa".to_owned();
+            if !allow.is_empty() {
+                modprobe += &format!(" allow={}", allow.join(","));
+            }
+            if self.stage2 {
+                modprobe += " stage2=on";
+            }
+            self.sh(&modprobe)?;
         }
         self.sh("modprobe probed && rmmod probed").map(drop)
     }

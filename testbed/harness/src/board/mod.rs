@@ -66,6 +66,7 @@ pub struct Board {
     pub hardware: &'static Hardware,
     /// Whether IPMMUs may sleep while the system is awake.
     autosuspend: bool,
+    stage2: bool,
     _sockets: TempDir,
 }
 
@@ -167,6 +168,7 @@ impl Board {
             ipmmus: registers::labels(setup.extra),
             hardware: setup.hardware,
             autosuspend: setup.autosuspend,
+            stage2: setup.stage2,
             _sockets: sockets,
         })
     }

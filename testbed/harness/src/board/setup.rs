@@ -61,6 +61,8 @@ pub struct Setup {
     pub power_areas: bool,
     /// Whether an IPMMU that nobody needs may sleep while the system is awake.
     pub autosuspend: bool,
+    /// Whether our driver is asked for page tables of stage 2.
+    pub stage2: bool,
     /// The functions of the card in each PCIe slot, as for QEMU's `-device`.
     pub pcie: [Vec<String>; pcie::SLOTS],
     /// What is on the cards.
@@ -93,6 +95,7 @@ impl Setup {
             extra: None,
             power_areas: false,
             autosuspend: false,
+            stage2: false,
             pcie: Default::default(),
             files: Vec::new(),
             emmc: None,
@@ -142,6 +145,12 @@ impl Setup {
     /// registers would depend on when they look.
     pub fn autosuspend(mut self) -> Self {
         self.autosuspend = true;
+        self
+    }
+
+    /// With page tables of stage 2, if the driver is ours.
+    pub fn stage2(mut self) -> Self {
+        self.stage2 = true;
         self
     }
 

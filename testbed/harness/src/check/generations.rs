@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
-use super::Bench;
 use super::c_driver::UNKNOWN_SOC;
 use super::common::{UNMAPPED, faults};
 use super::feature::{C, Feature, Pair, Part};
+use super::{Bench, Fixture, stage2};
 use crate::board::dtb::Dtb;
 use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
@@ -168,7 +168,36 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         };
         rows.extend(pair.rows());
     }
+    for generation in &GENERATIONS[1..] {
+        rows.extend(stage2_rows(bench, generation)?);
+    }
     Ok(rows)
+}
+
+/// The same on a SoC whose IPMMU walks tables of stage 2.
+fn stage2_rows(bench: &Arc<Bench>, generation: &'static Generation) -> Result<Vec<Trial>> {
+    let mut setup = setup(bench, generation)?.stage2();
+    setup.name = format!("{}-stage2", generation.name);
+    let board = Fixture::new(bench, setup, |b| {
+        b.sh("modprobe other_soc soc_id=r8a77965 revision=ES3.0")?;
+        b.load_driver(&[])
+    });
+    Ok(vec![
+        board.row("dma", |b| {
+            expect_stage2(b, generation)?;
+            dma(b, generation)
+        }),
+        board.row("fault", |b| fault(b, generation)),
+        board.row("suspend", |b| sleep(b, generation)),
+    ])
+}
+
+/// The registers hold what Xen's driver writes.
+fn expect_stage2(board: &mut Board, generation: &Generation) -> Result<()> {
+    let registers = board.registers()?;
+    let context = registers.context_of(generation.masters_at, 1);
+    let context = context.context("uTLB 1 is not enabled")?;
+    stage2::expect_values(&registers, "ipmmu_extra", context)
 }
 
 /// A board whose own IPMMUs are left out: only the extra one is there.

@@ -41,6 +41,7 @@ mod power;
 mod rust_driver;
 mod shared;
 mod sleep;
+mod stage2;
 mod storage;
 mod trouble;
 mod use_count;
@@ -85,6 +86,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(trouble::rows(&bench));
     rows.extend(asleep_faults::rows(&bench));
     rows.extend(control::rows(&bench));
+    rows.extend(stage2::rows(&bench)?);
     rows.extend(storage::rows(&bench));
     rows.extend(pcie::rows(&bench)?);
     rows.extend(hibernate::rows(&bench));

@@ -52,31 +52,35 @@ const USER_SPACE: Feature = Feature {
 };
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    let coherent = device_tree(bench)?;
-    let plain = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
-    let setup = |name, driver, dtb: &PathBuf| {
-        Setup::new(name, driver)
-            .append(TRUSTED)
-            .dtb(dtb.clone())
-            .pcie(&[EDU])
-    };
-    let board = Fixture::new(bench, setup("vfio", Driver::Rust, &coherent), |b| {
-        b.load_driver(&[])?;
-        // Then the device is behind its IPMMU.
-        b.expect_bound_except(&[])?;
-        b.test(&format!("userdma {DEVICE} take")).map(drop)
-    });
+    let board = Fixture::new(bench, setup(bench, "vfio")?, take);
     let mut rows = board_rows(&board);
     rows.extend(SELFTESTS.map(|test| board.row(test, move |b| selftest(b, test))));
 
     // As the SoC is: what the CPU has in its caches, its PCIe does not see.
-    let real = setup("vfio-not-coherent", Driver::Rust, &plain);
+    let plain = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
+    let real = setup(bench, "vfio-not-coherent")?.dtb(plain);
     let real = Fixture::new(bench, real, |b| b.load_driver(&[]));
     rows.push(real.row("the_device_is_not_handed_out", is_not_handed_out));
-    let both = setup("vfio-both", Driver::Rust, &coherent);
+    let both = setup(bench, "vfio-both")?;
     let both = Pair::new(bench, both, |b| b.load_driver(&[])).feature(USER_SPACE, is_handed_out);
     rows.extend(both.rows());
     Ok(rows)
+}
+
+/// A board with a device that user space may have.
+pub(super) fn setup(bench: &Bench, name: &str) -> Result<Setup> {
+    Ok(Setup::new(name, Driver::Rust)
+        .append(TRUSTED)
+        .dtb(device_tree(bench)?)
+        .pcie(&[EDU]))
+}
+
+/// Gives it to user space.
+pub(super) fn take(board: &mut Board) -> Result<()> {
+    board.load_driver(&[])?;
+    // Then the device is behind its IPMMU.
+    board.expect_bound_except(&[])?;
+    board.test(&format!("userdma {DEVICE} take")).map(drop)
 }
 
 /// The board's device tree with a PCIe host whose DMA sees the CPU's caches:
@@ -87,7 +91,7 @@ pub(super) fn device_tree(bench: &Bench) -> Result<PathBuf> {
     Ok(dtb.set_flag(pcie::HOSTS[0], "dma-coherent")?.into_path())
 }
 
-fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
+pub(super) fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
     let quiet = |name: &str, scenario: &'static str| {
         board.row(name, move |b| {
             same_as_before(b, |b| run(b, scenario).map(drop))
