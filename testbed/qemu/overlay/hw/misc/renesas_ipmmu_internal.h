@@ -99,6 +99,7 @@ typedef enum RenesasIPMMUWord {
     UNKIND_CODES,
     UNKIND_OFF_PASSES,
     UNKIND_STRICT_REGISTERS,
+    UNKIND_INCOHERENT,
 } RenesasIPMMUWord;
 
 static inline bool renesas_ipmmu_unkind(const RenesasIPMMUState *s,
@@ -164,6 +165,13 @@ uint32_t renesas_ipmmu_fault_status(const RenesasIPMMUState *root,
                                     uint32_t status);
 const char *renesas_ipmmu_strict(const RenesasIPMMUState *s,
                                  RenesasIPMMURegRef ref, uint32_t value);
+
+/* renesas_ipmmu_incoherent.c */
+void renesas_ipmmu_incoherent_watch(void);
+bool renesas_ipmmu_incoherent_watches(void);
+bool renesas_ipmmu_incoherent_read(hwaddr addr, uint64_t *desc);
+void renesas_ipmmu_incoherent_clean(Object *obj, Visitor *v, const char *name,
+                                    void *opaque, Error **errp);
 
 /* renesas_ipmmu_poweron.c */
 void renesas_ipmmu_found_at_reset(RenesasIPMMUState *s);

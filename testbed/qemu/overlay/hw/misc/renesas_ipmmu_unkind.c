@@ -28,6 +28,7 @@ static const char *const words[] = {
     [UNKIND_CODES] = "codes",
     [UNKIND_OFF_PASSES] = "off-passes",
     [UNKIND_STRICT_REGISTERS] = "strict-registers",
+    [UNKIND_INCOHERENT] = "incoherent",
 };
 
 /* A write that is under way */
@@ -285,6 +286,14 @@ static void set_unkind(Object *obj, const char *value, Error **errp)
             return;
         }
     }
+    if (unkind & BIT(UNKIND_INCOHERENT)) {
+        /* A view of RAM that has missed something would be a wrong one */
+        if (s->layout && !renesas_ipmmu_incoherent_watches()) {
+            error_setg(errp, "'incoherent' has to be there from the beginning");
+            return;
+        }
+        renesas_ipmmu_incoherent_watch();
+    }
     s->unkind = unkind;
     if (s->layout) {
         /* What was under way only because of a word that is gone */
@@ -300,6 +309,8 @@ static void set_unkind(Object *obj, const char *value, Error **errp)
 void renesas_ipmmu_unkind_class_init(ObjectClass *klass)
 {
     object_class_property_add_str(klass, "unkind", get_unkind, set_unkind);
+    object_class_property_add(klass, "clean", "uint64", NULL,
+                              renesas_ipmmu_incoherent_clean, NULL, NULL);
 }
 
 void renesas_ipmmu_unkind_init(RenesasIPMMUState *s)

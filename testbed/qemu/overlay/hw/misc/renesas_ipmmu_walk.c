@@ -101,6 +101,20 @@ static IOMMUAccessFlags leaf_permissions(const WalkConfig *cfg, uint64_t desc,
     return IOMMU_ACCESS_FLAG(read, write);
 }
 
+static bool read_descriptor(const RenesasIPMMUState *root, hwaddr addr,
+                            uint64_t *desc)
+{
+    const MemTxAttrs attrs = { .memory = 1 };   /* tables live in RAM */
+
+    /* The walks of Gen2 snoop */
+    if (root->layout->has_caches &&
+        renesas_ipmmu_unkind(root, UNKIND_INCOHERENT)) {
+        return renesas_ipmmu_incoherent_read(addr, desc);
+    }
+    return address_space_read(&address_space_memory, addr, attrs, desc,
+                              sizeof(*desc)) == MEMTX_OK;
+}
+
 static uint32_t fault(uint32_t kind, unsigned code, unsigned level)
 {
     kind = FIELD_DP32(kind, IMSTR, ERRCODE, code);
@@ -116,7 +130,6 @@ static uint32_t fault(uint32_t kind, unsigned code, unsigned level)
 uint32_t renesas_ipmmu_walk(const RenesasIPMMUState *root, unsigned ctx,
                             hwaddr iova, RenesasIPMMUMapping *mapping)
 {
-    const MemTxAttrs attrs = { .memory = 1 };   /* tables live in RAM */
     bool table_unpriv = true;
     bool table_write = true;
     WalkConfig cfg;
@@ -136,8 +149,7 @@ uint32_t renesas_ipmmu_walk(const RenesasIPMMUState *root, unsigned ctx,
         uint64_t desc;
         bool leaf;
 
-        if (address_space_read(&address_space_memory, table + index * 8,
-                               attrs, &desc, sizeof(desc)) != MEMTX_OK) {
+        if (!read_descriptor(root, table + index * 8, &desc)) {
             return fault(R_IMSTR_ABORT_MASK, 0, level);
         }
         desc = le64_to_cpu(desc);

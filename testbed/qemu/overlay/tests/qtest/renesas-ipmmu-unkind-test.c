@@ -235,6 +235,56 @@ static void test_off_passes(const void *platform)
     test_finish(&t);
 }
 
+/* The CPU cleans the descriptor's line */
+static void clean(Test *t, uint64_t ttbr, uint64_t iova, unsigned level)
+{
+    qom_set_uint(t->qts, t->p->root_path, "clean",
+                 descriptor_at(t, ttbr, iova, level));
+}
+
+static void test_incoherent(const void *platform)
+{
+    const Platform *p = platform;
+    g_autofree char *args = g_strdup_printf("%s,ipmmu-unkind=incoherent",
+                                            p->args);
+    Platform incoherent = *p;
+    QDict *error;
+    uint64_t ttbr;
+    Test t;
+
+    incoherent.args = args;
+    ttbr = start_copying(&t, &incoherent);
+    if (!p->split) {
+        g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC);
+        test_finish(&t);
+        return;
+    }
+    g_assert_false(copies(&t, IOVA_SRC, IOVA_DST));
+    assert_fault(&t, p->ctx, IMSTR_TF, IOVA_SRC);
+    for (unsigned level = 1; level <= 3; level++) {
+        clean(&t, ttbr, IOVA_SRC, level);
+        clean(&t, ttbr, IOVA_DST, level);
+    }
+    g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC);
+
+    map(&t, ttbr, IOVA_SRC, SRC_NEW, 3, D_RW);
+    flush_context(&t, p->ctx);
+    g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC);
+    clean(&t, ttbr, IOVA_SRC, 3);
+    flush_context(&t, p->ctx);
+    g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC_NEW);
+    test_finish(&t);
+
+    /* Not later: what was cleaned before is not known */
+    test_start(&t, p);
+    error = qtest_qmp_assert_failure_ref(t.qts,
+        "{ 'execute': 'qom-set', 'arguments': { 'path': %s, "
+        "'property': 'unkind', 'value': 'all' } }", p->root_path);
+    g_assert_nonnull(strstr(qdict_get_str(error, "desc"), "'incoherent'"));
+    qobject_unref(error);
+    test_finish(&t);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -245,5 +295,6 @@ int main(int argc, char **argv)
     add_platform_tests("unkind/latched-base", test_latched_base);
     add_platform_tests("unkind/utlb0", test_utlb0);
     add_platform_tests("unkind/off-passes", test_off_passes);
+    add_platform_tests("unkind/incoherent", test_incoherent);
     return g_test_run();
 }

@@ -17,6 +17,7 @@
  *    guest has acknowledged it; counts down, on the root, kept over resets
  *  + QOM "unkind" (string): words joined by '+', or "all"; see IPMMU-MODEL.md
  *  + QOM "unkind-seed" (uint64): what its chance depends on
+ *  + QOM "clean" (uint64, wo): for tests, cleans the line of RAM there
  *  + QOM "guest-errors", "faults", "translations" (uint64, ro): counted since
  *    QEMU started, not affected by reset
  */
