@@ -46,8 +46,6 @@
 #include "migration/vmstate.h"
 #include "renesas_ipmmu_internal.h"
 
-#define TYPE_RENESAS_IPMMU_MEMORY_REGION "renesas-ipmmu-memory-region"
-
 void renesas_ipmmu_update_irq(RenesasIPMMUState *root)
 {
     bool level = false;
@@ -263,45 +261,6 @@ static const MemoryRegionOps renesas_ipmmu_ops = {
     .impl.max_access_size = 4,
 };
 
-static IOMMUTLBEntry memory_region_translate(IOMMUMemoryRegion *iommu,
-                                             hwaddr addr,
-                                             IOMMUAccessFlags flag,
-                                             int iommu_idx)
-{
-    return renesas_ipmmu_translate(container_of(iommu, RenesasIPMMUUtlb, iommu),
-                                   addr, flag);
-}
-
-/*
- * Made when first asked for: a SoC has hundreds of micro-TLBs, and each address
- * space makes every change of the memory map slower.
- */
-AddressSpace *renesas_ipmmu_utlb_as(RenesasIPMMUState *s, unsigned utlb)
-{
-    RenesasIPMMUUtlb *u;
-
-    assert(qdev_is_realized(DEVICE(s)));
-    if (utlb >= renesas_ipmmu_utlbs(s)) {
-        return NULL;
-    }
-
-    u = &s->utlb[utlb];
-    if (!u->has_as) {
-        g_autofree char *name =
-            g_strdup_printf("%s-utlb%u",
-                            object_get_canonical_path_component(OBJECT(s)),
-                            utlb);
-
-        memory_region_init_iommu(&u->iommu, sizeof(u->iommu),
-                                 TYPE_RENESAS_IPMMU_MEMORY_REGION, OBJECT(s),
-                                 name, 1ULL << IPMMU_ADDR_BITS);
-        address_space_init(&u->as, MEMORY_REGION(&u->iommu), name);
-        u->has_as = true;
-    }
-
-    return &u->as;
-}
-
 static void renesas_ipmmu_reset_hold(Object *obj, ResetType type)
 {
     RenesasIPMMUState *s = RENESAS_IPMMU(obj);
@@ -366,64 +325,8 @@ static void renesas_ipmmu_init(Object *obj)
     RenesasIPMMUState *s = RENESAS_IPMMU(obj);
 
     sysbus_init_irq(SYS_BUS_DEVICE(s), &s->irq);
+    renesas_ipmmu_qom_init(s);
     renesas_ipmmu_unkind_init(s);
-    object_property_add_uint64_ptr(obj, "guest-errors", &s->guest_errors,
-                                   OBJ_PROP_FLAG_READ);
-    object_property_add_uint64_ptr(obj, "faults", &s->faults,
-                                   OBJ_PROP_FLAG_READ);
-    object_property_add_uint64_ptr(obj, "translations", &s->translations,
-                                   OBJ_PROP_FLAG_READ);
-    object_property_add_uint64_ptr(obj, "storm", &s->storm,
-                                   OBJ_PROP_FLAG_READWRITE);
-}
-
-static char *get_registers(Object *obj, Error **errp)
-{
-    RenesasIPMMUState *s = RENESAS_IPMMU(obj);
-
-    if (!s->layout) {
-        return g_strdup("");
-    }
-    renesas_ipmmu_catch_up(s);
-    return renesas_ipmmu_dump(s);
-}
-
-static char *get_discard_writes(Object *obj, Error **errp)
-{
-    RenesasIPMMUState *s = RENESAS_IPMMU(obj);
-
-    return g_strdup(s->discard_writes ? s->discard_writes : "");
-}
-
-static void set_discard_writes(Object *obj, const char *value, Error **errp)
-{
-    RenesasIPMMUState *s = RENESAS_IPMMU(obj);
-    uint64_t discard[IPMMU_NUM_REGS];
-
-    if (!s->layout) {
-        error_setg(errp, "discard-writes can be set on a running machine only");
-        return;
-    }
-    if (renesas_ipmmu_parse_discard(s, value, discard, errp)) {
-        memcpy(s->discard, discard, sizeof(discard));
-        g_free(s->discard_writes);
-        s->discard_writes = g_strdup(value);
-    }
-}
-
-static bool get_flush_stuck(Object *obj, Error **errp)
-{
-    return RENESAS_IPMMU(obj)->flush_stuck;
-}
-
-static void set_flush_stuck(Object *obj, bool value, Error **errp)
-{
-    RenesasIPMMUState *s = RENESAS_IPMMU(obj);
-
-    s->flush_stuck = value;
-    for (unsigned i = 0; s->layout && i < s->layout->contexts; i++) {
-        renesas_ipmmu_complete_flush(s, i);
-    }
 }
 
 static const Property renesas_ipmmu_properties[] = {
@@ -449,17 +352,8 @@ static void renesas_ipmmu_class_init(ObjectClass *klass, void *data)
     rc->phases.exit = renesas_ipmmu_reset_exit;
     device_class_set_props(dc, renesas_ipmmu_properties);
 
-    object_class_property_add_str(klass, "registers", get_registers, NULL);
-    object_class_property_add_str(klass, "discard-writes",
-                                  get_discard_writes, set_discard_writes);
-    object_class_property_add_bool(klass, "flush-stuck",
-                                   get_flush_stuck, set_flush_stuck);
+    renesas_ipmmu_qom_class_init(klass);
     renesas_ipmmu_unkind_class_init(klass);
-}
-
-static void memory_region_class_init(ObjectClass *klass, void *data)
-{
-    IOMMU_MEMORY_REGION_CLASS(klass)->translate = memory_region_translate;
 }
 
 static const TypeInfo renesas_ipmmu_types[] = {
@@ -469,10 +363,6 @@ static const TypeInfo renesas_ipmmu_types[] = {
         .instance_size = sizeof(RenesasIPMMUState),
         .instance_init = renesas_ipmmu_init,
         .class_init = renesas_ipmmu_class_init,
-    }, {
-        .name = TYPE_RENESAS_IPMMU_MEMORY_REGION,
-        .parent = TYPE_IOMMU_MEMORY_REGION,
-        .class_init = memory_region_class_init,
     },
 };
 

@@ -144,8 +144,6 @@ void renesas_ipmmu_tlb_flush_context(GHashTable *tlb, unsigned ctx);
 void renesas_ipmmu_tlb_mark_context(GHashTable *tlb, unsigned ctx);
 void renesas_ipmmu_tlb_flush_marked(GHashTable *tlb, unsigned ctx);
 void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova);
-IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
-                                      IOMMUAccessFlags flag);
 
 /* renesas_ipmmu_unkind.c */
 void renesas_ipmmu_unkind_class_init(ObjectClass *klass);
@@ -175,6 +173,10 @@ void renesas_ipmmu_incoherent_clean(Object *obj, Visitor *v, const char *name,
 
 /* renesas_ipmmu_poweron.c */
 void renesas_ipmmu_found_at_reset(RenesasIPMMUState *s);
+
+/* renesas_ipmmu_qom.c */
+void renesas_ipmmu_qom_class_init(ObjectClass *klass);
+void renesas_ipmmu_qom_init(RenesasIPMMUState *s);
 
 /* renesas_ipmmu.c */
 void renesas_ipmmu_update_irq(RenesasIPMMUState *root);

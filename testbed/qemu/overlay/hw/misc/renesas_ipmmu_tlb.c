@@ -17,6 +17,8 @@
 #include "exec/address-spaces.h"
 #include "renesas_ipmmu_internal.h"
 
+#define TYPE_RENESAS_IPMMU_MEMORY_REGION "renesas-ipmmu-memory-region"
+
 /* A TLB that outgrows this is emptied, as hardware evicts when it must */
 #define TLB_MAX_ENTRIES 65536
 
@@ -239,8 +241,8 @@ static uint32_t not_permitted(const RenesasIPMMUMapping *mapping)
  * What the bus asks for each access of a master. IOMMU_NONE is a question of
  * QEMU's own, not an access: it is neither counted nor a fault.
  */
-IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
-                                      IOMMUAccessFlags flag)
+static IOMMUTLBEntry translate(RenesasIPMMUUtlb *u, hwaddr iova,
+                               IOMMUAccessFlags flag)
 {
     RenesasIPMMUState *s = u->ipmmu;
     RenesasIPMMUState *root = renesas_ipmmu_root(s);
@@ -304,3 +306,56 @@ IOMMUTLBEntry renesas_ipmmu_translate(RenesasIPMMUUtlb *u, hwaddr iova,
     entry.perm = mapping.perm;
     return entry;
 }
+
+static IOMMUTLBEntry memory_region_translate(IOMMUMemoryRegion *iommu,
+                                             hwaddr addr,
+                                             IOMMUAccessFlags flag,
+                                             int iommu_idx)
+{
+    return translate(container_of(iommu, RenesasIPMMUUtlb, iommu), addr, flag);
+}
+
+/*
+ * Made when first asked for: a SoC has hundreds of micro-TLBs, and each address
+ * space makes every change of the memory map slower.
+ */
+AddressSpace *renesas_ipmmu_utlb_as(RenesasIPMMUState *s, unsigned utlb)
+{
+    RenesasIPMMUUtlb *u;
+
+    assert(qdev_is_realized(DEVICE(s)));
+    if (utlb >= renesas_ipmmu_utlbs(s)) {
+        return NULL;
+    }
+
+    u = &s->utlb[utlb];
+    if (!u->has_as) {
+        g_autofree char *name =
+            g_strdup_printf("%s-utlb%u",
+                            object_get_canonical_path_component(OBJECT(s)),
+                            utlb);
+
+        memory_region_init_iommu(&u->iommu, sizeof(u->iommu),
+                                 TYPE_RENESAS_IPMMU_MEMORY_REGION, OBJECT(s),
+                                 name, 1ULL << IPMMU_ADDR_BITS);
+        address_space_init(&u->as, MEMORY_REGION(&u->iommu), name);
+        u->has_as = true;
+    }
+
+    return &u->as;
+}
+
+static void memory_region_class_init(ObjectClass *klass, void *data)
+{
+    IOMMU_MEMORY_REGION_CLASS(klass)->translate = memory_region_translate;
+}
+
+static const TypeInfo memory_region_types[] = {
+    {
+        .name = TYPE_RENESAS_IPMMU_MEMORY_REGION,
+        .parent = TYPE_IOMMU_MEMORY_REGION,
+        .class_init = memory_region_class_init,
+    },
+};
+
+DEFINE_TYPES(memory_region_types)
