@@ -15,6 +15,9 @@
 #define IMSAUXCTLR_NMERGE40     BIT(24)
 #define FIRMWARE_UTLBS          2
 
+/* The power of all goes, so that a reset finds nothing yet */
+static bool falling_asleep;
+
 static uint32_t draw(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15;
@@ -104,18 +107,23 @@ static void firmware_leaves(RenesasIPMMUState *s, uint64_t *random)
     firmware_utlbs(s, ctx, random);
 }
 
-/* Other values after each reset, and the same ones in each run */
+/* Registers differ after each reset, firmware always does the same */
 void renesas_ipmmu_found_at_reset(RenesasIPMMUState *s)
 {
     const char *name = object_get_canonical_path_component(OBJECT(s));
     uint64_t random = s->unkind_seed ^ (uint64_t)g_str_hash(name) << 32;
+    uint64_t firmware;
 
+    if (falling_asleep || (s->loses_power && s->unpowered)) {
+        return;
+    }
+    firmware = random;
     random += s->resets++;
     if (renesas_ipmmu_unkind(s, UNKIND_RESET)) {
         randomize(s, &random);
     }
     if (renesas_ipmmu_unkind(s, UNKIND_FIRMWARE) && !s->loses_power) {
-        firmware_leaves(s, &random);
+        firmware_leaves(s, &firmware);
     }
 }
 
@@ -127,8 +135,13 @@ void renesas_ipmmu_set_power(RenesasIPMMUState *s, bool on, bool loses)
 {
     s->unpowered = !on;
     s->loses_power = loses;
-    if (loses && !on) {
+    if (loses) {
         device_cold_reset(DEVICE(s));
     }
     renesas_ipmmu_update_irq(s);
+}
+
+void renesas_ipmmu_set_falling_asleep(bool yes)
+{
+    falling_asleep = yes;
 }

@@ -15,6 +15,7 @@
 #include "hw/arm/rcar_h3.h"
 #include "hw/char/renesas_scif.h"
 #include "hw/misc/rcar_soc.h"
+#include "hw/misc/renesas_ipmmu.h"
 #include "hw/qdev-properties.h"
 #include "hw/resettable.h"
 #include "hw/sysbus.h"
@@ -131,7 +132,9 @@ static void create_serial_ports(RcarH3State *s)
  */
 static void rcar_h3_suspend(Notifier *notifier, void *data)
 {
+    renesas_ipmmu_set_falling_asleep(true);
     resettable_reset(OBJECT(sysbus_get_default()), RESET_TYPE_COLD);
+    renesas_ipmmu_set_falling_asleep(false);
 }
 
 static void rcar_h3_wakeup(MachineState *machine)

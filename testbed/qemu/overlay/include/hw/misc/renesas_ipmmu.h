@@ -136,4 +136,7 @@ AddressSpace *renesas_ipmmu_utlb_as(RenesasIPMMUState *s, unsigned utlb);
 /* The power area of @s was switched; @loses: what it holds depends on that */
 void renesas_ipmmu_set_power(RenesasIPMMUState *s, bool on, bool loses);
 
+/* Around the reset of a machine that falls asleep, whose IPMMUs are off then */
+void renesas_ipmmu_set_falling_asleep(bool yes);
+
 #endif
