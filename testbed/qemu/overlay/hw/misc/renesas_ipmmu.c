@@ -239,6 +239,33 @@ static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
     }
 }
 
+void renesas_ipmmu_add_access_notifier(RenesasIPMMUState *s,
+                                       Notifier *notifier)
+{
+    notifier_list_add(&renesas_ipmmu_root(s)->accessed, notifier);
+}
+
+static uint64_t notified_read(void *opaque, hwaddr offset, unsigned size)
+{
+    NotifierList *list = &renesas_ipmmu_root(opaque)->accessed;
+    uint64_t value;
+
+    notifier_list_notify(list, NULL);
+    value = renesas_ipmmu_read(opaque, offset, size);
+    notifier_list_notify(list, NULL);
+    return value;
+}
+
+static void notified_write(void *opaque, hwaddr offset, uint64_t value,
+                           unsigned size)
+{
+    NotifierList *list = &renesas_ipmmu_root(opaque)->accessed;
+
+    notifier_list_notify(list, NULL);
+    renesas_ipmmu_write(opaque, offset, value, size);
+    notifier_list_notify(list, NULL);
+}
+
 static bool renesas_ipmmu_accepts(void *opaque, hwaddr offset, unsigned size,
                                   bool is_write, MemTxAttrs attrs)
 {
@@ -251,8 +278,8 @@ static bool renesas_ipmmu_accepts(void *opaque, hwaddr offset, unsigned size,
 }
 
 static const MemoryRegionOps renesas_ipmmu_ops = {
-    .read = renesas_ipmmu_read,
-    .write = renesas_ipmmu_write,
+    .read = notified_read,
+    .write = notified_write,
     .endianness = DEVICE_LITTLE_ENDIAN,
     .valid.min_access_size = 1,
     .valid.max_access_size = 8,
@@ -327,6 +354,7 @@ static void renesas_ipmmu_init(Object *obj)
     sysbus_init_irq(SYS_BUS_DEVICE(s), &s->irq);
     renesas_ipmmu_qom_init(s);
     renesas_ipmmu_unkind_init(s);
+    notifier_list_init(&s->accessed);
 }
 
 static const Property renesas_ipmmu_properties[] = {

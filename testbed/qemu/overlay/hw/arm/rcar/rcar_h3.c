@@ -168,6 +168,9 @@ static void rcar_h3_init(MachineState *machine)
     if (s->extra_ipmmu) {
         rcar_h3_create_extra_ipmmu(s, s->extra_ipmmu);
     }
+    if (s->traffic) {
+        rcar_h3_create_traffic(s);
+    }
 
     arm_psci_support_system_suspend();
     qemu_register_wakeup_support();
@@ -243,6 +246,16 @@ static void set_ipmmu_unkind(Object *obj, const char *value, Error **errp)
     s->ipmmu_unkind = g_strdup(value);
 }
 
+static bool get_traffic(Object *obj, Error **errp)
+{
+    return RCAR_H3_MACHINE(obj)->traffic;
+}
+
+static void set_traffic(Object *obj, bool value, Error **errp)
+{
+    RCAR_H3_MACHINE(obj)->traffic = value;
+}
+
 static void add_properties(ObjectClass *klass)
 {
     object_class_property_add(klass, "prr", "uint32", get_prr, set_prr,
@@ -264,6 +277,11 @@ static void add_properties(ObjectClass *klass)
                                   get_ipmmu_unkind, set_ipmmu_unkind);
     object_class_property_set_description(klass, "ipmmu-unkind",
         "Words joined by '+', or all: how every IPMMU is unkind");
+
+    object_class_property_add_bool(klass, "traffic",
+                                   get_traffic, set_traffic);
+    object_class_property_set_description(klass, "traffic",
+        "Two bus masters that never stop, for tests");
 
     object_class_property_add(klass, "guest-errors", "uint64",
                               get_guest_errors, NULL, NULL, NULL);

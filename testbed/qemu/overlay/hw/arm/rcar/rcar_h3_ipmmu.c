@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "hw/arm/rcar_h3.h"
 #include "hw/dma/rcar_dmac.h"
+#include "hw/misc/rcar_traffic.h"
 #include "hw/misc/renesas_ipmmu.h"
 #include "hw/qdev-properties.h"
 
@@ -92,6 +93,21 @@ static const RcarDmac extra_dmacs[] = {
     { "dmac_extra1", 0xe8210000, NULL, 16,
       { 445, 464, 465, 466, 467, 468, 469, 470, 471,
         472, 473, 474, 475, 476, 477, 478, 479 } },
+};
+
+/*
+ * Not on any board either: masters for tests, behind micro-TLBs that no master
+ * of this machine has. Micro-TLB 0 is one of them, as drivers treat it apart.
+ */
+static const struct {
+    const char *name;
+    hwaddr base;
+    const char *ipmmu;
+    unsigned utlb[RCAR_TRAFFIC_PORTS];
+    unsigned area;
+} traffic[] = {
+    { "traffic0", 0xe8300000, "ipmmu_vc0", { 0, 3, 34 }, H3_PD_A3VC },
+    { "traffic1", 0xe8310000, "ipmmu_pv0", { 1, 2, 47 } },
 };
 
 /* An IPMMU that is reset, and unreachable, while its power area is off */
@@ -192,5 +208,43 @@ void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation)
     }
     for (int i = 0; i < ARRAY_SIZE(extra_dmacs); i++) {
         create_dmac(s, &extra_dmacs[i], ipmmu);
+    }
+}
+
+/* A master for tests, which stops without power; its judge does not */
+typedef struct TrafficIsland {
+    Notifier notifier;
+    DeviceState *dev;
+} TrafficIsland;
+
+static void traffic_power(Notifier *notifier, void *data)
+{
+    TrafficIsland *island = container_of(notifier, TrafficIsland, notifier);
+
+    if (!*(bool *)data) {
+        device_cold_reset(island->dev);
+    }
+}
+
+void rcar_h3_create_traffic(RcarH3State *s)
+{
+    for (int i = 0; i < ARRAY_SIZE(traffic); i++) {
+        DeviceState *dev = qdev_new(TYPE_RCAR_TRAFFIC);
+        Object *ipmmu = object_resolve_path_component(OBJECT(s),
+                                                      traffic[i].ipmmu);
+
+        for (int n = 0; n < RCAR_TRAFFIC_PORTS; n++) {
+            rcar_traffic_connect(RCAR_TRAFFIC(dev), RENESAS_IPMMU(ipmmu),
+                                 traffic[i].utlb[n]);
+        }
+        rcar_h3_add_device(s, traffic[i].name, dev, traffic[i].base);
+        if (s->power_areas && traffic[i].area) {
+            TrafficIsland *island = g_new0(TrafficIsland, 1);
+
+            island->dev = dev;
+            island->notifier.notify = traffic_power;
+            rcar_sysc_add_power_notifier(s->sysc, traffic[i].area,
+                                         &island->notifier);
+        }
     }
 }

@@ -32,6 +32,7 @@ struct RcarH3State {
     bool power_areas;
     char *extra_ipmmu;
     char *ipmmu_unkind;
+    bool traffic;
 
     struct arm_boot_info bootinfo;
     MemoryRegion ram_banks[4];
@@ -59,6 +60,7 @@ void rcar_h3_create_cpus(RcarH3State *s);
 void rcar_h3_create_ipmmus(RcarH3State *s);
 void rcar_h3_create_dmacs(RcarH3State *s);
 void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation);
+void rcar_h3_create_traffic(RcarH3State *s);
 
 /* GPIO, and the SD card slot and eMMC that are wired to it: rcar_h3_storage.c */
 void rcar_h3_create_gpios(RcarH3State *s);

@@ -27,6 +27,7 @@
 
 #include "exec/memory.h"
 #include "hw/sysbus.h"
+#include "qemu/notify.h"
 #include "qemu/queue.h"
 #include "qom/object.h"
 
@@ -103,6 +104,8 @@ struct RenesasIPMMUState {
     bool unpowered;
     bool loses_power;
 
+    NotifierList accessed;      /* of the root */
+
     /* Lost at reset */
     uint32_t ctx[RENESAS_IPMMU_MAX_CONTEXTS][IPMMU_CONTEXT_REGS];
     uint32_t imsctlr;
@@ -138,5 +141,12 @@ void renesas_ipmmu_set_power(RenesasIPMMUState *s, bool on, bool loses);
 
 /* Around the reset of a machine that falls asleep, whose IPMMUs are off then */
 void renesas_ipmmu_set_falling_asleep(bool yes);
+
+/*
+ * Has @notifier called before and after each access of the guest to a register
+ * of an instance that has the same root as @s, or is it.
+ */
+void renesas_ipmmu_add_access_notifier(RenesasIPMMUState *s,
+                                       Notifier *notifier);
 
 #endif
