@@ -4,16 +4,16 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * No SoC has it. It reads and writes a list of addresses round and round, each
- * from all its micro-TLBs, and counts what it reached and what it was refused:
- * at each tick of virtual time, and before and after each access to a register
- * of an IPMMU of that root.
+ * from all its micro-TLBs: at each tick of virtual time, and before and after
+ * each access to a register of an IPMMU of that root.
  *
  * It also is the judge of that. The guest marks a physical page that is not the
  * master's any more; from that moment an access that would reach the page, by
  * whatever address and micro-TLB, is counted as a violation, and not performed.
  *
  * Registers, of 32 bits:
- *   0x00 CONTROL     RUN 0; TIRELESS 1: reset does not clear RUN
+ *   0x00 CONTROL     RUN 0; TIRELESS 1: reset does not clear RUN; PATIENT 2: no
+ *                    rounds around accesses to registers
  *   0x04 INTERVAL    of ticks, in ns; 0: no ticks
  *   0x08 GIVE_UP     so many refusals end an entry; 0: none do
  *   0x0c PATTERN     what is written
@@ -27,9 +27,9 @@
  *                    entry 23:16, write 8, micro-TLB 7:0
  *   0x80 + 16n       of each port: UTLB (the number of its micro-TLB, all ones
  *                    if there is no such port), REACHED, REFUSED, VIOLATIONS
- *   0x400 + 32n      of each entry of the list: IOVA, FLAGS (READ 0, WRITE 1),
- *                    REACHED, REFUSED, REACHED_BY (a bit for each port). A write
- *                    to FLAGS clears the counts, and begins anew what gave up.
+ *   0x400 + 32n      of each entry: IOVA, FLAGS (READ 0, WRITE 1), REACHED,
+ *                    REFUSED, REACHED_BY (a bit for each port). A write to
+ *                    FLAGS clears the counts, and begins anew what gave up.
  *
  * Reset, and the loss of power, clear RUN and nothing else: list, marks and
  * counts are the judge's.
@@ -45,6 +45,7 @@
 
 #define CONTROL_RUN         BIT(0)
 #define CONTROL_TIRELESS    BIT(1)
+#define CONTROL_PATIENT     BIT(2)
 #define FLAGS_READ          BIT(0)
 #define FLAGS_WRITE         BIT(1)
 #define HOW_WRITE           BIT(8)
@@ -53,8 +54,8 @@
 enum {
     CONTROL = 0x00, INTERVAL = 0x04, GIVE_UP = 0x08, PATTERN = 0x0c,
     ROUND = 0x10, FORBID = 0x14, ALLOW = 0x18, ALLOW_ALL = 0x1c,
-    ROUNDS = 0x20, READS = 0x24, WRITES = 0x28, REFUSED = 0x2c,
-    VIOLATIONS = 0x30, MARKS = 0x34, FIRST = 0x38, FIRST_END = 0x43,
+    ROUNDS = 0x20, VIOLATIONS = 0x30, MARKS = 0x34,
+    FIRST = 0x38, FIRST_END = 0x43,
     PORT = 0x80, PORT_STRIDE = 0x10,
     ENTRY = 0x400, ENTRY_STRIDE = 0x20,
     END = ENTRY + RCAR_TRAFFIC_ENTRIES * ENTRY_STRIDE,
@@ -73,16 +74,17 @@ static void note_violation(RcarTrafficState *s, RcarTrafficPort *p,
         s->first[2] = p->utlb | (write ? HOW_WRITE : 0) |
                       (e - s->entries) << 16;
     }
-    s->violations++;
+    s->counts[TRAFFIC_VIOLATIONS]++;
     p->violations++;
 }
 
 static bool perform(RcarTrafficState *s, hwaddr phys, bool write)
 {
     uint32_t word = cpu_to_le32(s->pattern);
+    MemTxAttrs none = MEMTXATTRS_UNSPECIFIED;
 
-    return !address_space_rw(&address_space_memory, phys,
-                             MEMTXATTRS_UNSPECIFIED, &word, 4, write);
+    return !address_space_rw(&address_space_memory, phys, none, &word, 4,
+                             write);
 }
 
 /* Asks the micro-TLB itself: what matters is the page that it would let in */
@@ -95,20 +97,21 @@ static void access_once(RcarTrafficState *s, RcarTrafficPort *p,
     hwaddr phys = (t.translated_addr & ~t.addr_mask) | (e->iova & t.addr_mask);
 
     if (t.perm & flag) {
-        if (g_hash_table_contains(s->forbidden,
-                                  GUINT_TO_POINTER(phys >> PAGE_SHIFT))) {
+        void *page = GUINT_TO_POINTER(phys >> PAGE_SHIFT);
+
+        if (g_hash_table_contains(s->forbidden, page)) {
             note_violation(s, p, e, phys, write);
             return;
         }
         if (perform(s, phys, write)) {
-            write ? s->writes++ : s->reads++;
+            s->counts[write ? TRAFFIC_WRITES : TRAFFIC_READS]++;
             p->reached++;
             e->counts[COUNT_REACHED]++;
             e->counts[COUNT_REACHED_BY] |= BIT(p - s->ports);
             return;
         }
     }
-    s->refused++;
+    s->counts[TRAFFIC_REFUSED]++;
     p->refused++;
     e->counts[COUNT_REFUSED]++;
 }
@@ -120,7 +123,7 @@ static void do_round(RcarTrafficState *s)
         return;
     }
     s->in_round = true;
-    s->rounds++;
+    s->counts[TRAFFIC_ROUNDS]++;
     for (unsigned i = 0; i < RCAR_TRAFFIC_ENTRIES; i++) {
         RcarTrafficEntry *e = &s->entries[i];
 
@@ -142,16 +145,19 @@ static void do_round(RcarTrafficState *s)
 
 static void ipmmu_accessed(Notifier *notifier, void *data)
 {
-    do_round(container_of(notifier, RcarTrafficState, accessed));
+    RcarTrafficState *s = container_of(notifier, RcarTrafficState, accessed);
+
+    if (!(s->control & CONTROL_PATIENT)) {
+        do_round(s);
+    }
 }
 
 static void set_timer(RcarTrafficState *s)
 {
+    timer_del(s->timer);
     if ((s->control & CONTROL_RUN) && s->interval) {
         timer_mod_ns(s->timer, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) +
                      s->interval);
-    } else {
-        timer_del(s->timer);
     }
 }
 
@@ -213,18 +219,10 @@ static uint64_t rcar_traffic_read(void *opaque, hwaddr offset, unsigned size)
         return *reg;
     }
     switch (offset) {
-    case ROUND ... ALLOW_ALL:           /* commands */
+    case ROUND ... ALLOW_ALL:
         return 0;
-    case ROUNDS:
-        return (uint32_t)s->rounds;
-    case READS:
-        return (uint32_t)s->reads;
-    case WRITES:
-        return (uint32_t)s->writes;
-    case REFUSED:
-        return (uint32_t)s->refused;
-    case VIOLATIONS:
-        return (uint32_t)s->violations;
+    case ROUNDS ... VIOLATIONS:
+        return (uint32_t)s->counts[(offset - ROUNDS) / 4];
     case MARKS:
         return g_hash_table_size(s->forbidden);
     case FIRST ... FIRST_END:
@@ -256,6 +254,8 @@ static void rcar_traffic_write(void *opaque, hwaddr offset, uint64_t value,
     RcarTrafficState *s = opaque;
     uint32_t *reg = stored(s, offset);
 
+    void *page = GUINT_TO_POINTER(value);
+
     if (reg) {
         *reg = value;
         stored_changed(s, offset);
@@ -266,10 +266,10 @@ static void rcar_traffic_write(void *opaque, hwaddr offset, uint64_t value,
         do_round(s);
         break;
     case FORBID:
-        g_hash_table_add(s->forbidden, GUINT_TO_POINTER(value));
+        g_hash_table_add(s->forbidden, page);
         break;
     case ALLOW:
-        g_hash_table_remove(s->forbidden, GUINT_TO_POINTER(value));
+        g_hash_table_remove(s->forbidden, page);
         break;
     case ALLOW_ALL:
         g_hash_table_remove_all(s->forbidden);
@@ -320,14 +320,12 @@ static void rcar_traffic_realize(DeviceState *dev, Error **errp)
 static char *get_first_violation(Object *obj, Error **errp)
 {
     RcarTrafficState *s = RCAR_TRAFFIC(obj);
+    uint32_t how = s->first[2];
 
-    if (!s->has_first) {
-        return g_strdup("");
-    }
-    return g_strdup_printf("micro-TLB %u %s 0x%08x, physical page 0x%x000",
-                           s->first[2] & 0xff,
-                           s->first[2] & HOW_WRITE ? "wrote to" : "read from",
-                           s->first[0], s->first[1]);
+    return s->has_first ?
+        g_strdup_printf("micro-TLB %u %s 0x%08x, physical page 0x%x000",
+                        how & 0xff, how & HOW_WRITE ? "wrote to" : "read from",
+                        s->first[0], s->first[1]) : g_strdup("");
 }
 
 static void forget_first(Object *obj, const char *value, Error **errp)
@@ -353,20 +351,20 @@ static char *get_ports(Object *obj, Error **errp)
 static void rcar_traffic_init(Object *obj)
 {
     RcarTrafficState *s = RCAR_TRAFFIC(obj);
-    struct { const char *name; uint64_t *count; } counts[] = {
-        { "rounds", &s->rounds }, { "reads", &s->reads },
-        { "writes", &s->writes }, { "refused", &s->refused },
-        { "violations", &s->violations }, { "guest-errors", &s->guest_errors },
+    static const char * const names[] = {
+        "rounds", "reads", "writes", "refused", "violations",
     };
 
     memory_region_init_io(&s->iomem, obj, &rcar_traffic_ops, s, "traffic", END);
     sysbus_init_mmio(SYS_BUS_DEVICE(s), &s->iomem);
     s->timer = timer_new_ns(QEMU_CLOCK_VIRTUAL, tick, s);
     s->forbidden = g_hash_table_new(NULL, NULL);
-    for (unsigned i = 0; i < ARRAY_SIZE(counts); i++) {
-        object_property_add_uint64_ptr(obj, counts[i].name, counts[i].count,
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        object_property_add_uint64_ptr(obj, names[i], &s->counts[i],
                                        OBJ_PROP_FLAG_READ);
     }
+    object_property_add_uint64_ptr(obj, "guest-errors", &s->guest_errors,
+                                   OBJ_PROP_FLAG_READ);
 }
 
 static const VMStateDescription vmstate_rcar_traffic = {

@@ -16,6 +16,7 @@
 #define CONTROL         0x00
 #define RUN             BIT(0)
 #define TIRELESS        BIT(1)
+#define PATIENT         BIT(2)
 #define INTERVAL        0x04
 #define GIVE_UP         0x08
 #define PATTERN         0x0c
@@ -194,6 +195,9 @@ static void test_rounds(void)
         qtest_clock_step(t.qts, 5000);
         g_assert_cmpuint(get(&t, ROUNDS), ==, rounds + 4 + i);
     }
+    set(&t, CONTROL, RUN | PATIENT);
+    qtest_readl(t.qts, t.p->root + IMCTR);
+    g_assert_cmpuint(get(&t, ROUNDS), ==, rounds + 7);
     set(&t, CONTROL, 0);
     qtest_clock_step(t.qts, 5000);
     set(&t, ROUND, 1);

@@ -27,6 +27,12 @@ OBJECT_DECLARE_SIMPLE_TYPE(RcarTrafficState, RCAR_TRAFFIC)
 #define RCAR_TRAFFIC_PORTS      3
 #define RCAR_TRAFFIC_ENTRIES    64
 
+/* In the order of their registers */
+enum {
+    TRAFFIC_ROUNDS, TRAFFIC_READS, TRAFFIC_WRITES, TRAFFIC_REFUSED,
+    TRAFFIC_VIOLATIONS, TRAFFIC_COUNTS,
+};
+
 typedef struct RcarTrafficPort {
     IOMMUMemoryRegion *iommu;
     unsigned utlb;
@@ -63,11 +69,7 @@ struct RcarTrafficState {
     bool has_first;
     uint32_t first[3];          /* address, number of the page, how */
 
-    uint64_t rounds;
-    uint64_t reads;
-    uint64_t writes;
-    uint64_t refused;
-    uint64_t violations;
+    uint64_t counts[TRAFFIC_COUNTS];
     uint64_t guest_errors;
 };
 
