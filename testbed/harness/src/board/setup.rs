@@ -57,6 +57,8 @@ pub struct Setup {
     pub cards: bool,
     /// The generation of an IPMMU that no H3 has.
     pub extra: Option<&'static str>,
+    /// Whether there are masters that never stop, which the device tree must name.
+    pub traffic: bool,
     /// Whether IPMMUs lose their registers with the power of their area.
     pub power_areas: bool,
     /// Whether an IPMMU that nobody needs may sleep while the system is awake.
@@ -93,6 +95,7 @@ impl Setup {
             append: String::new(),
             cards: false,
             extra: None,
+            traffic: false,
             power_areas: false,
             autosuspend: false,
             stage2: false,
@@ -132,6 +135,12 @@ impl Setup {
     /// With one more IPMMU, of this generation, which the device tree must name.
     pub fn extra_ipmmu(mut self, generation: &'static str) -> Self {
         self.extra = Some(generation);
+        self
+    }
+
+    /// With masters that never stop.
+    pub fn traffic(mut self) -> Self {
+        self.traffic = true;
         self
     }
 
@@ -203,7 +212,6 @@ impl Setup {
     }
 
     /// With IPMMUs that are unkind in these ways, and no others.
-    #[allow(dead_code, reason = "for rows that are about one word")]
     pub fn unkind(mut self, words: &str) -> Self {
         self.unkind = Some(words.into()).filter(|w: &String| !w.is_empty());
         self
@@ -244,6 +252,9 @@ impl Setup {
         }
         if let Some(generation) = self.extra {
             machine += &format!(",extra-ipmmu={generation}");
+        }
+        if self.traffic {
+            machine += ",traffic=on";
         }
         if self.power_areas {
             machine += ",power-areas=on";

@@ -43,6 +43,8 @@ mod shared;
 mod sleep;
 mod stage2;
 mod storage;
+mod traffic;
+mod traffic_scenarios;
 mod trouble;
 mod use_count;
 mod vfio;
@@ -124,6 +126,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
         rows.extend(debian::rows(&bench));
     }
     rows.extend(pcie_shared::rows(&bench)?);
+    rows.extend(traffic::rows(&bench)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
     let page = fs::read_to_string(bench.paths.repo.join(ledger::PAGE))?;

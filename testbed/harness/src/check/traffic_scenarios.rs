@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is done under masters that never stop, by the module testbed/guest/modules/traffic_main.c.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::Bench;
+use super::common::wait_until;
+use crate::board::cards::MMC_HOSTS;
+use crate::board::dtb::{Dtb, node_of};
+use crate::board::registers::{IPMMUS, device_of};
+use crate::board::{Board, Driver};
+
+const KEXEC_LIMIT: Duration = Duration::from_secs(300);
+
+/// The masters as the machine calls them, the IPMMUs that they are behind, and their micro-TLBs.
+pub const MASTERS: [Master; 2] = [
+    Master {
+        name: "traffic0",
+        device: "e8300000.traffic",
+        ipmmu: "ipmmu_vc0",
+        utlbs: [0, 3, 34],
+    },
+    Master {
+        name: "traffic1",
+        device: "e8310000.traffic",
+        ipmmu: "ipmmu_pv0",
+        utlbs: [1, 2, 47],
+    },
+];
+
+pub struct Master {
+    /// As the machine calls it.
+    pub name: &'static str,
+    device: &'static str,
+    /// What it is behind.
+    pub ipmmu: &'static str,
+    utlbs: [u32; 3],
+}
+
+/// Another IPMMU in the power area of that of the first master.
+const NEIGHBOUR: &str = "ipmmu_vc1";
+/// That of the MMC hosts, whose DMA is not to go through bounce buffers.
+const OF_CARDS: &str = "ipmmu_ds1";
+/// This area as a bit of the SYSC.
+const A3VC: u64 = 1 << 14;
+
+/// What is done under the masters.
+pub struct Scenario {
+    /// For the report.
+    pub name: &'static str,
+    /// What is done.
+    pub work: fn(&mut Board) -> Result<()>,
+    /// Whether the C driver is asked, too.
+    asks_c: bool,
+}
+
+impl Scenario {
+    pub fn is_for(&self, driver: Driver) -> bool {
+        self.asks_c || driver == Driver::Rust
+    }
+}
+
+const fn scenario(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scenario {
+    Scenario {
+        name,
+        work,
+        asks_c: true,
+    }
+}
+
+/// What an IPMMU that sleeps lets through: the C driver's never does.
+const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scenario {
+    Scenario {
+        asks_c: false,
+        ..scenario(name, work)
+    }
+}
+
+/// One after the other on one board. The last one makes mappings lazy for good.
+pub const SCENARIOS: [Scenario; 10] = [
+    scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")),
+    scenario("unmap on two CPUs, two domains", |b| {
+        run(b, "unmap-two 10000")
+    }),
+    scenario("unmap, tried only afterwards", |b| run(b, "patient 10000")),
+    scenario("unmap through the DMA API", |b| run(b, "dma 2000")),
+    scenario("unmap many, flush once", |b| run(b, "gather 200")),
+    scenario("attach, detach, blocked", |b| run(b, "attach 50")),
+    scenario("suspend and resume", system_suspend),
+    asleep("runtime suspend, with power", asleep_with_power),
+    asleep("runtime suspend, without power", asleep_without_power),
+    scenario("lazy unmap", lazy),
+];
+
+/// This one needs a board of its own.
+pub const KEXEC: Scenario = scenario("kexec", kexec);
+
+/// Most of the board's own IPMMUs are left out: the C driver has a context for each that somebody
+/// is behind.
+pub fn device_tree(bench: &Bench) -> Result<PathBuf> {
+    let mut dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "traffic")?;
+    let of_masters = MASTERS.iter().map(|master| master.ipmmu);
+    let kept: Vec<&str> = of_masters
+        .chain([IPMMUS[0].0, NEIGHBOUR, OF_CARDS])
+        .collect();
+    for (label, device) in IPMMUS {
+        if !kept.contains(&label) {
+            dtb = dtb.set_text(&node_of(device), "status", "disabled")?;
+        }
+    }
+    let mut nodes = String::new();
+    for master in &MASTERS {
+        let ipmmu = node_of(device_of(master.ipmmu)?);
+        let iommus: Vec<String> = master
+            .utlbs
+            .iter()
+            .map(|utlb| format!("<&{{{ipmmu}}} {utlb}>"))
+            .collect();
+        let address = master.device.trim_end_matches(".traffic");
+        nodes += &format!(
+            "&{{/soc}} {{
+                traffic@{address} {{
+                    compatible = \"test,traffic\";
+                    reg = <0x0 0x{address} 0x0 0x1000>;
+                    iommus = {};
+                }};
+            }};\n",
+            iommus.join(", ")
+        );
+    }
+    Ok(dtb.add(&nodes)?.into_path())
+}
+
+/// Has the module do something; it ends when that is done.
+fn run(board: &mut Board, command: &str) -> Result<()> {
+    let rounds = board.count(MASTERS[0].name, "rounds")?;
+    board.sh(&format!(
+        "echo {command} > /sys/module/traffic/parameters/run"
+    ))?;
+    let rounds = board.count(MASTERS[0].name, "rounds")? - rounds;
+    ensure!(rounds > 0, "the master stood still");
+    Ok(())
+}
+
+/// The same where the first master may have no power.
+fn tell(board: &mut Board, command: &str) -> Result<()> {
+    board
+        .sh(&format!(
+            "echo {command} > /sys/module/traffic/parameters/run"
+        ))
+        .map(drop)
+}
+
+/// Does `work` while masters have domains with pages mapped and unmapped; then what is mapped is
+/// reached.
+fn held(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    let done = run(board, "hold")
+        .and_then(|()| work(board))
+        .and_then(|()| run(board, "check"));
+    tell(board, "release")?;
+    done
+}
+
+fn system_suspend(board: &mut Board) -> Result<()> {
+    held(board, |b| b.suspend(|_| Ok(())).map(drop))
+}
+
+/// The first master's driver lets it sleep, and it does not stop; the IPMMU sleeps, and its power
+/// stays on, as another one needs it.
+fn asleep_with_power(board: &mut Board) -> Result<()> {
+    let control = format!(
+        "/sys/bus/platform/devices/{}/power/control",
+        device_of(NEIGHBOUR)?
+    );
+    board.sh(&format!("echo on > {control}"))?;
+    let done = held(board, |b| {
+        slept(b, |b| {
+            ensure!(b.count("sysc", "on")? & A3VC != 0, "the power is off");
+            run(b, "asleep")
+        })
+    });
+    board.sh(&format!("echo auto > {control}"))?;
+    done
+}
+
+/// The same with power that is cut, and with it the master.
+fn asleep_without_power(board: &mut Board) -> Result<()> {
+    held(board, |b| {
+        slept(b, |b| {
+            wait_until(b, "the power area stays on", |b| {
+                Ok(b.count("sysc", "on")? & A3VC == 0)
+            })?;
+            tell(b, "asleep")
+        })
+    })
+}
+
+/// Does `work` while the IPMMU of the first master sleeps.
+fn slept(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    let file = format!(
+        "/sys/bus/platform/devices/{}/power/runtime_status",
+        device_of(MASTERS[0].ipmmu)?
+    );
+    tell(board, "idle")?;
+    let done = wait_until(board, "the IPMMU stays awake", |b| {
+        Ok(b.sh(&format!("cat {file}"))?.trim() == "suspended")
+    })
+    .and_then(|()| work(board));
+    tell(board, "busy")?;
+    done
+}
+
+/// Mappings of the DMA API that are flushed when it suits.
+fn lazy(board: &mut Board) -> Result<()> {
+    for master in &MASTERS {
+        let file = format!(
+            "/sys/bus/platform/devices/{}/iommu_group/type",
+            master.device
+        );
+        board.sh(&format!("echo DMA-FQ > {file}"))?;
+        let now = board.sh(&format!("cat {file}"))?;
+        if now.trim() != "DMA-FQ" {
+            bail!("{} is {now}", master.device);
+        }
+    }
+    run(board, "lazy 100").context("where flushes wait")
+}
+
+/// Another kernel takes over, and the masters do not stop. From the shutdown of the last IPMMU on
+/// nothing is theirs: neither the memory that they had, nor what has their addresses untranslated.
+fn kexec(board: &mut Board) -> Result<()> {
+    let host = MMC_HOSTS[0].device;
+    board.sh(&format!(
+        "set -e; . /tests/lib.sh; . /tests/storage-lib.sh; dir=$(mounted {host}); \
+         cp $dir/Image $dir/initramfs.cpio.gz /tmp"
+    ))?;
+    run(board, "hold")?;
+    run(board, "last")?;
+    board.new_messages()?;
+    board
+        .console
+        .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
+    board.console.wait_ready(KEXEC_LIMIT)?;
+    still_judged(board)?;
+    board.load_driver(&[])?;
+    still_judged(board)
+}
+
+/// The masters go on, and the pages are marked.
+fn still_judged(board: &mut Board) -> Result<()> {
+    for master in &MASTERS {
+        let rounds = board.count(master.name, "rounds")?;
+        board.sh("true")?;
+        ensure!(
+            board.count(master.name, "rounds")? > rounds,
+            "{} stands still",
+            master.name
+        );
+    }
+    Ok(())
+}
