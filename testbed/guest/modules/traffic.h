@@ -85,6 +85,11 @@ static inline void traffic_visit(struct traffic *t, unsigned int entry, u32 iova
 	traffic_write(t, ENTRY(entry) + FLAGS, READ_IT | WRITE_IT);
 }
 
+static inline void traffic_leave(struct traffic *t, unsigned int entry)
+{
+	traffic_write(t, ENTRY(entry) + FLAGS, 0);
+}
+
 static inline void traffic_rounds(struct traffic *t)
 {
 	for (int i = 0; i < 3; i++)
@@ -103,6 +108,7 @@ u32 traffic_violations(void);
 int traffic_unmap_one(unsigned int count);
 int traffic_unmap_two(unsigned int count);
 int traffic_unmap_patient(unsigned int count);
+int traffic_unmap_storm(unsigned int count);
 int traffic_unmap_dma(unsigned int count);
 int traffic_unmap_lazy(unsigned int count);
 int traffic_unmap_gather(unsigned int count);

@@ -13,6 +13,7 @@
  * unmap-two N	the same with a domain for each CPU and master
  * patient N	the same with masters that do nothing but while a page is mapped, and
  *		after the call has returned
+ * storm N	the same with masters that do not give up what they are refused
  * dma N	the same with mappings of the DMA API, where these are strict
  * lazy N	the same where they are not: when an address is used again, the page
  *		that it was used for is not reached any more
@@ -24,6 +25,7 @@
  * busy		it is awake again
  * check	what is mapped is reached, and nothing else
  * release	ends what hold began
+ * panic	the kernel ends
  * last		when all IPMMUs have been shut down for another kernel, nothing is
  *		reached any more of what hold mapped, nor these addresses themselves
  *
@@ -34,6 +36,7 @@
 #include <linux/jiffies.h>
 #include <linux/module.h>
 #include <linux/of.h>
+#include <linux/panic.h>
 #include <linux/platform_device.h>
 #include <linux/pm_runtime.h>
 
@@ -50,6 +53,11 @@ MODULE_PARM_DESC(give_up, "Refusals after which the master leaves an address alo
 static uint through;
 module_param(through, uint, 0444);
 MODULE_PARM_DESC(through, "Accesses to pages that were not the master's, in the last scenario");
+
+/* Of both masters, what hold maps is from here on */
+static ulong memory[MASTERS];
+module_param_array(memory, ulong, NULL, 0444);
+MODULE_PARM_DESC(memory, "Physical address of each master's pages");
 
 struct traffic traffic_masters[MASTERS];
 
@@ -74,7 +82,7 @@ void traffic_revive(struct traffic *t)
 void traffic_forget(struct traffic *t)
 {
 	for (int i = 0; i < ENTRIES; i++)
-		traffic_write(t, ENTRY(i) + FLAGS, 0);
+		traffic_leave(t, i);
 	traffic_write(t, ALLOW_ALL, 1);
 }
 
@@ -105,6 +113,11 @@ u32 traffic_violations(void)
 	return sum;
 }
 
+static int traffic_panic(unsigned int unused)
+{
+	panic("traffic was told to\n");
+}
+
 static const struct {
 	const char *name;
 	int (*run)(unsigned int count);
@@ -112,6 +125,7 @@ static const struct {
 	{ "unmap", traffic_unmap_one },
 	{ "unmap-two", traffic_unmap_two },
 	{ "patient", traffic_unmap_patient },
+	{ "storm", traffic_unmap_storm },
 	{ "dma", traffic_unmap_dma },
 	{ "lazy", traffic_unmap_lazy },
 	{ "gather", traffic_unmap_gather },
@@ -123,6 +137,7 @@ static const struct {
 	{ "check", traffic_check },
 	{ "release", traffic_release },
 	{ "last", traffic_last },
+	{ "panic", traffic_panic },
 };
 
 static int run_set(const char *text, const struct kernel_param *unused)
@@ -172,6 +187,7 @@ static int traffic_probe(struct platform_device *pdev)
 	t->pages = alloc_pages(GFP_KERNEL | __GFP_ZERO, ORDER);
 	if (!t->pages)
 		return -ENOMEM;
+	memory[t - traffic_masters] = traffic_phys(t, 0);
 	t->group = iommu_group_get(&pdev->dev);
 	if (!t->group) {
 		__free_pages(t->pages, ORDER);

@@ -58,6 +58,9 @@ static int unmapper_main(void *data)
 
 	for (unsigned int n = 0; !u->ret && n < u->count; n++)
 		u->ret = unmap_once(u, n);
+	/* Now: CPU 0 may have no time until the faults end. */
+	traffic_leave(u->t, 2 * u->number);
+	traffic_leave(u->t, 2 * u->number + 1);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (kthread_should_stop())
@@ -147,6 +150,18 @@ int traffic_unmap_patient(unsigned int count)
 		traffic_write(&traffic_masters[i], INTERVAL, 0);
 		traffic_write(&traffic_masters[i], CONTROL, RUN | PATIENT);
 	}
+	ret = unmap_with(count, true);
+	for (int i = 0; i < MASTERS; i++)
+		traffic_start(&traffic_masters[i]);
+	return ret;
+}
+
+int traffic_unmap_storm(unsigned int count)
+{
+	int ret;
+
+	for (int i = 0; i < MASTERS; i++)
+		traffic_write(&traffic_masters[i], GIVE_UP, 0);
 	ret = unmap_with(count, true);
 	for (int i = 0; i < MASTERS; i++)
 		traffic_start(&traffic_masters[i]);
