@@ -14,7 +14,7 @@ use libtest_mimic::Trial;
 use serde::Serialize;
 
 use super::c_driver::UNKNOWN_SOC;
-use super::traffic_scenarios::{KEXEC, MASTERS, Master, SCENARIOS, Scenario, device_tree};
+use super::traffic_scenarios::{KEXEC, MASTERS, Master, PANIC, SCENARIOS, Scenario, device_tree};
 use super::{Bench, Fixture};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
@@ -76,13 +76,16 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
                 all(b, word, scenarios, &seen, &paths)
             }));
 
-            // It ends in another kernel, which an IPMMU that has no power says nothing about.
+            // Without power areas: what has no power says nothing about the driver.
             let provision = &bench.provision;
             let files = [provision.kernel.image(), provision.initramfs.clone()];
-            let setup = setup("traffic-kexec").cards().files(&files);
-            let board = Fixture::new(bench, setup.append("maxcpus=1"), prepare);
-            let (seen, paths) = (report.clone(), bench.paths.clone());
-            rows.push(board.row(word, move |b| all(b, word, [&KEXEC], &seen, &paths)));
+            for scenario in [&KEXEC, &PANIC] {
+                let setup = setup(&format!("traffic-{}", scenario.name));
+                let setup = setup.append("crashkernel=320M maxcpus=1");
+                let board = Fixture::new(bench, setup.cards().files(&files), prepare);
+                let (seen, paths) = (report.clone(), bench.paths.clone());
+                rows.push(board.row(word, move |b| all(b, word, [scenario], &seen, &paths)));
+            }
         }
     }
     Ok(rows)

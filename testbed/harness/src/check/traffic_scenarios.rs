@@ -13,7 +13,11 @@ use crate::board::dtb::{Dtb, node_of};
 use crate::board::registers::{IPMMUS, device_of};
 use crate::board::{Board, Driver};
 
-const KEXEC_LIMIT: Duration = Duration::from_secs(300);
+/// The register to which the number of a page is written that is not the master's any more.
+const FORBID: u32 = 0x14;
+/// The first pages of a master: what scenarios map is among them.
+const HELD_PAGES: u64 = 16;
+const NEXT_LIMIT: Duration = Duration::from_secs(300);
 
 /// The masters as the machine calls them, the IPMMUs that they are behind, and their micro-TLBs.
 pub const MASTERS: [Master; 2] = [
@@ -80,12 +84,13 @@ const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scena
 }
 
 /// One after the other on one board. The last one makes mappings lazy for good.
-pub const SCENARIOS: [Scenario; 10] = [
+pub const SCENARIOS: [Scenario; 11] = [
     scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")),
     scenario("unmap on two CPUs, two domains", |b| {
         run(b, "unmap-two 10000")
     }),
     scenario("unmap, tried only afterwards", |b| run(b, "patient 10000")),
+    scenario("unmap in a storm of faults", |b| run(b, "storm 200")),
     scenario("unmap through the DMA API", |b| run(b, "dma 2000")),
     scenario("unmap many, flush once", |b| run(b, "gather 200")),
     scenario("attach, detach, blocked", |b| run(b, "attach 50")),
@@ -95,8 +100,9 @@ pub const SCENARIOS: [Scenario; 10] = [
     scenario("lazy unmap", lazy),
 ];
 
-/// This one needs a board of its own.
+/// These end in another kernel.
 pub const KEXEC: Scenario = scenario("kexec", kexec);
+pub const PANIC: Scenario = scenario("panic", panic);
 
 /// Most of the board's own IPMMUs are left out: the C driver has a context for each that somebody
 /// is behind.
@@ -229,23 +235,58 @@ fn lazy(board: &mut Board) -> Result<()> {
     run(board, "lazy 100").context("where flushes wait")
 }
 
+/// Has the next kernel where it can be booted.
+fn load_next(board: &mut Board) -> Result<()> {
+    let host = MMC_HOSTS[0].device;
+    board
+        .sh(&format!(
+            "set -e; . /tests/lib.sh; . /tests/storage-lib.sh; dir=$(mounted {host}); \
+             cp $dir/Image $dir/initramfs.cpio.gz /tmp"
+        ))
+        .map(drop)
+}
+
 /// Another kernel takes over, and the masters do not stop. From the shutdown of the last IPMMU on
 /// nothing is theirs: neither the memory that they had, nor what has their addresses untranslated.
 fn kexec(board: &mut Board) -> Result<()> {
-    let host = MMC_HOSTS[0].device;
-    board.sh(&format!(
-        "set -e; . /tests/lib.sh; . /tests/storage-lib.sh; dir=$(mounted {host}); \
-         cp $dir/Image $dir/initramfs.cpio.gz /tmp"
-    ))?;
+    load_next(board)?;
     run(board, "hold")?;
     run(board, "last")?;
     board.new_messages()?;
     board
         .console
         .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
-    board.console.wait_ready(KEXEC_LIMIT)?;
+    board.console.wait_ready(NEXT_LIMIT)?;
     still_judged(board)?;
     board.load_driver(&[])?;
+    still_judged(board)
+}
+
+/// The kernel dies, and nobody shuts anything down. Once our driver is there in the kernel that
+/// takes over, nothing is reached any more of what was mapped, as nobody's it is.
+fn panic(board: &mut Board) -> Result<()> {
+    load_next(board)?;
+    board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \
+         \"$(sed 's/crashkernel=[^ ]*/nr_cpus=1/' /proc/cmdline)\"")?;
+    run(board, "hold")?;
+    let memory = board.sh("cat /sys/module/traffic/parameters/memory")?;
+    board.new_messages()?;
+    board
+        .console
+        .start("echo panic > /sys/module/traffic/parameters/run")?;
+    board.console.wait_ready_after_panic(NEXT_LIMIT)?;
+    still_judged(board)?;
+    board.load_driver(&[])?;
+    for (master, memory) in MASTERS.iter().zip(memory.trim().split(',')) {
+        let first: u64 = memory.parse()?;
+        let (base, _) = master.device.split_once('.').context("no address")?;
+        for page in 0..HELD_PAGES {
+            board.sh(&format!(
+                "devmem $((0x{base} + {FORBID:#x})) 32 {:#x}",
+                (first >> 12) + page
+            ))?;
+        }
+    }
     still_judged(board)
 }
 
