@@ -7,6 +7,10 @@
  * Characters take no time: baud rate, parity and frame length are stored and
  * have no effect. The status bits about the FIFOs follow their fill levels,
  * so that clearing one whose cause persists changes nothing.
+ *
+ * Linux has no interrupt enabled for what a DMA controller is to move. So, we
+ * decided, requests go by the FIFOs, TE and RE alone: one to transmit while
+ * TDFE is 1, one to receive while there is anything.
  */
 
 #include "qemu/osdep.h"
@@ -93,6 +97,13 @@ static void scif_update(RenesasSCIFState *s)
         level |= status & SCFSR_ERRORS || s->sclsr & SCLSR_ORER;
     }
     qemu_set_irq(s->irq, level);
+
+    for (int i = 0; i < RENESAS_SCIF_DMACS; i++) {
+        qemu_set_irq(s->tx_request[i],
+                     s->scscr & SCSCR_TE && status & SCFSR_TDFE);
+        qemu_set_irq(s->rx_request[i],
+                     s->scscr & SCSCR_RE && status & (SCFSR_RDF | SCFSR_DR));
+    }
 }
 
 static gboolean scif_transmit(void *do_not_use, GIOCondition cond,
@@ -338,6 +349,10 @@ static void scif_init(Object *obj)
     memory_region_init_io(&s->mmio, obj, &scif_ops, s, TYPE_RENESAS_SCIF, 0x40);
     sysbus_init_mmio(SYS_BUS_DEVICE(obj), &s->mmio);
     sysbus_init_irq(SYS_BUS_DEVICE(obj), &s->irq);
+    qdev_init_gpio_out_named(DEVICE(obj), s->tx_request, "tx-request",
+                             RENESAS_SCIF_DMACS);
+    qdev_init_gpio_out_named(DEVICE(obj), s->rx_request, "rx-request",
+                             RENESAS_SCIF_DMACS);
     object_property_add_uint64_ptr(obj, "guest-errors", &s->guest_errors,
                                    OBJ_PROP_FLAG_READ);
 }

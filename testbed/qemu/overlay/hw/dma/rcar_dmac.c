@@ -369,6 +369,8 @@ static void rcar_dmac_init(Object *obj)
                           MMIO_SIZE);
     sysbus_init_mmio(sbd, &s->iomem);
     sysbus_init_irq(sbd, &s->error_irq);
+    qdev_init_gpio_in_named(DEVICE(obj), rcar_dmac_request, "request",
+                            RCAR_DMAC_REQUESTS);
     for (unsigned i = 0; i < RCAR_DMAC_CHANNELS; i++) {
         s->chan[i].dmac = s;
         s->chan[i].as = &address_space_memory;

@@ -63,5 +63,6 @@ void rcar_dmac_update_irq(RcarDMACChannel *ch);
 bool rcar_dmac_can_run(const RcarDMACChannel *ch);
 void rcar_dmac_kick(RcarDMACChannel *ch);
 void rcar_dmac_transfer(void *opaque);
+void rcar_dmac_request(void *opaque, int mid_rid, int level);
 
 #endif

@@ -51,14 +51,20 @@ static int unit_shift(uint32_t chcr)
 
 /*
  * Does the channel have a reason to move data now? A memory to memory transfer
- * always has; one for a peripheral (RS = DMARS) waits until the peripheral that
- * DMARS names asks. None is modelled, so it waits for ever. To add one: a GPIO
- * input per MID/RID whose level is looked at here and whose change kicks the
- * channels with that DMARS.
+ * always has; one for a peripheral (RS = DMARS) has while the peripheral that
+ * DMARS names asks.
  */
 static bool requested(const RcarDMACChannel *ch)
 {
-    return FIELD_EX32(ch->regs.chcr, CHCR, RS) == CHCR_RS_AUTO;
+    switch (FIELD_EX32(ch->regs.chcr, CHCR, RS)) {
+    case CHCR_RS_AUTO:
+        return true;
+    case CHCR_RS_DMARS:
+        return ch->regs.rs < RCAR_DMAC_REQUESTS &&
+               test_bit(ch->regs.rs, ch->dmac->requests);
+    default:
+        return false;
+    }
 }
 
 bool rcar_dmac_can_run(const RcarDMACChannel *ch)
@@ -74,6 +80,20 @@ void rcar_dmac_kick(RcarDMACChannel *ch)
 {
     if (rcar_dmac_can_run(ch)) {
         qemu_bh_schedule(ch->bh);
+    }
+}
+
+/* The input of a peripheral */
+void rcar_dmac_request(void *opaque, int mid_rid, int level)
+{
+    RcarDMACState *s = opaque;
+
+    if (!!level == test_bit(mid_rid, s->requests)) {
+        return;
+    }
+    change_bit(mid_rid, s->requests);
+    for (unsigned i = 0; i < RCAR_DMAC_CHANNELS; i++) {
+        rcar_dmac_kick(&s->chan[i]);
     }
 }
 
@@ -174,7 +194,9 @@ static size_t chunk_size(const RcarDMACRegs *r, unsigned shift)
     hwaddr src = full_address(r->fixsar, r->sar);
     hwaddr dst = full_address(r->fixdar, r->dar);
 
-    if (FIELD_EX32(r->chcr, CHCR, SM) != CHCR_MODE_INC ||
+    /* A peripheral is asked again for each unit */
+    if (FIELD_EX32(r->chcr, CHCR, RS) != CHCR_RS_AUTO ||
+        FIELD_EX32(r->chcr, CHCR, SM) != CHCR_MODE_INC ||
         FIELD_EX32(r->chcr, CHCR, DM) != CHCR_MODE_INC) {
         return unit;
     }

@@ -13,7 +13,6 @@
 #include "qemu/error-report.h"
 #include "exec/address-spaces.h"
 #include "hw/arm/rcar_h3.h"
-#include "hw/char/renesas_scif.h"
 #include "hw/misc/rcar_soc.h"
 #include "hw/misc/renesas_ipmmu.h"
 #include "hw/qdev-properties.h"
@@ -21,7 +20,6 @@
 #include "hw/sysbus.h"
 #include "system/reset.h"
 #include "system/runstate.h"
-#include "system/system.h"
 #include "target/arm/arm-powerctl.h"
 
 /* H3, cut 3.0 */
@@ -49,14 +47,6 @@ static const struct {
     { "cpg", TYPE_RCAR_CPG, 0xe6150000 },
     { "rst", TYPE_RCAR_RST, 0xe6160000 },
     { "intc_ex", TYPE_RCAR_INTC_EX, 0xe61c0000 },
-};
-
-static const struct {
-    const char *name;
-    hwaddr base;
-    unsigned spi;
-} serial_ports[] = {
-    { "scif2", 0xe6e88000, 164 },       /* the debug console */
 };
 
 void rcar_h3_add_device(RcarH3State *s, const char *name, DeviceState *dev,
@@ -112,18 +102,6 @@ static void create_system_devices(RcarH3State *s)
     rcar_h3_add_device(s, "chipid", dev, 0xfff00044);
 }
 
-static void create_serial_ports(RcarH3State *s)
-{
-    for (int i = 0; i < ARRAY_SIZE(serial_ports); i++) {
-        DeviceState *dev = qdev_new(TYPE_RENESAS_SCIF);
-
-        qdev_prop_set_chr(dev, "chardev", serial_hd(i));
-        rcar_h3_add_device(s, serial_ports[i].name, dev, serial_ports[i].base);
-        sysbus_connect_irq(SYS_BUS_DEVICE(dev), 0,
-                           rcar_h3_spi(s, serial_ports[i].spi));
-    }
-}
-
 /*
  * SYSTEM_SUSPEND takes the power from everything but RAM, which refreshes
  * itself. Devices forget at once, so that whoever looks into a suspended
@@ -159,9 +137,9 @@ static void rcar_h3_init(MachineState *machine)
     create_ram(s, machine);
     rcar_h3_create_cpus(s);
     create_system_devices(s);
-    create_serial_ports(s);
     rcar_h3_create_ipmmus(s);
     rcar_h3_create_dmacs(s);
+    rcar_h3_create_serial_ports(s);
     rcar_h3_create_gpios(s);
     rcar_h3_create_storage(s);
     rcar_h3_create_pcie(s);

@@ -62,6 +62,9 @@ void rcar_h3_create_dmacs(RcarH3State *s);
 void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation);
 void rcar_h3_create_traffic(RcarH3State *s);
 
+/* Serial ports, with the DMA controllers at hand: rcar_h3_serial.c */
+void rcar_h3_create_serial_ports(RcarH3State *s);
+
 /* GPIO, and the SD card slot and eMMC that are wired to it: rcar_h3_storage.c */
 void rcar_h3_create_gpios(RcarH3State *s);
 void rcar_h3_create_storage(RcarH3State *s);

@@ -6,6 +6,8 @@
  * QEMU interface:
  *  + sysbus MMIO region 0: the registers
  *  + sysbus IRQ 0: the combined interrupt, level
+ *  + GPIO outputs "tx-request", "rx-request", as many as there may be DMA
+ *    controllers: the FIFO has room, has data
  *  + property "chardev"
  *  + QOM "guest-errors" (uint64, ro): not affected by reset
  *
@@ -24,11 +26,16 @@
 #define TYPE_RENESAS_SCIF "renesas-scif"
 OBJECT_DECLARE_SIMPLE_TYPE(RenesasSCIFState, RENESAS_SCIF)
 
+/* The most that are wired to one port */
+#define RENESAS_SCIF_DMACS 2
+
 struct RenesasSCIFState {
     SysBusDevice parent_obj;
 
     MemoryRegion mmio;
     qemu_irq irq;
+    qemu_irq tx_request[RENESAS_SCIF_DMACS];
+    qemu_irq rx_request[RENESAS_SCIF_DMACS];
     CharBackend chr;
     guint tx_watch;         /* set while the backend cannot take more */
 

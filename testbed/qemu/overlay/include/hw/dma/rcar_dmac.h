@@ -7,6 +7,8 @@
  *  + sysbus MMIO region 0: the registers
  *  + sysbus IRQ 0: address error of any channel, level
  *  + sysbus IRQs 1 to 16: channels 0 to 15, level
+ *  + GPIO inputs "request", 0 to 255: what a peripheral asks with, by its
+ *    MID/RID, level
  *  + rcar_dmac_set_channel_as(): where a channel's transactions go
  *  + QOM "guest-errors" (uint64, ro): counted since QEMU started, not affected
  *    by reset
@@ -19,12 +21,15 @@
 
 #include "exec/memory.h"
 #include "hw/sysbus.h"
+#include "qemu/bitmap.h"
 #include "qom/object.h"
 
 #define TYPE_RCAR_DMAC "rcar-dmac"
 OBJECT_DECLARE_SIMPLE_TYPE(RcarDMACState, RCAR_DMAC)
 
 #define RCAR_DMAC_CHANNELS 16
+/* As many as eight bits of DMARS can name */
+#define RCAR_DMAC_REQUESTS 256
 
 /* Lost at reset, and by a write to DMACHCLR */
 typedef struct RcarDMACRegs {
@@ -60,6 +65,8 @@ struct RcarDMACState {
     qemu_irq error_irq;
     VMChangeStateEntry *vm_change;
 
+    /* What the inputs say; a reset is no affair of theirs */
+    DECLARE_BITMAP(requests, RCAR_DMAC_REQUESTS);
     uint16_t dmaor;
     RcarDMACChannel chan[RCAR_DMAC_CHANNELS];
 
