@@ -54,6 +54,8 @@ pub struct Board {
     pub qmp: Qmp,
     /// The serial line.
     pub console: Console,
+    /// The other end of the second serial port, if there is one.
+    pub port: Option<UnixStream>,
     /// Every kernel message so far.
     pub klog: String,
     /// Which driver it was booted for.
@@ -116,6 +118,10 @@ impl Board {
         let sockets = tempfile::tempdir()?;
         let serial = UnixListener::bind(sockets.path().join("serial"))?;
         let control = UnixListener::bind(sockets.path().join("qmp"))?;
+        let port = match setup.port {
+            true => Some(UnixListener::bind(sockets.path().join("port"))?),
+            false => None,
+        };
         let log = |kind: &str| -> Result<(PathBuf, File)> {
             let path = paths.log().join(format!("{}.{kind}.log", setup.name));
             let mut open = OpenOptions::new();
@@ -146,11 +152,12 @@ impl Board {
             .spawn()
             .with_context(|| format!("cannot run {}", provision.qemu.binary.display()))?;
         let alive: OwnedFd = qemu.stdout.take().context("no pipe")?.into();
-        let connect = || -> Result<(UnixStream, UnixStream)> {
-            Ok((accept(&serial, &alive)?, accept(&control, &alive)?))
+        let connect = || -> Result<_> {
+            let port = port.as_ref().map(|port| accept(port, &alive)).transpose()?;
+            Ok((accept(&serial, &alive)?, accept(&control, &alive)?, port))
         };
-        let (serial, control) = match connect() {
-            Ok(both) => both,
+        let (serial, control, port) = match connect() {
+            Ok(all) => all,
             Err(e) => {
                 let _ = qemu.kill();
                 let _ = qemu.wait();
@@ -162,6 +169,7 @@ impl Board {
             qemu,
             qmp: Qmp::new(control)?,
             console: Console::new(serial, transcript)?,
+            port,
             klog: String::new(),
             driver: setup.driver,
             system: setup.system,
@@ -217,6 +225,11 @@ fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command
         .arg("-initrd")
         .arg(setup.initramfs.as_ref().unwrap_or(&provision.initramfs))
         .args(["-append", &setup.command_line()]);
+    if setup.port {
+        command
+            .args(["-chardev", &chardev("port")])
+            .args(["-serial", "chardev:port"]);
+    }
     if let Some(plugin) = &setup.plugin {
         command.args(["-plugin", plugin]);
     }

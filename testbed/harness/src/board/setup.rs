@@ -26,6 +26,8 @@ pub enum Driver {
 pub enum System {
     /// The testbed's kernel, with the C driver built in, and ours for `modprobe`.
     Testbed,
+    /// The same with serial ports that use DMA.
+    Serial,
     /// The same with ours built in, and no other.
     BuiltIn,
     /// The same with ours among the modules of its own tree, and no other.
@@ -53,6 +55,8 @@ pub struct Setup {
     pub hardware: &'static Hardware,
     /// More of the command line.
     pub append: String,
+    /// Whether there is a second serial port.
+    pub port: bool,
     /// Whether a new card is in every MMC host.
     pub cards: bool,
     /// The generation of an IPMMU that no H3 has.
@@ -93,6 +97,7 @@ impl Setup {
             arch: Arch::Arm64,
             hardware: &H3,
             append: String::new(),
+            port: false,
             cards: false,
             extra: None,
             traffic: false,
@@ -181,6 +186,13 @@ impl Setup {
         self
     }
 
+    /// With a second serial port, which the device tree must have enabled, and a kernel that
+    /// uses DMA for it.
+    pub fn port(mut self) -> Self {
+        self.port = true;
+        self.system(System::Serial)
+    }
+
     /// With a new card in every MMC host.
     pub fn cards(mut self) -> Self {
         self.cards = true;
@@ -239,7 +251,9 @@ impl Setup {
 
     pub(super) fn command_line(&self) -> String {
         let driver = match (self.system, self.driver) {
-            (System::Testbed, Driver::Rust) => "initcall_blacklist=ipmmu_driver_init",
+            (System::Testbed | System::Serial, Driver::Rust) => {
+                "initcall_blacklist=ipmmu_driver_init"
+            }
             _ => "",
         };
         format!("{APPEND} {driver} {}", self.append)

@@ -20,6 +20,8 @@ pub struct Bench {
     pub ledger: Ledger,
     /// What the 32-bit board boots, or why there is nothing, once a row wants it.
     arm: OnceLock<Result<Provision, String>>,
+    /// The same for the board whose serial ports use DMA.
+    serial: OnceLock<Result<Provision, String>>,
     /// The same for the board whose kernel has the driver built in.
     built_in: OnceLock<Result<Provision, String>>,
     /// The same for the board whose kernel has the driver among its modules.
@@ -36,6 +38,7 @@ impl Bench {
             provision,
             ledger: Ledger::default(),
             arm: OnceLock::new(),
+            serial: OnceLock::new(),
             built_in: OnceLock::new(),
             in_tree: OnceLock::new(),
             debian: OnceLock::new(),
@@ -45,6 +48,10 @@ impl Bench {
     /// What boots on a board; made now if it is not there yet.
     pub fn provision(&self, arch: Arch, system: System) -> Result<&Provision> {
         let made = match (arch, system) {
+            (_, System::Serial) => {
+                let prepare = || self.provision.prepare_serial(&self.paths);
+                self.serial.get_or_init(|| said(prepare()))
+            }
             (_, System::BuiltIn) => {
                 let prepare = || self.provision.prepare_built_in(&self.paths);
                 self.built_in.get_or_init(|| said(prepare()))

@@ -10,6 +10,8 @@ pub enum Purpose {
     Tests,
     /// To be measured, and to do much.
     Bench,
+    /// To find errors, with serial ports that use DMA.
+    Serial,
 }
 
 impl Purpose {
@@ -18,6 +20,7 @@ impl Purpose {
         match self {
             Self::Tests => "",
             Self::Bench => "-bench",
+            Self::Serial => "-serial",
         }
     }
 
@@ -26,6 +29,16 @@ impl Purpose {
         match self {
             Self::Tests => None,
             Self::Bench => Some("guest/kernel-bench.config"),
+            Self::Serial => Some("guest/kernel-serial.config"),
+        }
+    }
+
+    /// The purpose of a kernel that differs in so little that a copy of its build is the
+    /// better beginning.
+    pub fn model(self) -> Option<Self> {
+        match self {
+            Self::Tests | Self::Bench => None,
+            Self::Serial => Some(Self::Tests),
         }
     }
 }

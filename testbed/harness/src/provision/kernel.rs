@@ -15,7 +15,7 @@ use super::artifact::{Key, keyed};
 use super::build::{Build, jobs};
 use super::source;
 use super::toolchain::Toolchain;
-use crate::exec::Log;
+use crate::exec::{Log, capture};
 use crate::paths::{Paths, driver_sources};
 use crate::ui::Step;
 
@@ -73,10 +73,17 @@ impl Kernel {
             key = key.file(&changes)?;
             config = changed(&config, &fs::read_to_string(&changes)?);
         }
+        let model = match purpose.model() {
+            Some(model) => Some(Self::provided(paths, apt, arch, model)?.kdir),
+            None => None,
+        };
         let name = named("kernel", arch, purpose);
         let dir = keyed(&paths.cache, &name, key, |dir| {
             let tree = source::linux(paths, apt)?;
             fs::create_dir_all(dir)?;
+            if let Some(model) = &model {
+                begin(model, &dir.join("build"))?;
+            }
             let wanted = dir.join("wanted.config");
             fs::write(&wanted, &config)?;
             let build = Build {
@@ -282,6 +289,20 @@ impl Kernel {
         }
         Ok(key)
     }
+}
+
+/// Begins a build with a copy of another one: from there `make` does what differs.
+fn begin(model: &Path, build: &Path) -> Result<()> {
+    if build.exists() {
+        return Ok(());
+    }
+    // Under another name until it is complete.
+    let copy = build.with_extension("copy");
+    if copy.exists() {
+        fs::remove_dir_all(&copy)?;
+    }
+    capture(Command::new("cp").arg("-a").arg(model).arg(&copy))?;
+    Ok(fs::rename(copy, build)?)
 }
 
 /// The name of a result for such a kernel.

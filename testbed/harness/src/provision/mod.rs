@@ -113,6 +113,15 @@ impl Provision {
         Self::complete(paths, &mut apt, qemu, plugin, kernel, None, None)
     }
 
+    /// Makes or finds what boots with serial ports that use DMA.
+    pub fn prepare_serial(&self, paths: &Paths) -> Result<Self> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let mut apt = apt::Apt::open(paths)?;
+        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm64, Purpose::Serial)?;
+        let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
+        Self::complete(paths, &mut apt, qemu, plugin, kernel, None, None)
+    }
+
     /// Makes or finds what boots with the driver built into the kernel.
     pub fn prepare_built_in(&self, paths: &Paths) -> Result<Self> {
         let kernel = InTree::prepare(paths)?.built_in()?;
