@@ -39,6 +39,7 @@ mod pcie_asleep;
 mod pcie_shared;
 mod power;
 mod rust_driver;
+mod serial;
 mod shared;
 mod sleep;
 mod stage2;
@@ -90,6 +91,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(control::rows(&bench));
     rows.extend(stage2::rows(&bench)?);
     rows.extend(storage::rows(&bench));
+    rows.extend(serial::rows(&bench)?);
     rows.extend(pcie::rows(&bench)?);
     rows.extend(hibernate::rows(&bench));
     rows.extend(leave::rows(&bench));
