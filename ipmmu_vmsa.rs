@@ -338,6 +338,7 @@ struct Module {
 impl kernel::InPlaceModule for Module {
     fn init(module: &'static ThisModule) -> impl PinInit<Self, Error> {
         ops::start();
+        policy::tell_unknown_names();
         try_pin_init!(Self {
             debugfs: debugfs::Root::new()?,
             driver <- driver::Registration::new(c"ipmmu-vmsa", module),

@@ -8,12 +8,17 @@
 
 use kernel::{
     device::Device,
-    prelude::*, //
+    prelude::*,
+    str::{
+        BStr,
+        CString, //
+    },
 };
 
 use crate::{
     abstractions::{
         param::StringParam,
+        platform,
         soc::{
             Pattern,
             Table, //
@@ -168,6 +173,24 @@ pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
     listed.then_some(()).ok_or(Refusal::NotListed)
 }
 
+/// Tells the names in `allow` that no platform device has: misspelt ones, most likely, as devices
+/// of the device tree are there before drivers. For the module's `init()`. May sleep.
+pub(crate) fn tell_unknown_names() {
+    let list = ALLOW.get().map_or(&[][..], CStr::to_bytes);
+
+    for entry in entries(list) {
+        // Without memory for a copy nothing is said, which hurts nobody.
+        let is_unknown = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(entry)))
+            .is_ok_and(|name| !platform::exists(&name));
+        if is_unknown {
+            pr_warn!(
+                "allow=: there is no platform device {}\n",
+                BStr::from_bytes(entry)
+            );
+        }
+    }
+}
+
 fn is_pci(dev: &Device) -> bool {
     #[cfg(CONFIG_PCI)]
     return <&kernel::pci::Device>::try_from(dev).is_ok();
@@ -178,11 +201,17 @@ fn is_pci(dev: &Device) -> bool {
     }
 }
 
-/// Returns whether `name` is one of the comma-separated names in `list`. Blanks around names do not
-/// count.
+/// Returns the comma-separated names in `list`. Blanks around names do not count.
+fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let entries = list.split(|&c| c == b',');
+    entries
+        .map(<[u8]>::trim_ascii)
+        .filter(|entry| !entry.is_empty())
+}
+
+/// Returns whether `name` is one of the names in `list`.
 fn is_in(list: &[u8], name: &[u8]) -> bool {
-    list.split(|&c| c == b',')
-        .any(|entry| entry.trim_ascii() == name)
+    entries(list).any(|entry| entry == name)
 }
 
 #[kunit_tests(ipmmu_policy)]
@@ -198,5 +227,6 @@ mod tests {
         assert!(!is_in(list, b"e7310000.dma-controller"));
         assert!(!is_in(list, b"e6700000.dma"));
         assert!(!is_in(b"", b"e6700000.dma-controller"));
+        assert!(entries(b", ,").next().is_none());
     }
 }

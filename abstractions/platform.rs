@@ -263,6 +263,27 @@ pub(crate) fn request_region(pdev: &platform::Device<device::Bound>, index: u32)
     Ok(())
 }
 
+/// Returns whether there is a platform device called `name`. May sleep.
+pub(crate) fn exists(name: &CStr) -> bool {
+    // SAFETY: The bus is there as long as the kernel. `name` is valid during the call, and ends
+    // with NUL, which is all that `device_match_name()` needs.
+    let dev = unsafe {
+        bindings::bus_find_device(
+            &raw const bindings::platform_bus_type,
+            core::ptr::null_mut(),
+            name.as_char_ptr().cast(),
+            Some(bindings::device_match_name),
+        )
+    };
+    if dev.is_null() {
+        return false;
+    }
+
+    // SAFETY: The reference that was returned is given back, once.
+    unsafe { bindings::put_device(dev) };
+    true
+}
+
 /// Tells how many address bits the device can use for DMA of its own. For `probe()`.
 ///
 /// # Errors
