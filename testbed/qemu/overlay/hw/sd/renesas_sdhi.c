@@ -346,6 +346,8 @@ static void sdhi_init(Object *obj)
     s->dma_as = &address_space_memory;
     object_property_add_uint64_ptr(obj, "guest-errors", &s->guest_errors,
                                    OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "dma-transfers", &s->dma_transfers,
+                                   OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(obj, "dma-blocks", &s->dma_blocks,
                                    OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(obj, "pio-blocks", &s->pio_blocks,

@@ -293,6 +293,7 @@ static bool dma_block(RenesasSdhiState *s, hwaddr addr)
 
 static void dma_end(RenesasSdhiState *s)
 {
+    s->dma_transfers++;
     s->regs.dma_running = false;
     *sdhi_reg(s, DM_CM_INFO1) |= dma_upstream(s) ? DM_INFO1_UPSTREAM
                                                  : DM_DOWNSTREAM;

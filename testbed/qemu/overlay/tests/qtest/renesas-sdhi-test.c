@@ -187,6 +187,7 @@ static void test_dma_read(void)
         g_assert_cmphex(sd_response(&c) >> 9 & 0xf, ==, 4);
     }
     assert_count(c.qts, "/machine/sdhi2", "pio-blocks", 0);
+    assert_count(c.qts, "/machine/sdhi2", "dma-transfers", ARRAY_SIZE(sizes));
     card_finish(&c);
 }
 

@@ -12,8 +12,8 @@
  *    forgets what it was told when it is switched on
  *  + renesas_sdhi_set_dma_as(): where the DMAC's transactions go
  *  + property "version": what the VERSION register says
- *  + QOM "guest-errors", "dma-blocks", "pio-blocks" (uint64, ro): counted
- *    since QEMU started, not affected by reset
+ *  + QOM "guest-errors", "dma-transfers", "dma-blocks", "pio-blocks"
+ *    (uint64, ro): counted since QEMU started, not affected by reset
  */
 
 #ifndef HW_SD_RENESAS_SDHI_H
@@ -67,6 +67,7 @@ struct RenesasSdhiState {
     /* Never reset */
     bool powered;
     uint64_t guest_errors;
+    uint64_t dma_transfers;
     uint64_t dma_blocks;
     uint64_t pio_blocks;
 };
