@@ -34,6 +34,7 @@ impl Build<'_> {
     /// Builds into `out`; picks up where an interrupted build stopped.
     pub fn run(&self, out: &Path) -> Result<Log> {
         let step = Step::new(match self.arch {
+            _ if out.join("vmlinux").exists() => "Building what differs in the kernel",
             Arch::Arm64 => "Building the kernel (about 11 minutes on two cores)",
             Arch::Arm => "Building the 32-bit kernel (about 6 minutes on two cores)",
         });
