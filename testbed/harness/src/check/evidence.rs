@@ -39,6 +39,7 @@ const ENTRIES: &[Entry] = &[
             "dt-no_root_phandle::one_message",
             "dt-dangling_root_phandle::one_message",
             "dt-utlb_out_of_range::one_message",
+            "beyond-utlbs::refused_with_one_message",
             "dt-no_reg::one_message",
             "dt-no_interrupt_on_the_root::one_message",
         ],

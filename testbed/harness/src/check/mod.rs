@@ -38,6 +38,7 @@ mod pcie;
 mod pcie_asleep;
 mod pcie_shared;
 mod power;
+mod reported;
 mod rust_driver;
 mod serial;
 mod shared;
@@ -127,6 +128,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
         rows.extend(in_tree::rows(&bench)?);
         rows.extend(debian::rows(&bench));
     }
+    rows.extend(reported::rows(&bench)?);
     rows.extend(pcie_shared::rows(&bench)?);
     rows.extend(traffic::rows(&bench)?);
     evidence::enter(&bench.ledger);

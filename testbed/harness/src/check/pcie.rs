@@ -85,7 +85,7 @@ fn context(board: &mut Board, slot: u32) -> Result<u32> {
 
 /// All functions go through the one micro-TLB, so they are in one group of
 /// this type, and so is the root port that they are behind.
-fn one_group(board: &mut Board, group: &str) -> Result<()> {
+pub fn one_group(board: &mut Board, group: &str) -> Result<()> {
     wait_for_disk(board)?;
     let mut groups = Vec::new();
     for device in [ROOT_PORT, FUNCTIONS[0], FUNCTIONS[1]] {
@@ -101,7 +101,7 @@ fn one_group(board: &mut Board, group: &str) -> Result<()> {
 }
 
 /// Files come back from the disk as they were written, all through the IPMMU.
-fn files(board: &mut Board) -> Result<()> {
+pub fn files(board: &mut Board) -> Result<()> {
     let before = board.count(IPMMU, "translations")?;
     let faults = board.count("ipmmu_mm", "faults")?;
     let ktap = board.test(&format!("storage.sh {}", FUNCTIONS[0]))?;
