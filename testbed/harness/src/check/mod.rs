@@ -40,6 +40,7 @@ mod pcie_shared;
 mod power;
 mod reported;
 mod rust_driver;
+mod scattered;
 mod serial;
 mod shared;
 mod sleep;
@@ -129,6 +130,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
         rows.extend(debian::rows(&bench));
     }
     rows.extend(reported::rows(&bench)?);
+    rows.extend(scattered::rows(&bench));
     rows.extend(pcie_shared::rows(&bench)?);
     rows.extend(traffic::rows(&bench)?);
     evidence::enter(&bench.ledger);

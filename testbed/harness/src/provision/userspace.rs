@@ -31,7 +31,7 @@ const CLANG_TARGET: &str = "aarch64-linux-gnu";
 const RUST_TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// Our programs, all of one crate.
-pub const OURS: [&str; 2] = ["userdma", "kexec"];
+pub const OURS: [&str; 3] = ["userdma", "kexec", "scattered"];
 
 /// The kernel's tests of VFIO that make sense on our board.
 pub const SELFTESTS: [&str; 3] = [

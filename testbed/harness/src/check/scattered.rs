@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What an IOMMU is good for: the MMC hosts' DMAC knows one address and a length. Memory that is
+//! scattered is one piece for it where it is translated, and many where it is not.
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use libtest_mimic::Trial;
+
+use super::feature::{C, Feature, Pair, Part};
+use super::{Bench, Fixture};
+use crate::board::cards::MMC_HOSTS;
+use crate::board::{Board, Driver, Setup};
+
+/// Where on the card something may be written: nobody mounts it.
+const OFFSET: u32 = 128 << 20;
+/// How many pages the program writes.
+const PAGES: u64 = 128;
+
+/// Nothing is translated, and all memory is within reach of 32 bits.
+const IDENTITY: &str = "iommu.passthrough=1 mem=512M";
+
+const ONE_TRANSFER: Feature = Feature {
+    id: "scattered_write_is_one_transfer",
+    part: Part::Clients,
+    says: "512 KiB of scattered memory are written to an SD card in one transfer.",
+    c: C::Works,
+};
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let setup = Setup::new("scattered", Driver::Rust).cards();
+    let pair = Pair::new(bench, setup, |b| b.load_driver(&[])).feature(ONE_TRANSFER, |b| {
+        let transfers = transfers(b)?;
+        ensure!(transfers == 1, "{transfers} transfers instead of one");
+        Ok(())
+    });
+    let setup = Setup::new("scattered-identity", Driver::Rust).append(IDENTITY);
+    let identity = Fixture::new(bench, setup.cards(), |b| b.load_driver(&[]));
+    let identity = identity.row("is_many_transfers", |b| {
+        let transfers = transfers(b)?;
+        ensure!(transfers > PAGES / 2, "{transfers} transfers");
+        Ok(())
+    });
+    pair.rows().chain([identity]).collect()
+}
+
+/// In how many pieces the first card's host has memory written that is scattered.
+fn transfers(board: &mut Board) -> Result<u64> {
+    let host = &MMC_HOSTS[0];
+    let write = format!(
+        ". /tests/storage-lib.sh; /tests/scattered /dev/$(block_device {}) {OFFSET}",
+        host.device
+    );
+    // By then nobody reads the card any more to see what is on it.
+    board.sh(&write)?;
+    let before = board.count(host.label, "dma-transfers")?;
+    let blocks = board.count(host.label, "dma-blocks")?;
+    board.sh(&write)?;
+    let blocks = board.count(host.label, "dma-blocks")? - blocks;
+    ensure!(blocks == PAGES * 8, "{blocks} blocks were moved");
+    Ok(board.count(host.label, "dma-transfers")? - before)
+}
