@@ -53,6 +53,8 @@ struct State {
     is_lost: bool,
     /// Micro-TLBs that were found on, and have no client: they point to parking.
     strays: u64,
+    /// Whether there were any at probe: what left them on may do so again whenever power comes.
+    was_used: bool,
     /// Micro-TLBs that are to be switched off on waking.
     owed_off: u64,
     /// Micro-TLBs whose clients are not translated.
@@ -76,6 +78,7 @@ impl Parking {
             parks: empty.is_some() && features.parking().is_some(),
             is_lost: false,
             strays: 0,
+            was_used: false,
             owed_off: 0,
             refused: 0,
             blocked_groups: 0,
@@ -270,7 +273,13 @@ impl Parking {
         let mut state = self.state.lock();
 
         state.strays = utlbs;
+        state.was_used = utlbs != 0;
         state.parks |= utlbs != 0 && self.empty.is_none();
+    }
+
+    /// Returns whether micro-TLBs may be on that this driver did not switch on. Any context.
+    pub(crate) fn was_used(&self) -> bool {
+        self.state.lock().was_used
     }
 
     /// Takes those of `utlbs` that were found on, which now have a client. Any context.

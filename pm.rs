@@ -237,10 +237,10 @@ impl Power {
         }
         if ipmmu.has_clients() {
             // On Gen2 micro-TLBs are here. Those that were found on walk an empty table now.
-            let found = if before == Before::Sleep {
-                0
-            } else {
+            let found = if before != Before::Sleep || ipmmu.parking().was_used() {
                 ipmmu.parking().find_on(regs)
+            } else {
+                0
             };
             let contexts = ipmmu.contexts().iter();
             let grouped = contexts.fold(0, |grouped, context| grouped | context.lock().own);
@@ -265,10 +265,10 @@ impl Power {
         report: &mut dyn FnMut(Mismatch),
     ) {
         let ipmmu = &self.ipmmu;
-        let found = if before == Before::Sleep {
-            0
-        } else {
+        let found = if before != Before::Sleep || ipmmu.parking().was_used() {
             ipmmu.parking().park_all(regs)
+        } else {
+            0
         };
         let mut grouped = 0;
 
