@@ -132,7 +132,7 @@ pub fn run(paths: Paths, provision: Provision, wanted: &[String], extent: Rows) 
     rows.extend(reported::rows(&bench)?);
     rows.extend(scattered::rows(&bench));
     rows.extend(pcie_shared::rows(&bench)?);
-    rows.extend(traffic::rows(&bench)?);
+    rows.extend(traffic::rows(&bench, extent == Rows::Full)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
     let page = fs::read_to_string(bench.paths.repo.join(ledger::PAGE))?;

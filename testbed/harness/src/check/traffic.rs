@@ -21,8 +21,23 @@ use crate::paths::Paths;
 
 /// The IPMMU as it is without any word.
 const KIND: &str = "kind";
-/// How unkind it is, each for itself.
-const WORDS: [&str; 1] = [KIND];
+/// All that an unkind IPMMU may do, at once.
+const ALL: &str = "all";
+/// The same, each by itself.
+const EACH: [&str; 12] = [
+    "posted",
+    "slow-flush",
+    "fetch",
+    "negative",
+    "latched-base",
+    "utlb0",
+    "reset",
+    "firmware",
+    "codes",
+    "off-passes",
+    "incoherent",
+    "strict-registers",
+];
 
 /// What came of a scenario.
 #[derive(Clone, Debug, Serialize)]
@@ -61,11 +76,14 @@ impl Outcome {
 /// What has been seen in this run.
 type Report = Arc<Mutex<Vec<Outcome>>>;
 
-pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+/// On IPMMUs that are kind, and on such that are not at all; `each`: for each word, too, what
+/// takes no second kernel.
+pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
+    let words = EACH.into_iter().filter(|_| each);
     let dtb = device_tree(bench)?;
     let report = Report::default();
     let mut rows = Vec::new();
-    for word in WORDS {
+    for word in [KIND, ALL].into_iter().chain(words) {
         for driver in [Driver::Rust, Driver::C] {
             let setup = |name: &str| setup(name, driver, word).dtb(dtb.clone());
             let board = Fixture::new(bench, awake_or_not(setup("traffic")), prepare);
@@ -79,7 +97,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             // Without power areas: what has no power says nothing about the driver.
             let provision = &bench.provision;
             let files = [provision.kernel.image(), provision.initramfs.clone()];
-            for scenario in [&KEXEC, &PANIC] {
+            let others = [&KEXEC, &PANIC].into_iter();
+            for scenario in others.filter(|_| [KIND, ALL].contains(&word)) {
                 let setup = setup(&format!("traffic-{}", scenario.name));
                 let setup = setup.append("crashkernel=320M maxcpus=1");
                 let board = Fixture::new(bench, setup.cards().files(&files), prepare);
@@ -98,7 +117,7 @@ fn setup(name: &str, driver: Driver, word: &str) -> Setup {
     };
     let setup = Setup::new(&name, driver).prr(UNKNOWN_SOC).traffic();
     match word {
-        KIND => setup,
+        KIND => setup.unkind(""),
         word => setup.unkind(word),
     }
 }
