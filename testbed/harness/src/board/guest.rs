@@ -258,7 +258,11 @@ impl Board {
 
     /// Reads all IPMMU registers.
     pub fn registers(&mut self) -> Result<Registers> {
-        Registers::read(&mut self.qmp, &self.ipmmus)
+        let read = Registers::read(&mut self.qmp, &self.ipmmus)?;
+        Ok(match self.is_random {
+            true => read.in_use().written(),
+            false => read,
+        })
     }
 
     /// Fails if a register is not what it was.

@@ -69,6 +69,8 @@ pub struct Board {
     /// Whether IPMMUs may sleep while the system is awake.
     autosuspend: bool,
     stage2: bool,
+    /// Whether registers are random when power comes.
+    is_random: bool,
     _sockets: TempDir,
 }
 
@@ -177,6 +179,7 @@ impl Board {
             hardware: setup.hardware,
             autosuspend: setup.autosuspend,
             stage2: setup.stage2,
+            is_random: setup.is_random(),
             _sockets: sockets,
         })
     }

@@ -118,6 +118,22 @@ impl Registers {
         self
     }
 
+    /// Without those of micro-TLBs that are off, and without fault addresses: what these hold is
+    /// random where registers are when power comes.
+    pub fn written(mut self) -> Self {
+        let all = self.clone();
+        self.0
+            .retain(|(ipmmu, name), _| match name.split_once('(') {
+                Some(("IMELAR" | "IMEUAR", _)) => false,
+                Some(("IMUCTR" | "IMUASID", index)) => index
+                    .trim_end_matches(')')
+                    .parse()
+                    .is_ok_and(|utlb| all.context_of(ipmmu, utlb).is_some()),
+                _ => true,
+            });
+        self
+    }
+
     /// Whether a context is on, and used.
     fn is_used(&self, ipmmu: &str, context: &str) -> bool {
         let is_on = self.get(ipmmu, &format!("IMCTR({context})")) & 1 != 0;

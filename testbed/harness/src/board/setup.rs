@@ -229,6 +229,14 @@ impl Setup {
         self
     }
 
+    /// Whether registers are random when power comes.
+    pub(super) fn is_random(&self) -> bool {
+        let words = self.unkind.as_deref().unwrap_or("").split('+');
+        words
+            .into_iter()
+            .any(|word| ["all", "reset"].contains(&word))
+    }
+
     /// With a plugin of QEMU.
     pub fn plugin(mut self, argument: &str) -> Self {
         self.plugin = Some(argument.into());
