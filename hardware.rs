@@ -26,13 +26,14 @@ use crate::{
     },
 };
 
-/// Returns IMCTR of a context of a group that is on: of it the root has [`Features::imctr_in_root`].
+/// Returns IMCTR of a context of a group that is on: of it the root has
+/// [`Features::imctr_in_root`].
 pub(crate) fn on_value() -> IMCTR {
     IMCTR::zeroed().with_mmuen(true).with_inten(true)
 }
 
-/// Waits until the hardware has cleared FLUSH in the IMCTR of a root at `imctr`: for 100 µs at most,
-/// as upstream's driver does. Returns whether it has. 1 read, if it had.
+/// Waits until the hardware has cleared FLUSH in the IMCTR of a root at `imctr`: for 100 µs at
+/// most, as upstream's driver does. Returns whether it has. 1 read, if it had.
 #[inline]
 pub(crate) fn wait_flushed(imctr: At<IMCTR>, root: &impl Registers) -> bool {
     !root.read(imctr).flush() || wait_longer(imctr, root)

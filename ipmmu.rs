@@ -173,8 +173,8 @@ impl Ipmmu {
         self.irq.copy()
     }
 
-    /// Calls `f` with the area for what is saved, unless the device was unbound. Not in an interrupt,
-    /// and with no lock of a context held.
+    /// Calls `f` with the area for what is saved, unless the device was unbound. Not in an
+    /// interrupt, and with no lock of a context held.
     pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&mut SaveArea) -> R) -> Option<R> {
         self.saved.try_access_with(|area| f(&mut area.lock()))
     }

@@ -133,7 +133,8 @@ impl Saved {
         }
     }
 
-    /// Returns IMCTR of context `id` with `value`. Writing it drops the translations of the context.
+    /// Returns IMCTR of context `id` with `value`. Writing it drops the translations of the
+    /// context.
     pub(crate) fn imctr(features: &Features, id: ContextId, value: IMCTR) -> Self {
         Self {
             part: Part::Context(id),
