@@ -146,18 +146,17 @@ impl Faults {
             When::Awake => "Unhandled fault",
             When::Asleep => "Fault during sleep",
         };
-        let why = Why(fault.status);
+        let (why, names) = (Why(fault.status), Names { root, fault, when });
         // The kernel formats a message twice, with interrupts off, where no lock is to be taken.
-        // Names that do not fit are left out.
-        let mut names = [0; 320];
-        if let Some(mut f) = NullTerminatedFormatter::new(&mut names) {
-            let _ = f.write_fmt(fmt!("{}", Names { root, fault, when }));
+        // What does not fit is left out.
+        let mut line = [0; 384];
+        if let Some(mut f) = NullTerminatedFormatter::new(&mut line) {
+            let _ = f.write_fmt(fmt!(
+                "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), of {names}"
+            ));
         }
-        let names = CStr::from_bytes_until_nul(&names).unwrap_or_default();
-        dev_err!(
-            root.dev(),
-            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), of {names}\n"
-        );
+        let line = CStr::from_bytes_until_nul(&line).unwrap_or_default();
+        dev_err!(root.dev(), "{}\n", line.to_str().unwrap_or_default());
     }
 }
 
