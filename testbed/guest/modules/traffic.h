@@ -116,6 +116,7 @@ int traffic_unmap_gather(unsigned int count);
 /* traffic_attach.c */
 int traffic_attach(unsigned int count);
 int traffic_hold(unsigned int unused);
+int traffic_hold_mapped(unsigned int unused);
 int traffic_idle(unsigned int unused);
 int traffic_asleep(unsigned int unused);
 int traffic_busy(unsigned int unused);

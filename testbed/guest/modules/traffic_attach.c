@@ -185,9 +185,9 @@ int traffic_attach(unsigned int count)
 static struct iommu_domain *held[MASTERS];
 static unsigned int mapped[MASTERS];
 
-static int hold_pages(struct traffic *t, struct iommu_domain *domain)
+static int hold_pages(struct traffic *t, struct iommu_domain *domain, int gone)
 {
-	for (int i = 0; i < HELD + GONE; i++) {
+	for (int i = 0; i < HELD + gone; i++) {
 		int ret = map_page(t, domain, X + i * SZ_4K, OTHERS + i);
 
 		if (ret)
@@ -197,15 +197,17 @@ static int hold_pages(struct traffic *t, struct iommu_domain *domain)
 		if (ret)
 			return ret;
 	}
-	if (iommu_unmap(domain, X + HELD * SZ_4K, GONE * SZ_4K) != GONE * SZ_4K)
+	if (!gone)
+		return 0;
+	if (iommu_unmap(domain, X + HELD * SZ_4K, gone * SZ_4K) != gone * SZ_4K)
 		return -EFAULT;
-	for (int i = HELD; i < HELD + GONE; i++)
+	for (int i = HELD; i < HELD + gone; i++)
 		traffic_forbid(t, OTHERS + i);
 	go_on(t);
 	return 0;
 }
 
-int traffic_hold(unsigned int unused)
+static int hold(int gone)
 {
 	int ret = 0;
 
@@ -225,9 +227,20 @@ int traffic_hold(unsigned int unused)
 		}
 		held[i] = domain;
 		mapped[i] = HELD;
-		ret = hold_pages(t, domain);
+		ret = hold_pages(t, domain, gone);
 	}
 	return ret;
+}
+
+int traffic_hold(unsigned int unused)
+{
+	return hold(GONE);
+}
+
+/* What is reached of pages that were unmapped is another matter. */
+int traffic_hold_mapped(unsigned int unused)
+{
+	return hold(0);
 }
 
 int traffic_release(unsigned int unused)
@@ -253,7 +266,7 @@ void traffic_farewell(void)
 
 		if (!held[i])
 			continue;
-		for (int n = 0; n < HELD + GONE; n++) {
+		for (int n = 0; n < HELD; n++) {
 			traffic_forbid(t, OTHERS + n);
 			traffic_write(t, FORBID, (X + n * SZ_4K) >> PAGE_SHIFT);
 		}

@@ -20,6 +20,7 @@
  * gather N	sixteen pages are unmapped, then flushed together
  * attach N	a master moves between two domains, blocked, and the DMA API's
  * hold		masters have domains with pages mapped, and pages unmapped
+ * hold-mapped	the same without those that were unmapped
  * idle		the first master is let sleep, and does not stop
  * asleep	nothing is reached, and a page is unmapped
  * busy		it is awake again
@@ -131,6 +132,7 @@ static const struct {
 	{ "gather", traffic_unmap_gather },
 	{ "attach", traffic_attach },
 	{ "hold", traffic_hold },
+	{ "hold-mapped", traffic_hold_mapped },
 	{ "idle", traffic_idle },
 	{ "asleep", traffic_asleep },
 	{ "busy", traffic_busy },

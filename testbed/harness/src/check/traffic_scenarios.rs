@@ -250,7 +250,7 @@ fn load_next(board: &mut Board) -> Result<()> {
 /// nothing is theirs: neither the memory that they had, nor what has their addresses untranslated.
 fn kexec(board: &mut Board) -> Result<()> {
     load_next(board)?;
-    run(board, "hold")?;
+    run(board, "hold-mapped")?;
     run(board, "last")?;
     board.new_messages()?;
     board
@@ -268,7 +268,7 @@ fn panic(board: &mut Board) -> Result<()> {
     load_next(board)?;
     board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \
          \"$(sed 's/crashkernel=[^ ]*/nr_cpus=1/' /proc/cmdline)\"")?;
-    run(board, "hold")?;
+    run(board, "hold-mapped")?;
     let memory = board.sh("cat /sys/module/traffic/parameters/memory")?;
     board.new_messages()?;
     board
