@@ -238,13 +238,21 @@ impl Parking {
         found
     }
 
-    /// Switches off the micro-TLBs that are owed that, and those in `found`, but those in
-    /// `grouped`.
-    pub(crate) fn switch_off_owed(&self, regs: &impl Registers, found: u64, grouped: u64) {
+    /// Switches off the micro-TLBs that are owed that, and those in `found` that belong to one of
+    /// `clients`, but those in `grouped`. The rest of `found`, which is parked, stays so.
+    pub(crate) fn switch_off_owed(
+        &self,
+        regs: &impl Registers,
+        found: u64,
+        (clients, grouped): (u64, u64),
+    ) {
         let mut state = self.state.lock();
-        let off = (core::mem::take(&mut state.owed_off) | found) & !grouped & !state.strays;
+        let owed = core::mem::take(&mut state.owed_off);
+        let off = owed | (found & (clients | state.refused));
 
-        self.switch_off(off, regs);
+        self.switch_off(off & !grouped & !state.strays, regs);
+        state.strays |= found & !off & !grouped;
+        state.parks |= state.strays != 0 && self.empty.is_none();
     }
 
     fn switch_off(&self, utlbs: u64, regs: &impl Registers) {

@@ -27,10 +27,12 @@ use kernel::{
 };
 
 use crate::{
+    context::Fault,
     fault::{
         Faults,
         When, //
     },
+    features::MAX_CONTEXTS,
     ipmmu::Ipmmu,
     policy,
     regs::Registers,
@@ -51,6 +53,11 @@ enum Before {
     /// As for sleep; or what the kernel left that loaded the image.
     Freeze,
 }
+
+/// Faults that were met, by context.
+type Met = [Option<Fault>; MAX_CONTEXTS];
+
+const NO_FAULTS: Met = [const { None }; MAX_CONTEXTS];
 
 /// One instance, as far as it sleeps. It is switched off when this is dropped.
 pub(crate) struct Power {
@@ -102,26 +109,27 @@ impl Power {
         }
         ipmmu.parking().set_awake(false);
         let regs = ipmmu.access().ok_or(ENODEV)?;
-        ipmmu
-            .with_save_area(|area| {
-                let mut is_in_use = ipmmu.is_root();
+        let mut faults = NO_FAULTS;
+        let done = ipmmu.with_save_area(|area| {
+            let mut is_in_use = ipmmu.is_root();
 
-                for context in ipmmu.root().contexts() {
-                    if ipmmu.is_root() {
-                        self.report(context.suspend_in_root(area), When::Awake);
-                    } else {
-                        is_in_use |= context.suspend_in_cache(ipmmu.regs(), area);
-                    }
-                }
+            for context in ipmmu.root().contexts() {
                 if ipmmu.is_root() {
-                    ipmmu.parking().quiet_parking(&regs, true);
+                    faults[context.id.index()] = context.suspend_in_root(area);
+                } else {
+                    is_in_use |= context.suspend_in_cache(ipmmu.regs(), area);
                 }
-                // Of a cache with nothing in use the values of before do.
-                if is_in_use {
-                    area.control = Saved::control(ipmmu.features()).save(&regs);
-                }
-            })
-            .ok_or(ENODEV)
+            }
+            if ipmmu.is_root() {
+                ipmmu.parking().quiet_parking(&regs, true);
+            }
+            // Of a cache with nothing in use the values of before do.
+            if is_in_use {
+                area.control = Saved::control(ipmmu.features()).save(&regs);
+            }
+        });
+        self.report(faults, When::Awake);
+        done.ok_or(ENODEV)
     }
 
     /// Brings back what was saved, and reports what does not come back; nothing is touched if the
@@ -160,6 +168,13 @@ impl Power {
             }
         }
         self.ipmmu.parking().quiet_parking(&regs, false);
+        if self.ipmmu.is_root() && self.ipmmu.features().has_stage_2() {
+            // Upstream's driver, which may come next, does not look at it.
+            self.ipmmu.with_save_area(|area| {
+                let restored = area.control.with_stage_1().restore(&regs);
+                restored.verify(&regs, &mut |mismatch| self.log(mismatch))
+            });
+        }
         Ok(())
     }
 
@@ -181,8 +196,9 @@ impl Power {
         if ipmmu.parking().is_awake() {
             return Ok(());
         }
-        let regs = ipmmu.access().ok_or(ENODEV)?;
         let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
+        let regs = ipmmu.access().ok_or(ENODEV)?;
+        let mut faults = NO_FAULTS;
         let mut result = Ok(());
         let mut report = |mismatch: Mismatch| {
             self.log(mismatch);
@@ -199,18 +215,19 @@ impl Power {
                         ipmmu.is_root(),
                         required,
                     );
-                    if ipmmu.is_root() {
-                        ipmmu.parking().reset_all(&regs);
-                    }
+                }
+                if before != Before::Sleep && ipmmu.is_root() {
+                    ipmmu.parking().reset_all(&regs);
                 }
                 area.control.restore(&regs).verify(&regs, &mut report);
                 if ipmmu.is_root() {
-                    self.wake_root(&regs, area, before, &mut report);
+                    self.wake_root(&regs, area, before, (&mut faults, &mut report));
                 } else {
                     self.wake_cache(&regs, area, before, &mut report);
                 }
             })
             .ok_or(ENODEV)?;
+        self.report(faults, When::Asleep);
         if let Some(irq) = ipmmu.irq() {
             irq.enable();
         }
@@ -222,18 +239,19 @@ impl Power {
         regs: &impl Registers,
         area: &mut SaveArea,
         before: Before,
-        report: &mut dyn FnMut(Mismatch),
+        (faults, report): (&mut Met, &mut dyn FnMut(Mismatch)),
     ) {
         let ipmmu = &self.ipmmu;
         let stayed_on = ipmmu.parking().start_parking(regs, report);
 
         ipmmu.parking().reset_reserved(regs);
         ipmmu.parking().set_awake(true);
-        let parked = ipmmu.parking().take_parking_fault().filter(|_| stayed_on);
-        self.report(parked, When::Asleep);
+        if let (true, Some(parked)) = (stayed_on, ipmmu.parking().take_parking_fault()) {
+            let index = parked.id.index();
+            faults[index] = Some(parked);
+        }
         for context in ipmmu.contexts() {
-            let fault = context.resume_in_root(area, !stayed_on, report);
-            self.report(fault, When::Asleep);
+            faults[context.id.index()] = context.resume_in_root(area, !stayed_on, report);
         }
         if ipmmu.has_clients() {
             // On Gen2 micro-TLBs are here. Those that were found on walk an empty table now.
@@ -245,8 +263,22 @@ impl Power {
             let contexts = ipmmu.contexts().iter();
             let grouped = contexts.fold(0, |grouped, context| grouped | context.lock().own);
             self.wake_strays(regs, before, found);
-            ipmmu.parking().switch_off_owed(regs, found, grouped);
+            let clients = self.utlbs_of_clients();
+            ipmmu
+                .parking()
+                .switch_off_owed(regs, found, (clients, grouped));
         }
+    }
+
+    /// Returns the micro-TLBs here that have a client, a bit each.
+    fn utlbs_of_clients(&self) -> u64 {
+        let ipmmu = &self.ipmmu;
+
+        ipmmu.root().contexts().iter().fold(0, |all, context| {
+            let state = context.lock();
+            let is_here = ipmmu.is_root() || state.is_behind(ipmmu.regs());
+            all | if is_here { state.members.utlbs() } else { 0 }
+        })
     }
 
     /// Parks the micro-TLBs without a client; at probe they are those in `found`.
@@ -278,12 +310,23 @@ impl Power {
         for context in ipmmu.root().contexts() {
             grouped |= context.resume_in_cache(ipmmu.regs(), area, report);
         }
-        ipmmu.parking().switch_off_owed(regs, found, grouped);
+        // Most caches are as they were left.
+        let clients = if found == 0 {
+            0
+        } else {
+            self.utlbs_of_clients()
+        };
+        ipmmu
+            .parking()
+            .switch_off_owed(regs, found, (clients, grouped));
     }
 
-    fn report(&self, fault: Option<crate::context::Fault>, when: When) {
+    /// Tells of what was met, when no lock is held any more.
+    fn report(&self, met: Met, when: When) {
         if let Some(faults) = &self.faults {
-            faults.report(fault, when);
+            for fault in met {
+                faults.report(fault, when);
+            }
         }
     }
 

@@ -186,6 +186,12 @@ impl Saved {
         self
     }
 
+    /// Returns the registers of an instance as a whole for tables of stage 1.
+    pub(crate) fn with_stage_1(mut self) -> Self {
+        self.values[1] = IMSAUXCTLR::from(self.values[1]).with_s2pte(false).into();
+        self
+    }
+
     /// Takes over the values from the hardware: 1 read each.
     pub(crate) fn save(mut self, regs: &impl Registers) -> Self {
         for (entry, value) in self.entries.iter().zip(&mut self.values) {

@@ -40,7 +40,12 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             board.load_driver(&DMACS)
         }
     });
+    // Which has to leave the root as a driver of stage 1 expects it.
+    let mut stage2 = setup.stage2();
+    stage2.name = "leave-stage2".into();
+    let stage2 = Fixture::new(bench, stage2, |b| b.load_driver(&DMACS));
     vec![
+        stage2.row("kexec_finds_all_off", kexec),
         board.row("kexec_finds_all_off", kexec),
         board.row("reboot_leaves_all_off", reboot),
         board.row("poweroff_leaves_all_off", poweroff),
@@ -73,6 +78,8 @@ fn kexec(board: &mut Board) -> Result<()> {
     // The driver is not loaded yet: what is there, the old kernel left.
     expect_all_off(board)?;
     expect_parked(board)?;
+    let control = board.registers()?.get(IPMMUS[0].0, "IMSAUXCTLR");
+    ensure!(control == 0, "IMSAUXCTLR of the root is {control:#x}");
     let messages = board.new_messages()?;
     ensure!(complaints(&messages).is_empty(), "{messages}");
     board.load_driver(&DMACS)?;
