@@ -128,7 +128,7 @@ unsafe impl<T: FlushOps> Send for IoPageTable<T> {}
 unsafe impl<T: FlushOps> Sync for IoPageTable<T> {}
 
 impl<T: FlushOps> IoPageTable<T> {
-    const FLUSH_OPS: bindings::iommu_flush_ops = bindings::iommu_flush_ops {
+    const FLUSH_OPS: &'static bindings::iommu_flush_ops = &bindings::iommu_flush_ops {
         tlb_flush_all: Some(Self::tlb_flush_all),
         tlb_flush_walk: Some(Self::tlb_flush_walk),
         tlb_add_page: None,
@@ -149,7 +149,7 @@ impl<T: FlushOps> IoPageTable<T> {
             ias: config.ias,
             oas: config.oas,
             coherent_walk: config.coherent_walk,
-            tlb: &Self::FLUSH_OPS,
+            tlb: Self::FLUSH_OPS,
             iommu_dev: core::ptr::from_ref(dev).cast_mut().cast(),
             ..pin_init::zeroed()
         };

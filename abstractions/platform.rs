@@ -128,7 +128,7 @@ unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
     ) -> Result {
         // SAFETY: `reg` is not registered yet, so nothing else uses it; `PM_OPS` lives forever.
         unsafe {
-            (*reg.get()).driver.pm = &Self::PM_OPS;
+            (*reg.get()).driver.pm = Self::PM_OPS;
             (*reg.get()).driver.suppress_bind_attrs = true;
             (*reg.get()).shutdown = Some(Self::shutdown);
         }
@@ -144,7 +144,7 @@ unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
 }
 
 impl<T: Pm> Adapter<T> {
-    const PM_OPS: bindings::dev_pm_ops = bindings::dev_pm_ops {
+    const PM_OPS: &'static bindings::dev_pm_ops = &bindings::dev_pm_ops {
         suspend_noirq: Some(Self::suspend),
         resume_noirq: Some(Self::resume),
         freeze: Some(Self::freeze),
