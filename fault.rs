@@ -149,14 +149,14 @@ impl Faults {
         let (why, names) = (Why(fault.status), Names { root, fault, when });
         // The kernel formats a message twice, with interrupts off, where no lock is to be taken.
         // What does not fit is left out.
-        let mut line = [0; 384];
-        if let Some(mut f) = NullTerminatedFormatter::new(&mut line) {
-            let _ = f.write_fmt(fmt!(
+        let mut text = [0; 384];
+        if let Some(mut line) = NullTerminatedFormatter::new(&mut text) {
+            let _ = line.write_fmt(fmt!(
                 "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), of {names}"
             ));
         }
-        let line = CStr::from_bytes_until_nul(&line).unwrap_or_default();
-        dev_err!(root.dev(), "{}\n", line.to_str().unwrap_or_default());
+        let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+        dev_err!(root.dev(), "{}\n", text.to_str().unwrap_or_default());
     }
 }
 
