@@ -96,12 +96,8 @@ pub(crate) struct Features {
     /// Contexts are in a root, micro-TLBs in caches that refer to it. Otherwise each instance has
     /// both.
     pub(crate) split: bool,
-    /// IMBUSCR exists and must be set up.
-    pub(crate) has_imbuscr: bool,
     /// What tables are like that contexts walk.
     pub(crate) stage: Stage,
-    /// Table walks can use the CPU's caches, and IMTTBCR.SL0 is one bit.
-    gen2_walk: bool,
     /// Distance of the non-secure registers from the start of the window.
     alias: usize,
     /// Registers of context 0.
@@ -156,8 +152,6 @@ pub(crate) const GEN2: Features = Features {
     utlbs: 32,
     split: false,
     stage: STAGE_1,
-    has_imbuscr: true,
-    gen2_walk: true,
     alias: 0x800,
     context_base: 0,
     context_stride: 0x40,
@@ -172,8 +166,6 @@ pub(crate) const GEN3: Features = Features {
     utlbs: 48,
     split: true,
     stage: STAGE_1,
-    has_imbuscr: false,
-    gen2_walk: false,
     alias: 0,
     context_base: 0,
     context_stride: 0x40,
@@ -188,8 +180,6 @@ pub(crate) const GEN4: Features = Features {
     utlbs: 64,
     split: true,
     stage: STAGE_1,
-    has_imbuscr: false,
-    gen2_walk: false,
     alias: 0,
     context_base: 0x10000,
     context_stride: 0x1040,
@@ -338,7 +328,7 @@ impl Features {
                 .with_pmb(true)
                 .with_const_sl0::<1>()
                 .with_const_tsz0::<24>()
-        } else if self.gen2_walk {
+        } else if !self.split {
             // Walks are inner shareable, write-back and write-allocate.
             ttbcr
                 .with_sl0_gen2(true)

@@ -98,9 +98,9 @@ impl Parking {
         self.state.lock().is_awake
     }
 
-    /// Notes whether the registers may be accessed; returns whether they might before. Any context.
-    pub(crate) fn set_awake(&self, awake: bool) -> bool {
-        core::mem::replace(&mut self.state.lock().is_awake, awake)
+    /// Notes whether the registers may be accessed. Any context.
+    pub(crate) fn set_awake(&self, awake: bool) {
+        self.state.lock().is_awake = awake;
     }
 
     /// Switches off the contexts of a root that nothing uses, and clears their status.

@@ -112,10 +112,10 @@ pub(crate) struct Saved {
 impl Saved {
     /// Returns `table` as what context `id` walks.
     pub(crate) fn walk(features: &Features, id: ContextId, table: table::Hardware) -> Self {
-        let count = match (features.has_stage_2(), features.has_imbuscr) {
+        let count = match (features.has_stage_2(), features.split) {
             (true, _) => 3,
-            (false, false) => 4,
-            (false, true) => 5,
+            (false, true) => 4,
+            (false, false) => 5,
         };
 
         Self {

@@ -51,7 +51,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Context `context` of `root` holds what Xen's driver writes, and so does parking.
+/// Context `context` of `root` holds what Xen's driver writes.
 pub fn expect_values(registers: &Registers, root: &str, context: u32) -> Result<()> {
     for (name, value) in WRITTEN {
         let register = format!("{name}({context})");
