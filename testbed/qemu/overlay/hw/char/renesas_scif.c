@@ -6,7 +6,9 @@
  * The variant of R-Car, with a baud rate generator for external clocks.
  * Characters take no time: baud rate, parity and frame length are stored and
  * have no effect. The status bits about the FIFOs follow their fill levels,
- * so that clearing one whose cause persists changes nothing.
+ * so that clearing one whose cause persists changes nothing. HSCIF, the fast
+ * one, has larger FIFOs; its own registers for triggers have no effect, those of
+ * SCIF have.
  *
  * Linux has no interrupt enabled for what a DMA controller is to move. So, we
  * decided, requests go by the FIFOs, TE and RE alone: one to transmit while
@@ -22,7 +24,9 @@
 #include "hw/qdev-properties-system.h"
 #include "system/runstate.h"
 
-#define FIFO_SIZE   16
+#define FIFO_SIZE       16
+#define HSCIF_FIFO_SIZE 128
+#define SCIF_MMIO_SIZE  0x60
 
 enum {
     SCSMR = 0x00,
@@ -37,6 +41,9 @@ enum {
     SCLSR = 0x24,
     SCDL = 0x30,
     SCCKS = 0x34,
+    HSSRR = 0x40,
+    HSRTRGR = 0x54,
+    HSTTRGR = 0x58,
 };
 
 #define SCSCR_TIE   0x80
@@ -168,60 +175,50 @@ static void scif_event(void *opaque, QEMUChrEvent event)
     }
 }
 
-/* Data and baud rate registers are 8 bits wide, all others 16 */
+#define KEPT(field) offsetof(RenesasSCIFState, field)
+
+static const struct {
+    uint8_t size;               /* of an access, in bytes */
+    uint16_t kept;              /* where, if it keeps what is written */
+    bool hscif;                 /* HSCIF alone has it */
+} scif_regs[SCIF_MMIO_SIZE] = {
+    [SCSMR] = { 2, KEPT(scsmr) },
+    [SCBRR] = { 1, KEPT(scbrr) },
+    [SCSCR] = { 2, KEPT(scscr) },
+    [SCFTDR] = { 1 },
+    [SCFSR] = { 2 },
+    [SCFRDR] = { 1 },
+    [SCFCR] = { 2 },
+    [SCFDR] = { 2 },
+    [SCSPTR] = { 2, KEPT(scsptr) },
+    [SCLSR] = { 2 },
+    [SCDL] = { 2, KEPT(dl) },
+    [SCCKS] = { 2, KEPT(cks) },
+    [HSSRR] = { 2, KEPT(hscif_regs[0]), true },
+    [HSRTRGR] = { 2, KEPT(hscif_regs[1]), true },
+    [HSTTRGR] = { 2, KEPT(hscif_regs[2]), true },
+};
+
 static bool scif_access_ok(RenesasSCIFState *s, hwaddr offset, unsigned size,
                            const char *what)
 {
-    bool ok;
-
-    switch (offset) {
-    case SCBRR:
-    case SCFTDR:
-    case SCFRDR:
-        ok = size == 1;
-        break;
-    case SCSMR:
-    case SCSCR:
-    case SCFSR:
-    case SCFCR:
-    case SCFDR:
-    case SCSPTR:
-    case SCLSR:
-    case SCDL:
-    case SCCKS:
-        ok = size == 2;
-        break;
-    default:
-        ok = false;
-    }
-    if (!ok) {
+    if (size != scif_regs[offset].size ||
+        (scif_regs[offset].hscif && !s->hscif)) {
         s->guest_errors++;
         qemu_log_mask(LOG_GUEST_ERROR,
                       "renesas-scif: %u-byte %s at 0x%" HWADDR_PRIx "\n",
                       size, what, offset);
+        return false;
     }
-    return ok;
+    return true;
 }
 
 /* The registers that keep what is written, and do no more */
 static uint16_t *scif_plain_register(RenesasSCIFState *s, hwaddr offset)
 {
-    switch (offset) {
-    case SCSMR:
-        return &s->scsmr;
-    case SCBRR:
-        return &s->scbrr;
-    case SCSCR:
-        return &s->scscr;
-    case SCSPTR:
-        return &s->scsptr;
-    case SCDL:
-        return &s->dl;
-    case SCCKS:
-        return &s->cks;
-    default:
-        return NULL;
-    }
+    unsigned kept = scif_regs[offset].kept;
+
+    return kept ? (uint16_t *)((char *)s + kept) : NULL;
 }
 
 static uint64_t scif_read(void *opaque, hwaddr offset, unsigned size)
@@ -325,6 +322,7 @@ static void scif_reset_enter(Object *obj, ResetType type)
     s->sclsr = 0;
     s->dl = 0;
     s->cks = 0;
+    memset(s->hscif_regs, 0, sizeof(s->hscif_regs));
 }
 
 static void scif_reset_hold(Object *obj, ResetType type)
@@ -335,7 +333,10 @@ static void scif_reset_hold(Object *obj, ResetType type)
 static void scif_realize(DeviceState *dev, Error **errp)
 {
     RenesasSCIFState *s = RENESAS_SCIF(dev);
+    unsigned size = s->hscif ? HSCIF_FIFO_SIZE : FIFO_SIZE;
 
+    fifo8_create(&s->tx, size);
+    fifo8_create(&s->rx, size);
     qemu_chr_fe_set_handlers(&s->chr, scif_can_receive, scif_receive,
                              scif_event, NULL, s, NULL, true);
 }
@@ -344,9 +345,8 @@ static void scif_init(Object *obj)
 {
     RenesasSCIFState *s = RENESAS_SCIF(obj);
 
-    fifo8_create(&s->tx, FIFO_SIZE);
-    fifo8_create(&s->rx, FIFO_SIZE);
-    memory_region_init_io(&s->mmio, obj, &scif_ops, s, TYPE_RENESAS_SCIF, 0x40);
+    memory_region_init_io(&s->mmio, obj, &scif_ops, s, TYPE_RENESAS_SCIF,
+                          SCIF_MMIO_SIZE);
     sysbus_init_mmio(SYS_BUS_DEVICE(obj), &s->mmio);
     sysbus_init_irq(SYS_BUS_DEVICE(obj), &s->irq);
     qdev_init_gpio_out_named(DEVICE(obj), s->tx_request, "tx-request",
@@ -367,6 +367,7 @@ static void scif_finalize(Object *obj)
 
 static const Property scif_properties[] = {
     DEFINE_PROP_CHR("chardev", RenesasSCIFState, chr),
+    DEFINE_PROP_BOOL("hscif", RenesasSCIFState, hscif, false),
 };
 
 static void scif_class_init(ObjectClass *klass, void *data)

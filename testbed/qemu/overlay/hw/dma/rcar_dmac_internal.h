@@ -1,5 +1,5 @@
 /*
- * R-Car SYS-DMAC: what the parts of the model share
+ * R-Car SYS-DMAC: shared by the parts of the model
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -56,8 +56,23 @@ FIELD(DPCR, DIPT, 24, 8)
 
 #define DMATCR_MASK 0x00ffffff
 
+/* The one register of a channel that is of 16 bits */
+#define DMARS       0x40
+
 /* rcar_dmac.c */
+bool rcar_dmac_channel_interrupt(const RcarDMACChannel *ch);
+bool rcar_dmac_address_error(const RcarDMACState *s);
 void rcar_dmac_update_irq(RcarDMACChannel *ch);
+void rcar_dmac_clear_channel(RcarDMACChannel *ch);
+
+/* rcar_dmac_regs.c */
+extern const MemoryRegionOps rcar_dmac_ops;
+void rcar_dmac_guest_error(RcarDMACState *s, const char *what, hwaddr offset);
+bool rcar_dmac_chan_read(RcarDMACChannel *ch, hwaddr reg, uint64_t *value);
+bool rcar_dmac_chan_write(RcarDMACChannel *ch, hwaddr reg, uint32_t value);
+
+/* rcar_dmac_gen4.c */
+void rcar_dmac_gen4_init(RcarDMACState *s);
 
 /* rcar_dmac_xfer.c */
 bool rcar_dmac_can_run(const RcarDMACChannel *ch);

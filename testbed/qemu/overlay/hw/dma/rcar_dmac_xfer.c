@@ -18,9 +18,9 @@
 #include "system/runstate.h"
 #include "rcar_dmac_internal.h"
 
-/* What one bottom half moves at most */
+/* The most that one bottom half moves */
 #define SLICE_BYTES     (64 * KiB)
-/* What one access moves at most; it never crosses a page of either side */
+/* The most that one access moves; it never crosses a page of either side */
 #define CHUNK_BYTES     (4 * KiB)
 
 /* A descriptor in memory; a fourth word is unused */
@@ -50,9 +50,9 @@ static int unit_shift(uint32_t chcr)
 }
 
 /*
- * Does the channel have a reason to move data now? A memory to memory transfer
- * always has; one for a peripheral (RS = DMARS) has while the peripheral that
- * DMARS names asks.
+ * Returns whether the channel has a reason to move data now. A memory to memory
+ * transfer always has; one for a peripheral (RS = DMARS) has while the
+ * peripheral that DMARS names asks.
  */
 static bool requested(const RcarDMACChannel *ch)
 {
@@ -75,7 +75,7 @@ bool rcar_dmac_can_run(const RcarDMACChannel *ch)
            !(chcr & (R_CHCR_TE_MASK | R_CHCR_CAE_MASK)) && requested(ch);
 }
 
-/* Something that may have made the channel ready has happened */
+/* Called when the channel may have become ready */
 void rcar_dmac_kick(RcarDMACChannel *ch)
 {
     if (rcar_dmac_can_run(ch)) {
@@ -184,8 +184,8 @@ static hwaddr to_page_end(hwaddr addr)
 }
 
 /*
- * How much may be read as a whole before it is written as a whole, without
- * anybody being able to tell from unit by unit.
+ * Returns how much may be read as a whole before it is written as a whole,
+ * without a difference to unit by unit that anybody could tell.
  */
 static size_t chunk_size(const RcarDMACRegs *r, unsigned shift)
 {

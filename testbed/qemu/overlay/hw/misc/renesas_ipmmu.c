@@ -81,7 +81,7 @@ static void flush_context(RenesasIPMMUState *s, unsigned ctx)
     }
 }
 
-/* Do what IMCTR.FLUSH asks for, unless that is broken, or takes longer */
+/* Does what IMCTR.FLUSH asks for, unless that is broken, or takes longer */
 void renesas_ipmmu_complete_flush(RenesasIPMMUState *s, unsigned ctx)
 {
     uint32_t *imctr = &s->ctx[ctx][IPMMU_IMCTR];
@@ -113,7 +113,7 @@ static void write_imctr(RenesasIPMMUState *s, unsigned ctx, uint32_t value)
     }
 }
 
-/* A master that does not give up: its fault is back once it is acknowledged */
+/* Brings back the fault of a master that does not give up, once acknowledged */
 static bool fault_again(RenesasIPMMUState *s, unsigned ctx)
 {
     if (!s->storm || !FIELD_EX32(s->ctx[ctx][IPMMU_IMCTR], IMCTR, MMUEN)) {
@@ -165,7 +165,7 @@ static uint32_t read_register(RenesasIPMMUState *s, hwaddr offset)
         return 0;
     }
 
-    return *renesas_ipmmu_reg(s, ref);
+    return renesas_ipmmu_floats(s, *renesas_ipmmu_reg(s, ref));
 }
 
 static uint64_t renesas_ipmmu_read(void *opaque, hwaddr offset, unsigned size)

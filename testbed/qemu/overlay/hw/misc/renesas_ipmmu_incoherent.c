@@ -72,7 +72,7 @@ void renesas_ipmmu_incoherent_watch(void)
     }
 }
 
-/* RAM behind a physical address, or NULL */
+/* Returns the RAM behind a physical address, or NULL */
 static void *ram_at(hwaddr addr, hwaddr size, ram_addr_t *ram_addr)
 {
     hwaddr offset, len = size;
@@ -87,7 +87,7 @@ static void *ram_at(hwaddr addr, hwaddr size, ram_addr_t *ram_addr)
     return memory_region_get_ram_ptr(mr) + offset;
 }
 
-/* False if there is no RAM */
+/* Returns false if there is no RAM */
 bool renesas_ipmmu_incoherent_read(hwaddr addr, uint64_t *desc)
 {
     RCU_READ_LOCK_GUARD();

@@ -1,5 +1,5 @@
 /*
- * Renesas IPMMU: what the parts of the model share
+ * Renesas IPMMU: shared by the parts of the model
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -172,11 +172,13 @@ void renesas_ipmmu_incoherent_clean(Object *obj, Visitor *v, const char *name,
                                     void *opaque, Error **errp);
 
 /* renesas_ipmmu_poweron.c */
+uint32_t renesas_ipmmu_draw(uint64_t *state);
 void renesas_ipmmu_found_at_reset(RenesasIPMMUState *s);
 
 /* renesas_ipmmu_qom.c */
 void renesas_ipmmu_qom_class_init(ObjectClass *klass);
 void renesas_ipmmu_qom_init(RenesasIPMMUState *s);
+uint32_t renesas_ipmmu_floats(RenesasIPMMUState *s, uint32_t value);
 
 /* renesas_ipmmu.c */
 void renesas_ipmmu_update_irq(RenesasIPMMUState *root);

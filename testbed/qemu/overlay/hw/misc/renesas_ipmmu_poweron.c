@@ -1,5 +1,5 @@
 /*
- * Renesas IPMMU: what is found in its registers after power-on, if it is unkind
+ * Renesas IPMMU: contents of its registers after power-on, if it is unkind
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -15,10 +15,10 @@
 #define IMSAUXCTLR_NMERGE40     BIT(24)
 #define FIRMWARE_UTLBS          2
 
-/* The power of all goes, so that a reset finds nothing yet */
+/* Set while the power of all goes, so that a reset finds nothing yet */
 static bool falling_asleep;
 
-static uint32_t draw(uint64_t *state)
+uint32_t renesas_ipmmu_draw(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15;
 
@@ -53,7 +53,7 @@ static void randomize(RenesasIPMMUState *s, uint64_t *random)
         for (unsigned i = 0; i < renesas_ipmmu_reg_count(s, reg); i++) {
             RenesasIPMMURegRef ref = { reg, i };
 
-            *renesas_ipmmu_reg(s, ref) = draw(random) & bits;
+            *renesas_ipmmu_reg(s, ref) = renesas_ipmmu_draw(random) & bits;
         }
     }
 }
@@ -64,14 +64,14 @@ static unsigned firmware_context(const RenesasIPMMUState *root)
     uint64_t random = root->unkind_seed;
     unsigned others = root->layout->contexts - 1;
 
-    return others ? 1 + draw(&random) % others : 0;
+    return others ? 1 + renesas_ipmmu_draw(&random) % others : 0;
 }
 
-/* Micro-TLBs without a modelled master, while there are such */
+/* Leaves micro-TLBs on that have no modelled master, while there are such */
 static void firmware_utlbs(RenesasIPMMUState *s, unsigned ctx, uint64_t *random)
 {
     unsigned utlbs = renesas_ipmmu_utlbs(s);
-    unsigned first = utlbs ? draw(random) % utlbs : 0;
+    unsigned first = utlbs ? renesas_ipmmu_draw(random) % utlbs : 0;
     unsigned done = 0;
 
     for (unsigned i = 0; i < utlbs && done < FIRMWARE_UTLBS; i++) {
@@ -128,8 +128,8 @@ void renesas_ipmmu_found_at_reset(RenesasIPMMUState *s)
 }
 
 /*
- * The power area of @s is switched. If it @loses, its registers are lost with
- * it, it cannot interrupt, and firmware, which runs at boot, never sees it on.
+ * Switches the power area of @s. If it @loses, its registers are lost with it,
+ * it cannot interrupt, and firmware, which runs at boot, never sees it on.
  */
 void renesas_ipmmu_set_power(RenesasIPMMUState *s, bool on, bool loses)
 {

@@ -1,5 +1,5 @@
 /*
- * Renesas IPMMU: what can be read and set over QOM, faulty hardware among it
+ * Renesas IPMMU: its QOM properties, faulty hardware among them
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -57,6 +57,46 @@ static void set_flush_stuck(Object *obj, bool value, Error **errp)
     }
 }
 
+enum { FLOATING_NOT, FLOATING_ZEROS, FLOATING_ONES, FLOATING_RANDOM };
+
+static const char *const floating[] = {
+    [FLOATING_NOT] = "",
+    [FLOATING_ZEROS] = "zeros",
+    [FLOATING_ONES] = "ones",
+    [FLOATING_RANDOM] = "random",
+};
+
+static char *get_floating(Object *obj, Error **errp)
+{
+    return g_strdup(floating[RENESAS_IPMMU(obj)->floating]);
+}
+
+static void set_floating(Object *obj, const char *value, Error **errp)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(floating); i++) {
+        if (!strcmp(value, floating[i])) {
+            RENESAS_IPMMU(obj)->floating = i;
+            return;
+        }
+    }
+    error_setg(errp, "a bus cannot float at '%s'", value);
+}
+
+/* Returns what the guest reads of a register that holds @value */
+uint32_t renesas_ipmmu_floats(RenesasIPMMUState *s, uint32_t value)
+{
+    switch (s->floating) {
+    case FLOATING_ZEROS:
+        return 0;
+    case FLOATING_ONES:
+        return UINT32_MAX;
+    case FLOATING_RANDOM:
+        return renesas_ipmmu_draw(&s->floating_random);
+    default:
+        return value;
+    }
+}
+
 void renesas_ipmmu_qom_class_init(ObjectClass *klass)
 {
     object_class_property_add_str(klass, "registers", get_registers, NULL);
@@ -64,6 +104,8 @@ void renesas_ipmmu_qom_class_init(ObjectClass *klass)
                                   get_discard_writes, set_discard_writes);
     object_class_property_add_bool(klass, "flush-stuck",
                                    get_flush_stuck, set_flush_stuck);
+    object_class_property_add_str(klass, "floating",
+                                  get_floating, set_floating);
 }
 
 void renesas_ipmmu_qom_init(RenesasIPMMUState *s)
@@ -76,6 +118,8 @@ void renesas_ipmmu_qom_init(RenesasIPMMUState *s)
                                    OBJ_PROP_FLAG_READ);
     object_property_add_uint64_ptr(obj, "translations", &s->translations,
                                    OBJ_PROP_FLAG_READ);
+    object_property_add_uint64_ptr(obj, "leaves", &s->leaves,
+                                   OBJ_PROP_FLAG_READWRITE);
     object_property_add_uint64_ptr(obj, "storm", &s->storm,
                                    OBJ_PROP_FLAG_READWRITE);
 }

@@ -109,7 +109,7 @@ unsigned renesas_ipmmu_utlbs(const RenesasIPMMUState *s)
     return owner ? s->layout->utlbs : 0;
 }
 
-/* How many registers of this kind the instance has */
+/* Returns how many registers of this kind the instance has */
 unsigned renesas_ipmmu_reg_count(const RenesasIPMMUState *s,
                                  RenesasIPMMUReg reg)
 {
@@ -202,7 +202,7 @@ static bool decode_control(const RenesasIPMMULayout *l, hwaddr offset,
     return false;
 }
 
-/* Which register of this instance is at @offset? False if none. */
+/* Finds the register of this instance at @offset; returns false if none */
 bool renesas_ipmmu_decode(const RenesasIPMMUState *s, hwaddr offset,
                           RenesasIPMMURegRef *ref)
 {
@@ -234,7 +234,7 @@ uint32_t *renesas_ipmmu_reg(RenesasIPMMUState *s, RenesasIPMMURegRef ref)
     }
 }
 
-/* The bits that a write changes; IMSTR has its own rule */
+/* Returns the bits that a write changes; IMSTR has its own rule */
 uint32_t renesas_ipmmu_writable(const RenesasIPMMUState *s,
                                 RenesasIPMMUReg reg)
 {

@@ -61,7 +61,7 @@ void renesas_ipmmu_tlb_flush_context(GHashTable *tlb, unsigned ctx)
                                 GUINT_TO_POINTER(ctx));
 }
 
-/* The entries of a context that a flush which takes time will drop ... */
+/* Marks the entries of a context that a flush which takes time will drop ... */
 void renesas_ipmmu_tlb_mark_context(GHashTable *tlb, unsigned ctx)
 {
     GHashTableIter iter;
@@ -81,7 +81,7 @@ static gboolean tlb_entry_marked(gpointer key, gpointer value, gpointer ctx)
            ((TlbEntry *)value)->mapping.marked;
 }
 
-/* ... and its end */
+/* ... and drops them at its end */
 void renesas_ipmmu_tlb_flush_marked(GHashTable *tlb, unsigned ctx)
 {
     g_hash_table_foreach_remove(tlb, tlb_entry_marked, GUINT_TO_POINTER(ctx));
@@ -119,7 +119,7 @@ static void tlb_insert(GHashTable *tlb, unsigned ctx, hwaddr iova,
 }
 
 /*
- * Status and address belong to the first fault: later ones are dropped until
+ * Latches status and address of the first fault: later ones are dropped until
  * the guest has cleared IMSTR.
  */
 static void latch_fault(RenesasIPMMUState *root, unsigned ctx, hwaddr iova,
@@ -148,8 +148,8 @@ static void latch_fault(RenesasIPMMUState *root, unsigned ctx, hwaddr iova,
 }
 
 /*
- * Micro-TLB first, then the root's TLB, then the page table. What failed is
- * kept, if at all, when a master @asked for it.
+ * Looks in the micro-TLB first, then in the root's TLB, then in the page table.
+ * A failure is kept, if at all, when a master @asked for it.
  */
 static uint32_t find_mapping(RenesasIPMMUUtlb *u, unsigned ctx, hwaddr iova,
                              bool asked, RenesasIPMMUMapping *mapping)
@@ -170,7 +170,9 @@ static uint32_t find_mapping(RenesasIPMMUUtlb *u, unsigned ctx, hwaddr iova,
     } else {
         uint32_t status = renesas_ipmmu_walk(root, ctx, iova, mapping);
 
-        if (status) {
+        if (!status) {
+            root->leaves |= 1ULL << mapping->shift;
+        } else {
             *mapping = (RenesasIPMMUMapping) {
                 .shift = 12,
                 .status = renesas_ipmmu_fault_status(root, status),
@@ -218,7 +220,7 @@ static bool secure_only(const RenesasIPMMUState *s)
            FIELD_EX32(s->imsctlr, IMSCTLR, USE_SECGRP);
 }
 
-/* As if a master had asked, but nobody did */
+/* Looks up as if a master had asked, but nobody did */
 void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova)
 {
     unsigned ctx = utlb_context(u);
@@ -238,7 +240,7 @@ static uint32_t not_permitted(const RenesasIPMMUMapping *mapping)
 }
 
 /*
- * What the bus asks for each access of a master. IOMMU_NONE is a question of
+ * Called by the bus for each access of a master. IOMMU_NONE is a question of
  * QEMU's own, not an access: it is neither counted nor a fault.
  */
 static IOMMUTLBEntry translate(RenesasIPMMUUtlb *u, hwaddr iova,
@@ -316,8 +318,8 @@ static IOMMUTLBEntry memory_region_translate(IOMMUMemoryRegion *iommu,
 }
 
 /*
- * Made when first asked for: a SoC has hundreds of micro-TLBs, and each address
- * space makes every change of the memory map slower.
+ * Makes an address space when it is first asked for: a SoC has hundreds of
+ * micro-TLBs, and each makes every change of the memory map slower.
  */
 AddressSpace *renesas_ipmmu_utlb_as(RenesasIPMMUState *s, unsigned utlb)
 {

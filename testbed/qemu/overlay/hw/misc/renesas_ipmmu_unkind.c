@@ -74,7 +74,7 @@ void renesas_ipmmu_posted_arrive(RenesasIPMMUState *s)
     }
 }
 
-/* True if the write will take effect later */
+/* Returns true if the write will take effect later */
 bool renesas_ipmmu_post(RenesasIPMMUState *s, hwaddr offset, uint32_t value)
 {
     RenesasIPMMUPosted *p;
@@ -106,7 +106,7 @@ static void drop_posted(RenesasIPMMUState *s)
 
 /* "slow-flush" */
 
-/* FLUSH was written, and none was under way. True if this one takes time. */
+/* Begins a flush; returns true if it takes time */
 bool renesas_ipmmu_flush_starts(RenesasIPMMUState *s, unsigned ctx)
 {
     if (!renesas_ipmmu_unkind(s, UNKIND_SLOW_FLUSH) ||
@@ -128,7 +128,7 @@ bool renesas_ipmmu_flush_goes_on(const RenesasIPMMUState *s, unsigned ctx)
     return s->flushing & BIT(ctx) && now() < s->flush_ends[ctx];
 }
 
-/* Complete the flushes whose time is over */
+/* Completes the flushes whose time is over */
 void renesas_ipmmu_catch_up(RenesasIPMMUState *s)
 {
     for (unsigned i = 0; s->flushing && i < s->layout->contexts; i++) {
@@ -171,7 +171,7 @@ static void fetch_again(RenesasIPMMUState *s)
     }
 }
 
-/* Before and after each access to a register of the root or of its caches */
+/* Called before and after each access to a register of a root or its caches */
 void renesas_ipmmu_fetch_all(RenesasIPMMUState *s)
 {
     RenesasIPMMUState *root = renesas_ipmmu_root(s);
@@ -186,7 +186,7 @@ void renesas_ipmmu_fetch_all(RenesasIPMMUState *s)
 
 /* "latched-base" */
 
-/* The register was written, or MMUEN went from 0 to 1: what does a walk see? */
+/* Notes what a walk sees, after a write, or when MMUEN went from 0 to 1 */
 void renesas_ipmmu_latch_base(RenesasIPMMUState *s, unsigned ctx, bool switched)
 {
     if (switched || !renesas_ipmmu_unkind(s, UNKIND_LATCHED_BASE) ||
@@ -215,7 +215,7 @@ uint32_t renesas_ipmmu_fault_status(const RenesasIPMMUState *root,
     return status;
 }
 
-/* "strict-registers": what is wrong with the write, or NULL */
+/* Returns what is wrong with the write, or NULL: "strict-registers" */
 const char *renesas_ipmmu_strict(const RenesasIPMMUState *s,
                                  RenesasIPMMURegRef ref, uint32_t value)
 {

@@ -37,7 +37,7 @@
 #define DESC_APTABLE_RDONLY BIT_ULL(62)
 #define DESC_NSTABLE        BIT_ULL(63)
 
-/* What the context's registers say about the walk */
+/* The settings of a walk, by the context's registers */
 typedef struct WalkConfig {
     unsigned input_bits;
     bool stage2;
@@ -49,7 +49,7 @@ static unsigned level_shift(unsigned level)
     return GRANULE_SHIFT + (LEVELS_END - level) * BITS_PER_LEVEL;
 }
 
-/* False if the registers ask for something that is not modelled */
+/* Returns false if the registers ask for something that is not modelled */
 static bool walk_config(const RenesasIPMMUState *root, unsigned ctx,
                         WalkConfig *cfg)
 {
@@ -123,7 +123,7 @@ static uint32_t fault(uint32_t kind, unsigned code, unsigned level)
 }
 
 /*
- * Find the translation of @iova. Returns 0, or what IMSTR would say of the
+ * Finds the translation of @iova. Returns 0, or what IMSTR would say of the
  * fault if it told all, and maybe WALK_ZERO.
  * What a valid leaf permits is left to the caller to compare with the access.
  */

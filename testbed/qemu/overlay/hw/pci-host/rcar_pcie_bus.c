@@ -29,6 +29,7 @@
 /* Capabilities are where Linux' driver looks for them */
 #define PM_CAP      0x40
 #define EXP_CAP     0x70
+#define ACS_CAP     0x100
 
 #define IO_SIZE     (1ULL << 32)
 
@@ -43,6 +44,11 @@ PCIDevice *rcar_pcie_bridge_find(RcarPcieBridgeState *b, unsigned bus,
     return pci_find_device(secondary_bus(b), bus, devfn);
 }
 
+unsigned rcar_pcie_bridge_osids(const RcarPcieBridgeState *b)
+{
+    return b->has_osids ? RCAR_PCIE_OSIDS : 1;
+}
+
 bool rcar_pcie_bridge_has_device(RcarPcieBridgeState *b)
 {
     return secondary_bus(b)->devices[PCI_DEVFN(0, 0)] != NULL;
@@ -50,12 +56,20 @@ bool rcar_pcie_bridge_has_device(RcarPcieBridgeState *b)
 
 static void root_port_realize(PCIDevice *dev, Error **errp)
 {
+    RcarPcieBridgeState *b = container_of(PCI_BRIDGE(dev), RcarPcieBridgeState,
+                                          root_port);
+
     pci_bridge_initfn(dev, TYPE_PCIE_BUS);
     pcie_port_init_reg(dev);
     if (pci_pm_init(dev, PM_CAP, errp) < 0) {
         return;
     }
-    pcie_cap_init(dev, EXP_CAP, PCI_EXP_TYPE_ROOT_PORT, 0, errp);
+    if (pcie_cap_init(dev, EXP_CAP, PCI_EXP_TYPE_ROOT_PORT, 0, errp) < 0) {
+        return;
+    }
+    if (b->has_osids) {
+        pcie_acs_init(dev, ACS_CAP);
+    }
 }
 
 static const VMStateDescription vmstate_root_port = {
@@ -96,8 +110,9 @@ static void bridge_set_intx(void *opaque, int line, int level)
 static AddressSpace *bridge_dma_as(PCIBus *bus, void *opaque, int devfn)
 {
     RcarPcieBridgeState *b = opaque;
+    bool is_card = !pci_bus_is_root(bus);
 
-    return &b->dma_as;
+    return &b->dma_as[b->has_osids && is_card ? PCI_FUNC(devfn) + 1 : 0];
 }
 
 static const PCIIOMMUOps bridge_iommu_ops = {
@@ -123,8 +138,10 @@ static void bridge_realize(DeviceState *dev, Error **errp)
     }
     init_space(b, &b->mem, &b->mem_devices, "pcie-mem", UINT64_MAX);
     init_space(b, &b->io, &b->io_devices, "pcie-io", IO_SIZE);
-    memory_region_init(&b->dma, OBJECT(b), "pcie-dma", UINT64_MAX);
-    address_space_init(&b->dma_as, &b->dma, "pcie-dma");
+    for (int i = 0; i < rcar_pcie_bridge_osids(b); i++) {
+        memory_region_init(&b->dma[i], OBJECT(b), "pcie-dma", UINT64_MAX);
+        address_space_init(&b->dma_as[i], &b->dma[i], "pcie-dma");
+    }
 
     host->bus = pci_register_root_bus(dev, NULL, bridge_set_intx,
                                       pci_swizzle_map_irq_fn, b,

@@ -200,7 +200,7 @@ static void dma_start(RenesasSdhiState *s)
     renesas_sdhi_dma_kick(s);
 }
 
-/* What a write does, beyond being kept */
+/* Does what a write causes, beyond keeping the value */
 static void act_on_write(RenesasSdhiState *s, hwaddr offset, uint32_t value)
 {
     switch (offset) {

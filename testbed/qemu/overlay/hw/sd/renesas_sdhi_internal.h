@@ -1,5 +1,5 @@
 /*
- * Renesas SDHI: what its two source files share
+ * Renesas SDHI: shared by its two source files
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */

@@ -1,5 +1,5 @@
 /*
- * What the qtests of the Renesas IPMMU and the R-Car SYS-DMAC share
+ * Shared by the qtests of the Renesas IPMMU and the R-Car SYS-DMAC
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -114,7 +114,7 @@ static inline void assert_count(QTestState *qts, const char *path,
     g_assert_cmpuint(qom_get_uint(qts, path, property), ==, expected);
 }
 
-/* From now on qtest_get_irq() tells the lines that the device drives */
+/* Lets qtest_get_irq() tell the lines that the device drives, from now on */
 static inline void watch_irqs(QTestState *qts, const char *path)
 {
     qtest_irq_intercept_out_named(qts, path, "sysbus-irq");
@@ -167,7 +167,7 @@ static inline void chan_writel(QTestState *qts, uint64_t dmac, unsigned chan,
     qtest_writel(qts, dmac + DMACHAN(chan) + reg, value);
 }
 
-/* For loops that wait: nothing that is waited for takes as long as this */
+/* For loops that wait: nothing takes as long as this */
 static inline gint64 deadline(void)
 {
     return g_get_monotonic_time() + 20 * G_TIME_SPAN_SECOND;
@@ -178,7 +178,7 @@ static inline void assert_in_time(gint64 end)
     g_assert_cmpint(g_get_monotonic_time(), <, end);
 }
 
-/* Wait until the channel has finished or failed; returns CHCR */
+/* Waits until the channel has finished or failed; returns CHCR */
 static inline uint32_t dma_wait(QTestState *qts, uint64_t dmac, unsigned chan)
 {
     gint64 end = deadline();
@@ -204,7 +204,7 @@ static inline void dma_setup(QTestState *qts, uint64_t dmac, unsigned chan,
     chan_writel(qts, dmac, chan, DMATCR, units);
 }
 
-/* Copy, as memory to memory transfer of 4-byte units; returns CHCR */
+/* Copies, as memory to memory transfer of 4-byte units; returns CHCR */
 static inline uint32_t dma_copy(QTestState *qts, uint64_t dmac, unsigned chan,
                                 uint64_t src, uint64_t dst, size_t len)
 {

@@ -2,47 +2,11 @@
  * QTest of the R-Car SYS-DMAC
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
- *
- * The micro-TLBs in front of the channels are left disabled: addresses are
- * those of memory.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
-#include "rcar-dma.h"
-
-#define DMAC        0x20300000ULL
-#define DMAC_PATH   "/machine/gen3-dmac0"
-#define IRQ_ERROR   0
-#define IRQ_CHAN(n) (1 + (n))
-
-#define SRC         (LOW_RAM + 0x200000)
-#define DST         (LOW_RAM + 0x1400000)
-#define DESCRIPTORS (LOW_RAM + 0x100000)
-#define NOWHERE     0x4000000000ULL
-
-static QTestState *start(void)
-{
-    QTestState *qts = qtest_init("-M ipmmu-bench");
-
-    qtest_writew(qts, DMAC + DMAOR, DMAOR_DME);
-    return qts;
-}
-
-/* Nothing that the tests did may have been an error of the "guest" */
-static void finish(QTestState *qts)
-{
-    assert_count(qts, DMAC_PATH, "guest-errors", 0);
-    qtest_quit(qts);
-}
-
-static void assert_idle_after(QTestState *qts, unsigned chan, unsigned reads)
-{
-    while (reads--) {
-        g_assert_cmphex(chan_readl(qts, DMAC, chan, DMACHCR) &
-                        (CHCR_TE | CHCR_CAE), ==, 0);
-    }
-}
+#include "rcar-dmac.h"
 
 static void test_registers(void)
 {
@@ -291,11 +255,11 @@ static void test_enables(void)
     finish(qts);
 }
 
-/* Backwards, byte by byte: slow enough to be caught in the middle */
+/* Copies backwards, byte by byte: slow enough to be caught in the middle */
 #define REVERSE     (CHCR_RS_AUTO | CHCR_SM_DEC | CHCR_DM_INC | CHCR_TS_1)
 #define REVERSE_LEN (1 << 20)
 
-/* Stop such a transfer; returns what is left, 0 if it was faster */
+/* Stops such a transfer; returns what is left, 0 if it was faster */
 static uint32_t pause_reversal(QTestState *qts, uint32_t chcr)
 {
     gint64 end = deadline();
@@ -327,7 +291,7 @@ static uint32_t pause_reversal(QTestState *qts, uint32_t chcr)
     return left;
 }
 
-/* DE off and on again, in the middle of a long transfer */
+/* Switches DE off and on again, in the middle of a long transfer */
 static void test_pause(void)
 {
     static const uint32_t modes[] = {
@@ -357,136 +321,6 @@ static void test_pause(void)
     finish(qts);
 }
 
-/* Four descriptors that copy pages of SRC to DST in another order */
-static const unsigned shuffle[] = { 2, 0, 3, 1 };
-
-static void write_descriptors(QTestState *qts, uint64_t at, uint64_t src,
-                              uint64_t dst)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(shuffle); i++) {
-        qtest_writel(qts, at + 16 * i, src + 0x1000 * i);
-        qtest_writel(qts, at + 16 * i + 4, dst + 0x1000 * shuffle[i]);
-        qtest_writel(qts, at + 16 * i + 8, 0x400 - i);
-        qtest_writel(qts, at + 16 * i + 12, 0xdeadbeef);
-    }
-}
-
-static void start_descriptors(QTestState *qts, unsigned chan, uint64_t at,
-                              uint64_t src, uint64_t dst, uint32_t chcr)
-{
-    qtest_writel(qts, DMAC + DMACHCLR, BIT(chan));
-    chan_writel(qts, DMAC, chan, DMAFIXSAR, src >> 32);
-    chan_writel(qts, DMAC, chan, DMAFIXDAR, dst >> 32);
-    chan_writel(qts, DMAC, chan, DMAFIXDPBASE, at >> 32);
-    chan_writel(qts, DMAC, chan, DMADPBASE, (uint32_t)at | 1);
-    chan_writel(qts, DMAC, chan, DMACHCRB,
-                (ARRAY_SIZE(shuffle) - 1) << 24 | BIT(15));
-    chan_writel(qts, DMAC, chan, DMADPCR, 1 << 24);
-    chan_writel(qts, DMAC, chan, DMACHCR, chcr | CHCR_RS_AUTO | CHCR_SM_INC |
-                CHCR_DM_INC | CHCR_TS_4 | CHCR_RPT | CHCR_DPB | CHCR_CAIE |
-                CHCR_DE);
-}
-
-static void assert_shuffled(QTestState *qts, uint64_t src, uint64_t dst)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(shuffle); i++) {
-        g_assert_true(same(qts, src + 0x1000 * i, dst + 0x1000 * shuffle[i],
-                           0x1000 - 4 * i));
-    }
-}
-
-static void test_descriptors(void)
-{
-    const uint64_t src = HIGH_RAM, dst = HIGH_RAM + 0x100000;
-    const uint64_t at = HIGH_RAM + 0x200000;
-    QTestState *qts = start();
-
-    watch_irqs(qts, DMAC_PATH);
-    fill(qts, src, 0x4000, 8);
-    write_descriptors(qts, at, src, dst);
-    start_descriptors(qts, 9, at, src, dst, CHCR_DPM_ONCE | CHCR_IE);
-    g_assert_cmphex(dma_wait(qts, DMAC, 9) & (CHCR_TE | CHCR_CAE), ==,
-                    CHCR_TE);
-    assert_shuffled(qts, src, dst);
-    g_assert_true(qtest_get_irq(qts, IRQ_CHAN(9)));
-    /* Past the last descriptor is the first one; stage 1 was announced */
-    g_assert_cmphex(chan_readl(qts, DMAC, 9, DMACHCRB) & 0xff0000, ==, 0);
-    g_assert_cmphex(chan_readl(qts, DMAC, 9, DMACHCR) & CHCR_DSE, ==, CHCR_DSE);
-
-    /* Descriptors at no address */
-    start_descriptors(qts, 9, NOWHERE, src, dst, CHCR_DPM_ONCE | CHCR_IE);
-    g_assert_cmphex(dma_wait(qts, DMAC, 9) & CHCR_CAE, ==, CHCR_CAE);
-    finish(qts);
-}
-
-static void test_descriptors_cyclic(void)
-{
-    QTestState *qts = start();
-    gint64 end = deadline();
-    uint32_t chcr;
-
-    watch_irqs(qts, DMAC_PATH);
-    fill(qts, SRC, 0x4000, 9);
-    write_descriptors(qts, DESCRIPTORS, SRC, DST);
-    start_descriptors(qts, 4, DESCRIPTORS, SRC, DST, CHCR_DPM_INF | CHCR_DSIE);
-
-    /* It goes round and round, and tells of the stage that DIPT names */
-    for (unsigned i = 0; i < 10; i++) {
-        while (!qtest_get_irq(qts, IRQ_CHAN(4))) {
-            chcr = chan_readl(qts, DMAC, 4, DMACHCR);
-            g_assert_cmphex(chcr & (CHCR_TE | CHCR_CAE), ==, 0);
-            assert_in_time(end);
-        }
-        chcr = chan_readl(qts, DMAC, 4, DMACHCR);
-        g_assert_cmphex(chcr & CHCR_DSE, ==, CHCR_DSE);
-        chan_writel(qts, DMAC, 4, DMACHCR, chcr & ~CHCR_DSE);
-    }
-    assert_shuffled(qts, SRC, DST);
-
-    chan_writel(qts, DMAC, 4, DMACHCR, 0);
-    g_assert_false(qtest_get_irq(qts, IRQ_CHAN(4)));
-    /* A transfer in register mode is not confused by what was going on */
-    g_assert_true(dma_copies(qts, DMAC, 4, SRC, DST + 0x10000, 0x4000));
-    g_assert_true(same(qts, SRC, DST + 0x10000, 0x4000));
-    finish(qts);
-}
-
-/* Reset ends a transfer that has no end; a stopped machine moves nothing */
-static void test_reset_and_stop(void)
-{
-    QTestState *qts = start();
-    gint64 end = deadline();
-
-    fill(qts, SRC, 0x4000, 7);
-    write_descriptors(qts, DESCRIPTORS, SRC, DST);
-    start_descriptors(qts, 0, DESCRIPTORS, SRC, DST, CHCR_DPM_INF);
-    while (!(chan_readl(qts, DMAC, 0, DMACHCR) & CHCR_DSE)) {
-        assert_in_time(end);
-    }
-    qtest_system_reset(qts);
-    assert_count(qts, DMAC_PATH, "cut-short", 1);
-    g_assert_cmphex(chan_readl(qts, DMAC, 0, DMACHCR), ==, 0);
-    g_assert_cmphex(chan_readl(qts, DMAC, 0, DMASAR), ==, 0);
-    qtest_memset(qts, DST, 0, 0x4000);
-    assert_idle_after(qts, 0, 20);
-    g_assert_cmphex(qtest_readl(qts, DST), ==, 0);
-
-    qtest_qmp_assert_success(qts, "{ 'execute': 'stop' }");
-    dma_setup(qts, DMAC, 0, SRC, DST, 0x400);
-    chan_writel(qts, DMAC, 0, DMACHCR, CHCR_MEMCPY | CHCR_DE);
-    assert_idle_after(qts, 0, 20);
-    qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
-    g_assert_cmphex(dma_wait(qts, DMAC, 0) & CHCR_TE, ==, CHCR_TE);
-    g_assert_true(same(qts, SRC, DST, 0x1000));
-
-    /* It has an interrupt to be answered; then nobody waits for anything */
-    qtest_system_reset(qts);
-    assert_count(qts, DMAC_PATH, "cut-short", 2);
-    qtest_system_reset(qts);
-    assert_count(qts, DMAC_PATH, "cut-short", 2);
-    finish(qts);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -499,8 +333,5 @@ int main(int argc, char **argv)
     qtest_add_func("/rcar-dmac/address-error", test_address_error);
     qtest_add_func("/rcar-dmac/enables", test_enables);
     qtest_add_func("/rcar-dmac/pause", test_pause);
-    qtest_add_func("/rcar-dmac/reset-and-stop", test_reset_and_stop);
-    qtest_add_func("/rcar-dmac/descriptors", test_descriptors);
-    qtest_add_func("/rcar-dmac/descriptors-cyclic", test_descriptors_cyclic);
     return g_test_run();
 }

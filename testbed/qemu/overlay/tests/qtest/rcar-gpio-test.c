@@ -101,7 +101,7 @@ static void test_level_interrupt(void)
     finish(qts);
 }
 
-/* Whether a change of the pin to @level raises an interrupt */
+/* Returns whether a change of the pin to @level raises an interrupt */
 static bool edge_seen(QTestState *qts, int level)
 {
     bool seen;

@@ -186,7 +186,7 @@ static void test_serial(void)
     qtest_quit(qts);
 }
 
-/* What is no register counts, and a reset does not forget it */
+/* Counts accesses outside of registers, also beyond a reset */
 static void test_guest_errors(void)
 {
     QTestState *qts = qtest_init("-M rcar-h3");

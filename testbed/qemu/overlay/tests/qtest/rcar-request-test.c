@@ -178,7 +178,7 @@ static void test_transmit(void)
     qtest_quit(qts);
 }
 
-/* What arrives is taken, as much as is wanted; the rest stays in the FIFO */
+/* Takes as much of what arrives as is wanted; the rest stays in the FIFO */
 static void test_receive(void)
 {
     int fd;

@@ -1,5 +1,5 @@
 /*
- * QTest of the master that never stops, and of its judgement
+ * QTest of the master that never stops, and of its judge
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -67,7 +67,7 @@ static void set_entry(Test *t, unsigned n, uint32_t iova, uint32_t flags)
     set(t, ENTRY(n) + FLAGS, flags);
 }
 
-/* A page is mapped, and reached from all three micro-TLBs in one round */
+/* Maps a page, which all three micro-TLBs reach in one round */
 static uint64_t start_reaching(Test *t)
 {
     static const unsigned utlbs[] = { 0, 3, 34 };
@@ -97,7 +97,7 @@ static void finish(Test *t)
     test_finish(t);
 }
 
-/* Of a page that is forbidden not a byte changes, by whatever address */
+/* Forbids a page, of which not a byte changes, by whatever address */
 static void test_forbidden(void)
 {
     Test t;
@@ -174,7 +174,7 @@ static void test_stale(void)
     finish(&t);
 }
 
-/* Around every access to an instance of that root, and of itself at no other */
+/* Expects rounds around each access to an instance of that root alone */
 static void test_rounds(void)
 {
     Test t;
@@ -223,7 +223,7 @@ static void test_gives_up(void)
     finish(&t);
 }
 
-/* Marks and counts outlive what the master itself does not */
+/* Keeps marks and counts beyond what the master itself keeps */
 static void test_reset(void)
 {
     Test t;

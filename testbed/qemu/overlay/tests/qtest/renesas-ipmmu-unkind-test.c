@@ -235,7 +235,7 @@ static void test_off_passes(const void *platform)
     test_finish(&t);
 }
 
-/* The CPU cleans the descriptor's line */
+/* Cleans the descriptor's line, as the CPU does */
 static void clean(Test *t, uint64_t ttbr, uint64_t iova, unsigned level)
 {
     qom_set_uint(t->qts, t->p->root_path, "clean",

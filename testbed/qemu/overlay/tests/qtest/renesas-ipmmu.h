@@ -1,5 +1,5 @@
 /*
- * What the qtests of the Renesas IPMMU share: platforms, page tables, set-up
+ * Shared by the qtests of the Renesas IPMMU: platforms, page tables, set-up
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -106,7 +106,7 @@ static const Platform platforms[] = {
     },
 };
 
-/* Where the tests keep page tables and data */
+/* The addresses of page tables and data */
 #define TABLES      (LOW_RAM + 0x100000)
 #define SRC         (LOW_RAM + 0x200000)
 #define DST         (LOW_RAM + 0x400000)
@@ -154,7 +154,7 @@ static inline void ctx_writel(Test *t, uint64_t ipmmu, unsigned ctx,
     qtest_writel(t->qts, ipmmu + ctx_offset(t->p, ctx) + reg, value);
 }
 
-/* IMCTR of a context: of the root, or of the cache in front of DMAC @which */
+/* Writes IMCTR of a context: of the root, or of the cache before DMAC @which */
 static inline void write_root_imctr(Test *t, unsigned ctx, uint32_t value)
 {
     ctx_writel(t, t->p->root, ctx, IMCTR, value);
@@ -185,7 +185,7 @@ static inline uint64_t new_table(Test *t)
     return table;
 }
 
-/* Where the descriptor of @level for @iova is; tables that miss are made */
+/* Returns the place of @level's descriptor for @iova; makes missing tables */
 static inline uint64_t descriptor_at(Test *t, uint64_t root, uint64_t iova,
                                      unsigned level)
 {
@@ -211,7 +211,7 @@ static inline void map(Test *t, uint64_t root, uint64_t iova, uint64_t output,
                  output | attr | (level == 3 ? D_PAGE : D_BLOCK));
 }
 
-/* A context as Linux sets it up, enabled in the root and both caches */
+/* Sets up a context as Linux does, enabled in the root and both caches */
 static inline void set_context(Test *t, unsigned ctx, uint64_t ttbr)
 {
     const Platform *p = t->p;
@@ -225,13 +225,13 @@ static inline void set_context(Test *t, unsigned ctx, uint64_t ttbr)
     write_root_imctr(t, ctx, IMCTR_MMUEN | IMCTR_FLUSH | IMCTR_INTEN);
 }
 
-/* Channel @chan of DMAC @which goes through context @ctx */
+/* Lets channel @chan of DMAC @which go through context @ctx */
 static inline void attach(Test *t, unsigned which, unsigned chan, unsigned ctx)
 {
     set_utlb(t, which, chan, ctx << 4 | IMUCTR_FLUSH | IMUCTR_MMUEN);
 }
 
-/* As a driver does it: caches first, then the root, then all is done */
+/* Flushes as a driver does: caches first, then the root, then all is done */
 static inline void flush_context(Test *t, unsigned ctx)
 {
     const uint32_t imctr = IMCTR_MMUEN | IMCTR_FLUSH | IMCTR_INTEN;
@@ -248,7 +248,7 @@ static inline void test_start(Test *t, const void *platform)
     t->next_table = TABLES;
 }
 
-/* The usual beginning: one context, in use by channel 0 of the first DMAC */
+/* Begins a test: one context, in use by channel 0 of the first DMAC */
 static inline uint64_t test_start_mapped(Test *t, const void *platform)
 {
     uint64_t ttbr;
@@ -260,7 +260,7 @@ static inline uint64_t test_start_mapped(Test *t, const void *platform)
     return ttbr;
 }
 
-/* Nothing that the tests did may have been an error of the "guest" */
+/* Expects no "guest" error from all that the tests did */
 static inline void test_finish(Test *t)
 {
     assert_count(t->qts, t->p->root_path, "guest-errors", 0);
@@ -285,7 +285,7 @@ static inline void clear_fault(Test *t, unsigned ctx)
     ctx_writel(t, t->p->root, ctx, IMSTR, 0);
 }
 
-/* A page of channel 0 of the first DMAC, from @src to DST, which is mapped */
+/* Copies a page by channel 0 of the first DMAC; returns whether it arrived */
 static inline bool copies(Test *t, uint64_t src, uint64_t dst)
 {
     return dma_copies(t->qts, t->p->dmac[0], 0, src, dst, 0x1000);
@@ -295,7 +295,7 @@ static inline bool copies(Test *t, uint64_t src, uint64_t dst)
 #define IOVA_DST    0x92345000ULL
 #define SRC_NEW     (SRC + 0x10000)
 
-/* The usual beginning, with a page mapped on either side */
+/* Begins a test, with a page mapped on either side */
 static inline uint64_t start_copying(Test *t, const void *platform)
 {
     uint64_t ttbr = test_start_mapped(t, platform);
@@ -307,7 +307,7 @@ static inline uint64_t start_copying(Test *t, const void *platform)
     return ttbr;
 }
 
-/* Copy once more and say where the source page was taken to be */
+/* Copies once more and returns where the source page was taken to be */
 static inline uint64_t source_seen(Test *t, unsigned which,
                                    unsigned chan)
 {
@@ -320,7 +320,7 @@ static inline uint64_t source_seen(Test *t, unsigned which,
     return same(t->qts, SRC_NEW, DST, 0x1000) ? SRC_NEW : 0;
 }
 
-/* How unkind they are, in words */
+/* Makes all instances unkind, as the words say */
 static inline void set_unkind(Test *t, const char *words)
 {
     qom_set_str(t->qts, t->p->root_path, "unkind", words);

@@ -1,5 +1,5 @@
 /*
- * What the qtests of the Renesas SDHI share: registers, cards, transfers
+ * Shared by the qtests of the Renesas SDHI: registers, cards, transfers
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
@@ -104,7 +104,7 @@ static inline uint32_t sd_info(Card *c)
     return sd_readw(c, SD_INFO1) | (uint32_t)sd_readw(c, SD_INFO2) << 16;
 }
 
-/* Everything latched is forgotten */
+/* Forgets everything latched */
 static inline void sd_clear_info(Card *c)
 {
     sd_writew(c, SD_INFO1, 0);
@@ -113,7 +113,7 @@ static inline void sd_clear_info(Card *c)
     sd_writel(c, DM_INFO2, 0);
 }
 
-/* The command with its flags; says whether there was the response wanted */
+/* Sends the command with its flags; returns whether the response was right */
 static inline bool sd_command(Card *c, uint16_t cmd, uint32_t arg)
 {
     uint32_t info;
@@ -141,7 +141,7 @@ static inline void sd_wait(Card *c, uint32_t bits)
     }
 }
 
-/* Byte @i of block @n of a new image */
+/* Returns byte @i of block @n of a new image */
 static inline uint8_t image_byte(unsigned n, unsigned i)
 {
     return n * 17 + i * 3 + (i >> 8) + 1;
@@ -161,7 +161,7 @@ static inline void new_image(Card *c)
                                       NULL));
 }
 
-/* A board with a new card, as -drive if=sd,index=@index, behind @sdhi */
+/* Starts a board with a new card, as -drive if=sd,index=@index, behind @sdhi */
 static inline void card_start(Card *c, uint64_t sdhi, int index)
 {
     g_autofree char *args = NULL;
@@ -184,7 +184,7 @@ static inline void card_finish(Card *c)
     g_free(c->image);
 }
 
-/* The eMMC, from power on to the transfer state */
+/* Takes the eMMC from power on to the transfer state */
 static inline void emmc_select(Card *c)
 {
     sd_writew(c, SD_CLK_CTRL, SD_CLK_ENABLE | 0x20);
@@ -202,7 +202,7 @@ static inline void emmc_start(Card *c)
     emmc_select(c);
 }
 
-/* As a driver prepares a transfer; the command follows */
+/* Prepares a transfer as a driver does; the command follows */
 static inline void sd_blocks(Card *c, unsigned blocks)
 {
     sd_writew(c, SD_SIZE, BLOCK);
@@ -231,7 +231,7 @@ static inline bool memory_is_image(Card *c, uint64_t addr, unsigned first,
     return true;
 }
 
-/* Whether block @first of the image file, and so on, are what is at @addr */
+/* Returns whether block @first of the image file, and so on, are at @addr */
 static inline bool image_is_memory(Card *c, uint64_t addr, unsigned first,
                                    unsigned blocks)
 {

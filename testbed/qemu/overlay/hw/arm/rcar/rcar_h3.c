@@ -102,6 +102,23 @@ static void create_system_devices(RcarH3State *s)
     rcar_h3_add_device(s, "chipid", dev, 0xfff00044);
 }
 
+/* All devices, but for a GICv3: the firmware saves it, and brings it back */
+static void reset_devices(RcarH3State *s, ResetType type)
+{
+    BusState *bus = sysbus_get_default();
+    BusChild *kid;
+
+    if (!s->has_gic_v3) {
+        resettable_reset(OBJECT(bus), type);
+        return;
+    }
+    QTAILQ_FOREACH(kid, &bus->children, sibling) {
+        if (kid->child != s->gic) {
+            resettable_reset(OBJECT(kid->child), type);
+        }
+    }
+}
+
 /*
  * SYSTEM_SUSPEND takes the power from everything but RAM, which refreshes
  * itself. Devices forget at once, so that whoever looks into a suspended
@@ -110,15 +127,25 @@ static void create_system_devices(RcarH3State *s)
  */
 static void rcar_h3_suspend(Notifier *notifier, void *data)
 {
+    RcarH3State *s = container_of(notifier, RcarH3State, suspend_notifier);
+
     renesas_ipmmu_set_falling_asleep(true);
-    resettable_reset(OBJECT(sysbus_get_default()), RESET_TYPE_COLD);
+    reset_devices(s, RESET_TYPE_COLD);
     renesas_ipmmu_set_falling_asleep(false);
 }
 
 static void rcar_h3_wakeup(MachineState *machine)
 {
-    resettable_reset(OBJECT(sysbus_get_default()), RESET_TYPE_WAKEUP);
+    reset_devices(RCAR_H3_MACHINE(machine), RESET_TYPE_WAKEUP);
     arm_psci_system_resume();
+}
+
+void rcar_h3_support_suspend(RcarH3State *s)
+{
+    arm_psci_support_system_suspend();
+    qemu_register_wakeup_support();
+    s->suspend_notifier.notify = rcar_h3_suspend;
+    qemu_register_suspend_notifier(&s->suspend_notifier);
 }
 
 static void rcar_h3_init(MachineState *machine)
@@ -150,10 +177,9 @@ static void rcar_h3_init(MachineState *machine)
         rcar_h3_create_traffic(s);
     }
 
-    arm_psci_support_system_suspend();
-    qemu_register_wakeup_support();
-    s->suspend_notifier.notify = rcar_h3_suspend;
-    qemu_register_suspend_notifier(&s->suspend_notifier);
+    rcar_h3_support_suspend(s);
+    s->bootinfo.loader_start = RCAR_H3_RAM_LOW;
+    s->bootinfo.ram_size = RCAR_H3_RAM_LOW_SIZE;
     rcar_h3_boot(s);
 }
 

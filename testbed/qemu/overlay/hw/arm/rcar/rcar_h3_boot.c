@@ -60,8 +60,6 @@ void rcar_h3_boot(RcarH3State *s)
                      "give it a kernel and its device tree (-kernel, -dtb)");
         exit(1);
     }
-    s->bootinfo.loader_start = RCAR_H3_RAM_LOW;
-    s->bootinfo.ram_size = RCAR_H3_RAM_LOW_SIZE;
     s->bootinfo.psci_conduit = QEMU_PSCI_CONDUIT_SMC;
     s->bootinfo.skip_dtb_autoload = true;
     arm_load_kernel(s->cpus[0], machine, &s->bootinfo);

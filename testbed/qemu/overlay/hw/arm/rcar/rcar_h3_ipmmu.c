@@ -139,9 +139,9 @@ static void put_into_area(RcarH3State *s, RenesasIPMMUState *ipmmu,
     rcar_sysc_add_power_notifier(s->sysc, area, &island->notifier);
 }
 
-static RenesasIPMMUState *create_ipmmu(RcarH3State *s, const RcarIpmmu *ipmmu,
-                                       const char *generation,
-                                       RenesasIPMMUState *root)
+RenesasIPMMUState *rcar_h3_new_ipmmu(RcarH3State *s, const char *name,
+                                     hwaddr base, const char *generation,
+                                     RenesasIPMMUState *root)
 {
     DeviceState *dev = qdev_new(TYPE_RENESAS_IPMMU);
 
@@ -154,11 +154,21 @@ static RenesasIPMMUState *create_ipmmu(RcarH3State *s, const RcarIpmmu *ipmmu,
         object_property_set_str(OBJECT(dev), "unkind", s->ipmmu_unkind,
                                 &error_fatal);
     }
-    rcar_h3_add_device(s, ipmmu->name, dev, ipmmu->base);
-    if (ipmmu->area) {
-        put_into_area(s, RENESAS_IPMMU(dev), ipmmu->area);
-    }
+    rcar_h3_add_device(s, name, dev, base);
     return RENESAS_IPMMU(dev);
+}
+
+static RenesasIPMMUState *create_ipmmu(RcarH3State *s, const RcarIpmmu *ipmmu,
+                                       const char *generation,
+                                       RenesasIPMMUState *root)
+{
+    RenesasIPMMUState *dev = rcar_h3_new_ipmmu(s, ipmmu->name, ipmmu->base,
+                                               generation, root);
+
+    if (ipmmu->area) {
+        put_into_area(s, dev, ipmmu->area);
+    }
+    return dev;
 }
 
 static void create_dmac(RcarH3State *s, const RcarDmac *dmac,

@@ -19,7 +19,7 @@ static const struct {
     hwaddr base;
     hwaddr outbound[RCAR_PCIE_OUTBOUND];
     unsigned spi;
-    unsigned utlb;              /* of ipmmu_hc */
+    unsigned utlb;              /* of ipmmu_hc, with OSID 0 */
 } hosts[] = {
     { "pciec1", 0xee800000, { 0xee900000, 0xeea00000, 0xc0000000, 0xc8000000 },
       148, 1 },
@@ -35,8 +35,12 @@ void rcar_h3_create_pcie(RcarH3State *s)
     for (int i = 0; i < ARRAY_SIZE(hosts); i++) {
         DeviceState *dev = qdev_new(TYPE_RCAR_PCIE);
 
-        rcar_pcie_set_dma_as(RCAR_PCIE(dev),
-                             renesas_ipmmu_utlb_as(ipmmu, hosts[i].utlb));
+        RcarPcieState *host = RCAR_PCIE(dev);
+
+        for (int n = 0; n < rcar_pcie_bridge_osids(&host->bridge); n++) {
+            rcar_pcie_set_dma_as(
+                host, n, renesas_ipmmu_utlb_as(ipmmu, hosts[i].utlb + n));
+        }
         rcar_h3_add_device(s, hosts[i].name, dev, hosts[i].base);
         for (int n = 0; n < RCAR_PCIE_OUTBOUND; n++) {
             sysbus_mmio_map(SYS_BUS_DEVICE(dev), 1 + n, hosts[i].outbound[n]);

@@ -45,17 +45,16 @@ typedef struct RcarSdhi {
     hwaddr base;
     unsigned spi;
     unsigned utlb;              /* of ipmmu_ds1 */
-    uint16_t version;
-    const char *card_type;
+    bool is_emmc;
     int drive;                  /* -drive if=sd,index=N */
     RcarPin absent;             /* driven low by a card in the slot */
     RcarPin power;
 } RcarSdhi;
 
 static const RcarSdhi sdhis[] = {
-    { "sdhi0", 0xee100000, 165, 32, RENESAS_SDHI_VERSION_SD, TYPE_SD_CARD, 0,
+    { "sdhi0", 0xee100000, 165, 32, false, 0,
       .absent = { "gpio3", 12 }, .power = { "gpio5", 2 } },
-    { "sdhi2", 0xee140000, 167, 34, RENESAS_SDHI_VERSION_SDMMC, TYPE_EMMC, 2 },
+    { "sdhi2", 0xee140000, 167, 34, true, 2 },
 };
 
 static DeviceState *find_device(RcarH3State *s, const char *name)
@@ -88,18 +87,31 @@ static void wire_slot(RcarH3State *s, DeviceState *dev, const RcarSdhi *sdhi)
     }
 }
 
-static void insert_card(DeviceState *dev, const RcarSdhi *sdhi)
+DeviceState *rcar_h3_new_sdhi(RcarH3State *s, const char *name, hwaddr base,
+                              bool is_emmc, AddressSpace *dma)
 {
-    DriveInfo *drive = drive_get(IF_SD, 0, sdhi->drive);
+    DeviceState *dev = qdev_new(TYPE_RENESAS_SDHI);
+
+    qdev_prop_set_uint16(dev, "version",
+                         is_emmc ? RENESAS_SDHI_VERSION_SDMMC
+                                 : RENESAS_SDHI_VERSION_SD);
+    rcar_h3_add_device(s, name, dev, base);
+    renesas_sdhi_set_dma_as(RENESAS_SDHI(dev), dma);
+    return dev;
+}
+
+void rcar_h3_insert_card(DeviceState *sdhi, bool is_emmc, int index)
+{
+    DriveInfo *drive = drive_get(IF_SD, 0, index);
     DeviceState *card;
 
     if (!drive) {
         return;
     }
-    card = qdev_new(sdhi->card_type);
+    card = qdev_new(is_emmc ? TYPE_EMMC : TYPE_SD_CARD);
     qdev_prop_set_drive_err(card, "drive", blk_by_legacy_dinfo(drive),
                             &error_fatal);
-    qdev_realize_and_unref(card, qdev_get_child_bus(dev, "sd-bus"),
+    qdev_realize_and_unref(card, qdev_get_child_bus(sdhi, "sd-bus"),
                            &error_fatal);
 }
 
@@ -108,15 +120,12 @@ void rcar_h3_create_storage(RcarH3State *s)
     RenesasIPMMUState *ipmmu = RENESAS_IPMMU(find_device(s, "ipmmu_ds1"));
 
     for (int i = 0; i < ARRAY_SIZE(sdhis); i++) {
-        DeviceState *dev = qdev_new(TYPE_RENESAS_SDHI);
+        DeviceState *dev = rcar_h3_new_sdhi(s, sdhis[i].name, sdhis[i].base,
+            sdhis[i].is_emmc, renesas_ipmmu_utlb_as(ipmmu, sdhis[i].utlb));
 
-        qdev_prop_set_uint16(dev, "version", sdhis[i].version);
-        rcar_h3_add_device(s, sdhis[i].name, dev, sdhis[i].base);
-        renesas_sdhi_set_dma_as(RENESAS_SDHI(dev),
-            renesas_ipmmu_utlb_as(ipmmu, sdhis[i].utlb));
         sysbus_connect_irq(SYS_BUS_DEVICE(dev), 0,
                            rcar_h3_spi(s, sdhis[i].spi));
         wire_slot(s, dev, &sdhis[i]);
-        insert_card(dev, &sdhis[i]);
+        rcar_h3_insert_card(dev, sdhis[i].is_emmc, sdhis[i].drive);
     }
 }

@@ -9,6 +9,7 @@
  *  + GPIO outputs "tx-request", "rx-request", as many as there may be DMA
  *    controllers: the FIFO has room, has data
  *  + property "chardev"
+ *  + property "hscif" (bool): it is an HSCIF, the fast variant
  *  + QOM "guest-errors" (uint64, ro): not affected by reset
  *
  * A character that arrives while the machine is suspended wakes it, and is
@@ -37,6 +38,7 @@ struct RenesasSCIFState {
     qemu_irq tx_request[RENESAS_SCIF_DMACS];
     qemu_irq rx_request[RENESAS_SCIF_DMACS];
     CharBackend chr;
+    bool hscif;
     guint tx_watch;         /* set while the backend cannot take more */
 
     Fifo8 tx;
@@ -50,6 +52,7 @@ struct RenesasSCIFState {
     uint16_t sclsr;
     uint16_t dl;
     uint16_t cks;
+    uint16_t hscif_regs[3]; /* HSSRR, HSRTRGR, HSTTRGR */
 
     uint64_t guest_errors;
 };

@@ -4,7 +4,8 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * QEMU interface:
- *  + sysbus MMIO region 0: the registers
+ *  + property "gen4" (bool): the channels have a region of their own
+ *  + sysbus MMIO region 0: the registers; 1, with "gen4": those of the channels
  *  + sysbus IRQ 0: address error of any channel, level
  *  + sysbus IRQs 1 to 16: channels 0 to 15, level
  *  + GPIO inputs "request", 0 to 255: what a peripheral asks with, by its
@@ -61,7 +62,9 @@ typedef struct RcarDMACChannel {
 struct RcarDMACState {
     SysBusDevice parent_obj;
 
+    bool gen4;
     MemoryRegion iomem;
+    MemoryRegion channels;      /* on Gen4 */
     qemu_irq error_irq;
     VMChangeStateEntry *vm_change;
 

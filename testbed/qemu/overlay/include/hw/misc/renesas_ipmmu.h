@@ -13,8 +13,11 @@
  *  + QOM "registers" (string, ro): the non-zero registers, NAME=0xVALUE lines
  *  + QOM "discard-writes" (string): registers that ignore the guest's writes
  *  + QOM "flush-stuck" (bool): IMCTR.FLUSH neither completes nor clears
+ *  + QOM "floating" (string): what reads return instead of registers
  *  + QOM "storm" (uint64): so many more times a fault is back as soon as the
  *    guest has acknowledged it; counts down, on the root, kept over resets
+ *  + QOM "leaves" (uint64): the sizes of pages and blocks that walks ended at,
+ *    a bit each, on the root, until something else is written
  *  + QOM "unkind" (string): words joined by '+', or "all"; see IPMMU-MODEL.md
  *  + QOM "unkind-seed" (uint64): what its chance depends on
  *  + QOM "clean" (uint64, wo): for tests, cleans the line of RAM there
@@ -92,6 +95,8 @@ struct RenesasIPMMUState {
     RenesasIPMMUState *root;
     char *discard_writes;
     bool flush_stuck;
+    unsigned floating;          /* index of what reads return */
+    uint64_t floating_random;
     uint64_t storm;
     uint32_t unkind;            /* one bit per word */
     uint64_t unkind_seed;
@@ -127,6 +132,7 @@ struct RenesasIPMMUState {
     uint64_t guest_errors;
     uint64_t faults;
     uint64_t translations;
+    uint64_t leaves;
     uint64_t resets;
 };
 
