@@ -32,7 +32,11 @@ use crate::{
         ContextId,
         Features, //
     },
-    hardware::Hardware,
+    hardware::{
+        Fault,
+        Hardware, //
+    },
+    mismatch::Mismatches,
     regs::*,
     saved::Saved,
     table::AddressSpace,
@@ -91,44 +95,6 @@ pub(crate) struct State {
     pub(crate) faults: u64,
 }
 
-/// A fault of a context: what the hardware says, and whose it may be. The interrupt handler drops
-/// it before it returns, for which those wait that give up the last references.
-pub(crate) struct Fault {
-    pub(crate) id: ContextId,
-    pub(crate) iova: u64,
-    pub(crate) status: IMSTR,
-    /// What the context walks; none for parking.
-    pub(crate) space: Option<Arc<dyn AddressSpace>>,
-    /// One of the clients: the hardware does not tell which.
-    pub(crate) dev: Option<ARef<Device>>,
-}
-
-impl Fault {
-    /// Reads and clears the fault of context `id`: 1 read if there is none.
-    pub(crate) fn take(features: &Features, id: ContextId, root: &impl Registers) -> Option<Self> {
-        let status: IMSTR = root.read(features.context(id));
-        if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
-            return None;
-        }
-
-        // The address is gone once the status is cleared, which is done by writing 0.
-        let low: u32 = root.read::<IMELAR>(features.context(id)).into();
-        let high: u32 = if features.split {
-            root.read::<IMEUAR>(features.context(id)).into()
-        } else {
-            0
-        };
-        root.write(features.context(id), IMSTR::from(0));
-        Some(Self {
-            id,
-            iova: u64::from(high) << 32 | u64::from(low),
-            status,
-            space: None,
-            dev: None,
-        })
-    }
-}
-
 /// What a change leaves to be dropped, where one may sleep, and after the interrupt handler has
 /// returned.
 #[must_use]
@@ -179,7 +145,7 @@ impl Context {
         )
     }
 
-    /// Locks the context. Any context.
+    /// Locks the context, to look at it; [`Self::with`] is for changes. Any context.
     pub(crate) fn lock(&self) -> Guard<'_, State, SpinLockIrqBackend> {
         self.state.lock()
     }
@@ -189,47 +155,75 @@ impl Context {
         self.idle.as_ref()
     }
 
-    /// Returns the registers that are within reach.
+    /// Calls `f` with the lock held. Any context.
+    ///
+    /// That a flush was not seen done is told without the lock, as the console may be behind this
+    /// context; and once, until one is.
     #[inline]
-    pub(crate) fn hardware<'a>(&self, state: &'a State) -> Hardware<Access<'a>> {
-        Hardware::new(
-            self.features,
-            self.id,
-            (state.root(), state.cache()),
-            state.is_stuck,
-        )
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = self.state.lock();
+        let was_stuck = state.is_stuck;
+        let result = f(&mut state);
+        let got_stuck = state.is_stuck && !was_stuck;
+        drop(state);
+
+        if got_stuck {
+            self.report_stuck();
+        }
+        result
+    }
+
+    /// Calls `f` with the registers that are within reach. Any context.
+    #[inline]
+    pub(crate) fn with_hardware<R>(
+        &self,
+        state: &mut State,
+        f: impl FnOnce(&Hardware<Access<'_>>, &State) -> R,
+    ) -> R {
+        let reachable = (state.root(), state.cache());
+        let hw = Hardware::new(self.features, self.id, reachable, state.is_stuck);
+        let result = f(&hw, state);
+        let is_stuck = hw.is_stuck();
+        drop(hw);
+
+        state.is_stuck = is_stuck;
+        result
     }
 
     /// Makes the registers say what the members want, as far as they are awake; the rest follows on
     /// waking. Any context.
-    pub(crate) fn update(&self, state: &mut State) -> Leftover {
+    ///
+    /// Notes in `wrong` what did not arrive; the context stays off then.
+    pub(crate) fn update(&self, state: &mut State, wrong: &mut Mismatches) -> Leftover {
         let wanted = self.wanted(state);
-        let hw = self.hardware(state);
         let off = (state.own | state.parked) & !(wanted.own | wanted.parked);
-        let owed_off = if hw.has_utlbs() { 0 } else { off };
         let stays = match (state.space_if_on(), &wanted.space) {
             (Some(old), Some(new)) => wants::same(old, new),
             _ => false,
         };
 
-        hw.point(off, None);
-        hw.park(wanted.parked & !state.parked);
-        if stays {
-            hw.point(wanted.own & !state.own, Some(self.id));
-        } else {
-            hw.park(state.own & wanted.own);
+        let (is_good, owed_off) = self.with_hardware(state, |hw, state| {
+            hw.point(off, None);
+            hw.park(wanted.parked & !state.parked);
+            let mut is_good = true;
+            if stays {
+                hw.point(wanted.own & !state.own, Some(self.id));
+            } else {
+                hw.park(state.own & wanted.own);
+                hw.arrived();
+                is_good = self.walk_instead(hw, state, &wanted, wrong);
+                if is_good {
+                    hw.point(wanted.own, Some(self.id));
+                } else {
+                    self.close(hw, wanted.own);
+                }
+            }
             hw.arrived();
-            self.walk_instead(&hw, state.space.as_ref(), wanted.space.as_ref());
-            hw.point(wanted.own, Some(self.id));
-        }
-        hw.arrived();
-        let is_stuck = hw.is_stuck();
-        drop(hw);
-
-        self.note_flush(state, is_stuck);
+            (is_good, if hw.has_utlbs() { 0 } else { off })
+        });
         state.own = wanted.own;
         state.parked = wanted.parked;
-        state.is_lost = false;
+        state.is_lost = !is_good;
         Leftover {
             _space: core::mem::replace(&mut state.space, wanted.space),
             owed_off,
@@ -248,27 +242,76 @@ impl Context {
         wanted
     }
 
-    /// Switches the context from `old` to `new`, while no micro-TLB points to it; on Gen2, where
-    /// they do, off is relied upon in between.
+    /// Switches the context to what is `wanted`, while no micro-TLB points to it; on Gen2, where
+    /// they do, off is relied upon in between. Returns whether it may be used.
     fn walk_instead(
         &self,
         hw: &Hardware<impl Registers>,
-        old: Option<&Arc<dyn AddressSpace>>,
-        new: Option<&Arc<dyn AddressSpace>>,
-    ) {
-        if let Some(old) = old {
+        state: &State,
+        wanted: &Wanted,
+        wrong: &mut Mismatches,
+    ) -> bool {
+        if let Some(old) = &state.space {
             hw.off();
+            self.forget_utlb_0(hw, state.own & wanted.own);
             // What was not seen flushed is flushed with the table, too.
             if !hw.is_stuck() {
                 old.set_walked(self.id, false);
             }
         }
-        if let Some(new) = new {
-            new.set_walked(self.id, true);
-            // A fault that was not told is not the new one's.
-            hw.clear_status();
-            hw.program(Saved::walk(self.features, self.id, new.hardware()));
-            hw.on();
+        let Some(new) = &wanted.space else {
+            return true;
+        };
+
+        new.set_walked(self.id, true);
+        // A fault that was not told is not the new one's.
+        hw.clear_status();
+        hw.program(self.walk(hw, new), wrong) && hw.on()
+    }
+
+    /// Returns what the context walks if that is `space`, beside what others may have written.
+    pub(crate) fn walk(
+        &self,
+        hw: &Hardware<impl Registers>,
+        space: &Arc<dyn AddressSpace>,
+    ) -> Saved {
+        let walk = Saved::walk(self.features, self.id, space.hardware());
+
+        match hw.root() {
+            Some(root) => walk.read(root),
+            None => walk,
+        }
+    }
+
+    /// Empties micro-TLB 0 on Gen2, where it points to the context even while that is off: by a
+    /// flush of the context alone it might not forget what it holds.
+    pub(crate) fn forget_utlb_0(&self, hw: &Hardware<impl Registers>, own: u64) {
+        if self.idle.is_some() {
+            hw.point(own & 1, Some(self.id));
+            hw.arrived();
+        }
+    }
+
+    /// Lets nothing through `utlbs` of the group: what does not hold what was written must not be
+    /// used.
+    pub(crate) fn close(&self, hw: &Hardware<impl Registers>, utlbs: u64) {
+        hw.park(utlbs);
+        hw.arrived();
+        hw.off();
+        if self.idle.is_some() {
+            // There is no parking.
+            self.walk_idle(hw);
+            hw.point(utlbs, Some(self.id));
+            hw.arrived();
+        }
+    }
+
+    /// Makes the context, which is off, walk nothing on Gen2, if that can be written.
+    pub(crate) fn walk_idle(&self, hw: &Hardware<impl Registers>) {
+        if let Some(idle) = &self.idle {
+            if hw.program(self.walk(hw, idle), &mut Mismatches::new()) {
+                hw.write_root(IMCTR::zeroed().with_mmuen(true));
+            }
         }
     }
 
@@ -278,18 +321,12 @@ impl Context {
     /// write more if micro-TLB 0 points to the context.
     #[inline]
     pub(crate) fn flush(&self) {
-        let mut state = self.state.lock();
-        if !state.is_on() {
-            return;
-        }
-
-        state.flushes += 1;
-        let hw = self.hardware(&state);
-        hw.flush(state.own);
-        let is_stuck = hw.is_stuck();
-        drop(hw);
-
-        self.note_flush(&mut state, is_stuck);
+        self.with(|state| {
+            if state.is_on() {
+                state.flushes += 1;
+                self.with_hardware(state, |hw, state| hw.flush(state.own));
+            }
+        });
     }
 
     /// Reads and clears the fault of the context, and drops its translations: a failed walk may be
@@ -298,13 +335,12 @@ impl Context {
         if !state.is_on() {
             return None;
         }
-        let hw = self.hardware(state);
-        let fault = Fault::take(self.features, self.id, hw.root()?)?;
-        hw.flush(state.own);
-        let is_stuck = hw.is_stuck();
-        drop(hw);
+        let fault = self.with_hardware(state, |hw, state| {
+            let fault = Fault::take(self.features, self.id, hw.root()?)?;
+            hw.flush(state.own);
+            Some(fault)
+        })?;
 
-        self.note_flush(state, is_stuck);
         state.faults += 1;
         Some(Fault {
             space: state.space.clone(),
@@ -313,21 +349,12 @@ impl Context {
         })
     }
 
-    /// Notes whether the last flush was not seen done, and says so, once until one is.
-    #[inline]
-    pub(crate) fn note_flush(&self, state: &mut State, is_stuck: bool) {
-        if is_stuck && !state.is_stuck {
-            self.report_stuck();
-        }
-        state.is_stuck = is_stuck;
-    }
-
     #[cold]
     #[inline(never)]
     fn report_stuck(&self) {
         dev_err!(
             self.dev,
-            "TLB flush of context {} did not complete\n",
+            "TLB flush of context {} timed out\n",
             self.id.index()
         );
     }

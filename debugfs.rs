@@ -21,55 +21,31 @@ use crate::{
         Context,
         State, //
     },
-    features::UtlbId,
+    features::{
+        ContextId,
+        UtlbId,
+        MAX_UTLBS, //
+    },
     ipmmu::Ipmmu,
-    module_lock,
+    mismatch::Part,
     regs::*,
-    saved::Part,
     wants::Member, //
 };
-
-module_lock! {
-    /// `ipmmu/`
-    static DIR: Option<Dir> = None; lock DirLock
-}
-
-/// `ipmmu/`, which goes away with this.
-pub(crate) struct Root(());
-
-impl Root {
-    /// Makes it. May sleep.
-    // Inlined into the module's `init()`, whose text is freed when it is done.
-    #[inline(always)]
-    pub(crate) fn new() -> Result<Self> {
-        DIR.start();
-        *DIR.lock()? = Some(Dir::new(c"ipmmu"));
-        Ok(Self(()))
-    }
-}
-
-impl Drop for Root {
-    fn drop(&mut self) {
-        let dir = DIR.lock().map(|mut dir| dir.take());
-
-        drop(dir);
-    }
-}
 
 /// The files of one instance, which go away with this.
 #[pin_data]
 pub(crate) struct Files {
-    dir: Dir,
+    parent: Dir,
     #[pin]
     scope: Scope<Arc<Ipmmu>>,
 }
 
 impl Files {
-    /// Makes the files of `ipmmu`. May sleep.
-    pub(crate) fn new(ipmmu: &Arc<Ipmmu>) -> impl PinInit<Self, Error> + '_ {
+    /// Makes the files of `ipmmu` in a directory of `parent`. May sleep.
+    pub(crate) fn new(ipmmu: &Arc<Ipmmu>, parent: Dir) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
-            dir: DIR.lock()?.clone().ok_or(ENODEV)?,
-            scope <- dir.scope(
+            parent,
+            scope <- parent.scope(
                 Ok::<_, Error>(ipmmu.clone()),
                 ipmmu.dev().name(),
                 |ipmmu: &Arc<Ipmmu>, dir| {
@@ -138,25 +114,11 @@ fn write_context(
     Ok(())
 }
 
-/// Calls `f` for each context with micro-TLBs in `ipmmu`, with the lock held.
-fn for_each_here(
-    ipmmu: &Arc<Ipmmu>,
-    mut f: impl FnMut(&Context, &State) -> fmt::Result,
-) -> fmt::Result {
-    for context in ipmmu.root().contexts() {
-        let state = context.lock();
-        if ipmmu.is_root() || state.is_behind(ipmmu.regs()) {
-            f(context, &state)?;
-        }
-    }
-    Ok(())
-}
-
 /// Writes a line per micro-TLB that is on.
 fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let features = ipmmu.features();
     let parking = features.parking();
-    let mut pointing = [None; crate::features::MAX_UTLBS];
+    let mut pointing = [None; MAX_UTLBS];
     let mut note = |utlbs, context| {
         for utlb in features.utlbs_in(utlbs) {
             pointing[utlb.index()] = context;
@@ -164,13 +126,15 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     };
 
     note(ipmmu.parking().strays(), parking);
-    for_each_here(ipmmu, |context, state| {
-        let is_elsewhere = state.is_lost || (features.split && state.cache().is_none());
-        let own = Some(context.id);
-        note(state.own, if is_elsewhere { parking.or(own) } else { own });
-        note(state.parked, parking);
-        Ok(())
-    })?;
+    for context in ipmmu.root().contexts() {
+        let state = context.lock();
+        if ipmmu.is_root() || state.is_behind(ipmmu.regs()) {
+            let is_elsewhere = state.is_lost || (features.split && state.cache().is_none());
+            let own = Some(context.id);
+            note(state.own, if is_elsewhere { parking.or(own) } else { own });
+            note(state.parked, parking);
+        }
+    }
     for (utlb, context) in pointing.iter().enumerate() {
         if let Some(context) = context.map(|context| context.index()) {
             f.write_fmt(fmt!("uTLB {utlb}: context {context}\n"))?;
@@ -200,53 +164,88 @@ const CONTEXT: [Shown; 6] = [
     Shown::new::<IMSTR>(),
 ];
 
+/// What an instance holds of one context and its micro-TLBs: to be read with the lock held, and
+/// written as text without.
+struct Seen {
+    utlbs: u64,
+    of_utlbs: [[u32; UTLB.len()]; MAX_UTLBS],
+    of_context: Option<[u32; CONTEXT.len()]>,
+}
+
+impl Seen {
+    /// Reads what `ipmmu` holds of `context`, if it has anything of it that can be accessed.
+    #[inline(never)]
+    fn read(ipmmu: &Arc<Ipmmu>, context: &Context) -> Option<Self> {
+        let features = ipmmu.features();
+        let state = context.lock();
+        let regs = if ipmmu.is_root() {
+            state.root()
+        } else {
+            state.cache().filter(|_| state.is_behind(ipmmu.regs()))
+        }?;
+        let mut seen = Self {
+            utlbs: 0,
+            of_utlbs: [[0; UTLB.len()]; MAX_UTLBS],
+            of_context: None,
+        };
+
+        if ipmmu.has_clients() {
+            seen.utlbs = state.own | state.parked;
+            for utlb in features.utlbs_in(seen.utlbs) {
+                let first = features.micro_tlb::<IMUCTR>(utlb).offset();
+                let raw = &mut seen.of_utlbs[utlb.index()];
+                *raw = UTLB.each_ref().map(|shown| regs.read_at(first + shown.0));
+            }
+        }
+        if state.is_on() {
+            let first = features.context::<IMCTR>(context.id).offset();
+            let mut raw = [0; CONTEXT.len()];
+            for (raw, shown) in raw.iter_mut().zip(shown_of_context(ipmmu)) {
+                *raw = regs.read_at(first + shown.0);
+            }
+            seen.of_context = Some(raw);
+        }
+        Some(seen)
+    }
+
+    fn write(&self, ipmmu: &Arc<Ipmmu>, id: ContextId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for utlb in ipmmu.features().utlbs_in(self.utlbs) {
+            write_part(Part::Utlb(utlb), &self.of_utlbs[utlb.index()], &UTLB, f)?;
+        }
+        match &self.of_context {
+            Some(raw) => write_part(Part::Context(id), raw, shown_of_context(ipmmu), f),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Returns which registers of a context `ipmmu` has.
+fn shown_of_context(ipmmu: &Arc<Ipmmu>) -> &'static [Shown] {
+    if ipmmu.is_root() {
+        &CONTEXT
+    } else {
+        &CONTEXT[..1]
+    }
+}
+
 /// Writes what the hardware holds of the contexts and micro-TLBs in use: all fields by name.
 fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !ipmmu.parking().is_awake() {
         return f.write_str("asleep\n");
     }
-    let features = ipmmu.features();
-    let of_context = if ipmmu.is_root() {
-        &CONTEXT[..]
-    } else {
-        &CONTEXT[..1]
-    };
-
-    for_each_here(ipmmu, |context, state| {
-        let regs = if ipmmu.is_root() {
-            state.root()
-        } else {
-            state.cache()
-        };
-        let Some(regs) = regs else {
-            return Ok(());
-        };
-        if ipmmu.has_clients() {
-            for utlb in features.utlbs_in(state.own | state.parked) {
-                let first = features.micro_tlb::<IMUCTR>(utlb).offset();
-                write_part(&regs, Part::Utlb(utlb), first, &UTLB, f)?;
-            }
+    for context in ipmmu.root().contexts() {
+        if let Some(seen) = Seen::read(ipmmu, context) {
+            seen.write(ipmmu, context.id, f)?;
         }
-        if state.is_on() {
-            let first = features.context::<IMCTR>(context.id).offset();
-            write_part(&regs, Part::Context(context.id), first, of_context, f)?;
-        }
-        Ok(())
-    })
+    }
+    Ok(())
 }
 
 /// Writes a line per register of `part`.
-#[inline(never)]
-fn write_part(
-    regs: &impl Registers,
-    part: Part,
-    first: usize,
-    shown: &[Shown],
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    for Shown(offset, show) in shown {
+fn write_part(part: Part, raw: &[u32], shown: &[Shown], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (raw, Shown(_, show)) in raw.iter().zip(shown) {
         f.write_fmt(fmt!("{part}: "))?;
-        show(regs.read_at(first + offset), f)?;
+        show(*raw, f)?;
         f.write_str("\n")?;
     }
     Ok(())

@@ -35,10 +35,7 @@ use crate::{
             FlushOps,
             IoPageTable, //
         },
-        iommu::{
-            self,
-            PagingOps, //
-        },
+        iommu, //
     },
     features::ContextId,
     ipmmu::Ipmmu,
@@ -71,12 +68,9 @@ impl FlushOps for Walkers {
     }
 }
 
-/// The driver's part of a paging domain.
-pub(crate) struct Paging(IoPageTable<Walkers>);
-
-impl Paging {
-    /// Makes an empty domain for clients behind `ipmmu`, which is the device `dev`: what is true of
-    /// its DMA is true of the root's, which walks the table. May sleep.
+impl Walkers {
+    /// Makes the table of an empty domain for clients behind `ipmmu`, which is the device `dev`:
+    /// what is true of its DMA is true of the root's, which walks the table. May sleep.
     ///
     /// A domain that clients behind another cache use, too, must not outlive the binding of this
     /// one where the device tree has `dma-ranges`, which no SoC has.
@@ -84,41 +78,31 @@ impl Paging {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(ipmmu: &Arc<Ipmmu>, dev: &Device<Bound>) -> Result<Self> {
-        let walkers = Walkers {
+    pub(crate) fn of_new_table(
+        ipmmu: &Arc<Ipmmu>,
+        dev: &Device<Bound>,
+    ) -> Result<IoPageTable<Self>> {
+        let walkers = Self {
             root: ipmmu.root().clone(),
             mask: Atomic::new(0),
         };
 
-        table::new(ipmmu.features(), dev, KBox::pin(walkers, GFP_KERNEL)?).map(Self)
+        table::new(ipmmu.features(), dev, KBox::pin(walkers, GFP_KERNEL)?)
     }
 
     /// Returns whether the domain is for clients behind `root`.
     pub(crate) fn is_for(&self, root: &Arc<Ipmmu>) -> bool {
-        Arc::ptr_eq(&self.0.flush_ops().root, root)
+        Arc::ptr_eq(&self.root, root)
     }
 }
 
-impl PagingOps for Paging {
-    type Flush = Walkers;
-
-    fn table(&self) -> &IoPageTable<Walkers> {
-        &self.0
-    }
-
-    #[inline]
-    fn flush_all(&self) {
-        self.0.flush_ops().flush_all();
-    }
-}
-
-impl<T: iommu::Ops<Paging = Paging>> AddressSpace for iommu::Domain<T> {
+impl<T: iommu::Ops<Flush = Walkers>> AddressSpace for iommu::Domain<T> {
     fn hardware(&self) -> table::Hardware {
-        self.paging().0.hardware()
+        iommu::Domain::hardware(self)
     }
 
     fn set_walked(&self, id: ContextId, walked: bool) {
-        let mask = &self.paging().0.flush_ops().mask;
+        let mask = &self.flush_ops().mask;
         let bit = u32::from(id.bit());
 
         // Under the root's mutex nothing else changes it.

@@ -26,7 +26,7 @@ use kernel::{
 };
 
 use crate::{
-    context::Fault,
+    hardware::Fault,
     ipmmu::Ipmmu,
     regs::IMSTR,
     wants::Member, //
@@ -73,6 +73,8 @@ impl RateLimit {
 pub(crate) enum When {
     /// In normal operation.
     Awake,
+    /// When the root was to sleep. The clients sleep: their handlers are not called.
+    Suspending,
     /// While the root slept.
     Asleep,
 }
@@ -108,7 +110,7 @@ impl Faults {
 
         for context in self.root.contexts() {
             // No lock is held when it is told: a fault handler may unmap.
-            let fault = context.take_fault(&mut context.lock());
+            let fault = context.with(|state| context.take_fault(state));
             found |= self.report(fault, When::Awake);
         }
         found | self.report(self.root.parking().take_parking_fault(), When::Awake)
@@ -139,11 +141,11 @@ impl Faults {
         let root = &*self.root;
 
         if suppressed > 0 {
-            dev_err!(root.dev(), "{} more faults were not shown\n", suppressed);
+            dev_err!(root.dev(), "{} faults suppressed\n", suppressed);
         }
         let (index, iova, status) = (fault.id.index(), fault.iova, u32::from(fault.status));
         let what = match when {
-            When::Awake => "Unhandled fault",
+            When::Awake | When::Suspending => "Unhandled fault",
             When::Asleep => "Fault during sleep",
         };
         let (why, names) = (Why(fault.status), Names { root, fault, when });
@@ -152,7 +154,7 @@ impl Faults {
         let mut text = [0; 384];
         if let Some(mut line) = NullTerminatedFormatter::new(&mut text) {
             let _ = line.write_fmt(fmt!(
-                "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), of {names}"
+                "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), clients: {names}"
             ));
         }
         let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
@@ -185,7 +187,7 @@ impl fmt::Display for Names<'_> {
             }
         }
         if separator.is_empty() {
-            f.write_str("a parked uTLB")?;
+            f.write_str("none (parked uTLB)")?;
         }
         Ok(())
     }

@@ -25,11 +25,11 @@ use crate::{
         Side,
         State, //
     },
-    features::ContextId,
     ipmmu::{
         Ipmmu,
         Reservations, //
     },
+    mismatch::Mismatches,
     wants::{
         Member,
         Members,
@@ -268,41 +268,31 @@ impl Client {
     fn change<R>(&self, context: &Context, f: impl FnOnce(&mut State) -> Result<R>) -> Result {
         let root = self.ipmmu.root();
         let serialised = root.reservations();
-        let mut state = context.lock();
+        let mut wrong = Mismatches::new();
+        let (dropped, utlbs) = context.with(|state| -> Result<_> {
+            let utlbs = state.members.utlbs();
+            let old = f(state)?;
+            let leftover = context.update(state, &mut wrong);
 
-        let (was_blocked, utlbs) = (state.members.any_blocked(), state.members.utlbs());
-        let old = f(&mut state)?;
-        let leftover = context.update(&mut state);
-        let is_blocked = state.members.any_blocked();
-        // Under the lock: a cache that wakes up meanwhile must not miss it.
-        self.ipmmu.parking().owe_off(leftover.owed_off);
-        let asleep = (state.cache().is_none(), state.root().is_none());
-        drop(state);
-        self.forget_saved(asleep, context.id, utlbs);
+            // Under the lock: a cache that wakes up meanwhile must not miss it.
+            self.ipmmu.parking().owe_off(leftover.owed_off);
+            Ok(((old, leftover), utlbs))
+        })?;
 
-        if was_blocked != is_blocked {
-            root.parking().set_blocked(is_blocked);
+        wrong.log(root.dev(), "after attach");
+        for ipmmu in [&self.ipmmu, root] {
+            // What a sleeper saved is not what is to be.
+            ipmmu.with_save_area(|area| area.forget(ipmmu.features(), context.id, utlbs));
         }
+        let any_blocked = |context: &Arc<Context>| context.lock().members.any_blocked();
+        root.parking()
+            .tell_faults(root.contexts().iter().any(any_blocked));
         if let Some(irq) = root.irq() {
             irq.synchronize();
         }
-        drop((old, leftover));
+        drop(dropped);
         drop(serialised);
         Ok(())
-    }
-
-    /// Drops what sleepers saved of the context and of `utlbs`: it is not what it will be.
-    fn forget_saved(&self, (cache, root): (bool, bool), id: ContextId, utlbs: u64) {
-        let forget = |ipmmu: &Ipmmu| {
-            ipmmu.with_save_area(|area| area.forget(ipmmu.features(), id, utlbs));
-        };
-
-        if cache {
-            forget(&self.ipmmu);
-        }
-        if root {
-            forget(self.ipmmu.root());
-        }
     }
 }
 

@@ -7,8 +7,13 @@
 use core::cell::Cell;
 
 use kernel::{
+    device::Device,
     io::poll::read_poll_timeout_atomic,
     prelude::*,
+    sync::{
+        aref::ARef,
+        Arc, //
+    },
     time::Delta, //
 };
 use pin_init::Zeroable;
@@ -18,12 +23,13 @@ use crate::{
         ContextId,
         Features, //
     },
+    mismatch::Mismatches,
     regs::*,
     saved::{
         self,
-        Restored,
         Saved, //
     },
+    table::AddressSpace, //
 };
 
 /// Returns IMCTR of a context of a group that is on: of it the root has
@@ -50,20 +56,61 @@ fn wait_longer(imctr: At<IMCTR>, root: &impl Registers) -> bool {
     .is_ok()
 }
 
-/// Switches context `id` of a root off, if it was found on, and clears a status that was found set.
-/// 2 reads, if there is nothing.
-pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) {
+/// Switches context `id` of a root off, if it was found on, and clears a status that was found set;
+/// returns whether its flush was seen done, if there was one. 2 reads, if there is nothing.
+pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) -> bool {
     let at = features.context(id);
     let imctr: u32 = root.read::<IMCTR>(at).into();
     let status: u32 = root.read::<IMSTR>(features.context(id)).into();
 
+    let mut is_done = true;
+
     if imctr != 0 {
         root.write(at, IMCTR::zeroed().with_flush(true));
-        wait_flushed(at, root);
+        is_done = wait_flushed(at, root);
     }
     if status != 0 {
         root.write(features.context(id), IMSTR::from(0));
         root.read::<IMSTR>(features.context(id));
+    }
+    is_done
+}
+
+/// A fault of a context: what the hardware says, and whose it may be. The interrupt handler drops
+/// it before it returns, for which those wait that give up the last references.
+pub(crate) struct Fault {
+    pub(crate) id: ContextId,
+    pub(crate) iova: u64,
+    pub(crate) status: IMSTR,
+    /// What the context walks; none for parking.
+    pub(crate) space: Option<Arc<dyn AddressSpace>>,
+    /// One of the clients: the hardware does not tell which.
+    pub(crate) dev: Option<ARef<Device>>,
+}
+
+impl Fault {
+    /// Reads and clears the fault of context `id`: 1 read if there is none.
+    pub(crate) fn take(features: &Features, id: ContextId, root: &impl Registers) -> Option<Self> {
+        let status: IMSTR = root.read(features.context(id));
+        if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
+            return None;
+        }
+
+        // The address is gone once the status is cleared, which is done by writing 0.
+        let low: u32 = root.read::<IMELAR>(features.context(id)).into();
+        let high: u32 = if features.split {
+            root.read::<IMEUAR>(features.context(id)).into()
+        } else {
+            0
+        };
+        root.write(features.context(id), IMSTR::from(0));
+        Some(Self {
+            id,
+            iova: u64::from(high) << 32 | u64::from(low),
+            status,
+            space: None,
+            dev: None,
+        })
     }
 }
 
@@ -96,6 +143,11 @@ impl<R: Registers> Hardware<R> {
             cache,
             is_stuck: Cell::new(is_stuck),
         }
+    }
+
+    /// Returns which context it is.
+    pub(crate) fn id(&self) -> ContextId {
+        self.id
     }
 
     /// Returns the registers of the root.
@@ -187,6 +239,15 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
+    /// Does [`reset`].
+    pub(crate) fn reset(&self) {
+        let reset = |root| reset(self.features, self.id, root);
+
+        if !self.root.as_ref().is_none_or(reset) {
+            self.is_stuck.set(true);
+        }
+    }
+
     /// Switches the context off, to which no micro-TLB points any more.
     pub(crate) fn off(&self) {
         self.write_cache(IMCTR::zeroed());
@@ -200,15 +261,27 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Writes what the context walks. It is off.
-    pub(crate) fn program(&self, walk: Saved) -> Option<Restored> {
-        self.root.as_ref().map(|root| walk.restore(root))
+    /// Writes what the context walks, which is off; returns whether the root holds it, unless that
+    /// sleeps. Notes in `wrong` what it does not hold.
+    pub(crate) fn program(&self, walk: Saved, wrong: &mut Mismatches) -> bool {
+        let restored = |root| walk.restore(root).verify(root, wrong);
+
+        self.root.as_ref().is_none_or(restored)
     }
 
-    /// Switches the context on.
-    pub(crate) fn on(&self) {
+    /// Switches the context on; returns whether it is on, in what is awake.
+    ///
+    /// If neither this flush nor the one before, when it went off, is seen done, the root may know
+    /// translations of what was walked before: the context stays off then.
+    pub(crate) fn on(&self) -> bool {
+        let was_stuck = self.is_stuck();
         self.write_root(on_value());
+        if self.root.is_some() && was_stuck && self.is_stuck() {
+            self.write_root(IMCTR::zeroed());
+            return false;
+        }
         self.write_cache(on_value());
+        true
     }
 
     /// Drops the translations of the context, which is on, and to which the micro-TLBs in `own`
@@ -372,6 +445,15 @@ mod tests {
     }
 
     #[test]
+    fn a_context_of_which_no_flush_is_done_does_not_go_on() {
+        let done = steps(&GEN3, (true, true), (1000, true), |hw| assert!(!hw.on()));
+
+        assert!(done.iter().all(|step| step.0 == "root"));
+        let last = done.iter().rev().find_map(|step| step.2);
+        assert_eq!(last, Some(FLUSH));
+    }
+
+    #[test]
     fn micro_tlb_0_is_flushed_by_itself() {
         let done = steps(&GEN4, (true, true), (0, false), |hw| hw.flush(1));
 
@@ -403,7 +485,7 @@ mod tests {
         assert_eq!(done.len(), 2);
         let done = steps(&GEN3, (false, false), (0, false), |hw| {
             hw.off();
-            hw.on();
+            assert!(hw.on());
         });
         assert!(done.is_empty());
     }
@@ -416,7 +498,12 @@ mod tests {
         };
 
         assert_eq!(order(|hw| hw.off()), ("cache", true, "root", 4));
-        assert_eq!(order(|hw| hw.on()), ("root", true, "cache", 4));
+        assert_eq!(
+            order(|hw| {
+                hw.on();
+            }),
+            ("root", true, "cache", 4)
+        );
     }
 
     #[test]

@@ -10,7 +10,6 @@ use kernel::{
     devres::Devres,
     prelude::*,
     sync::{
-        aref::ARef,
         lock::{
             mutex::MutexBackend,
             Guard, //
@@ -53,7 +52,6 @@ pub(crate) type Reservations = [Option<Option<Group>>; MAX_CONTEXTS];
 /// One IPMMU.
 #[pin_data]
 pub(crate) struct Ipmmu {
-    dev: ARef<Device>,
     regs: Arc<Mmio>,
     features: &'static Features,
     /// The root of this cache; none if it is a root.
@@ -100,7 +98,6 @@ impl Ipmmu {
 
         Arc::pin_init(
             try_pin_init!(Self {
-                dev: (&**dev).into(),
                 features,
                 root,
                 contexts,
@@ -116,7 +113,7 @@ impl Ipmmu {
 
     /// Returns the device that the instance is.
     pub(crate) fn dev(&self) -> &Device {
-        &self.dev
+        self.regs.dev()
     }
 
     /// Returns what its generation has.

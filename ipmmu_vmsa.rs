@@ -3,9 +3,10 @@
 //! Driver for the Renesas IPMMU, the IOMMU of R-Car and RZ/G SoCs.
 //!
 //! - [`regs`] is the register map, [`features`] what differs between SoC generations;
-//! - [`saved`] is what an instance loses with its power, [`table`] the format of page tables;
-//! - [`wants`] is what clients are attached to, [`hardware`] what is done to the registers of a
-//!   context, [`context`] a context and its lock, [`suspend`] a context that sleeps;
+//! - [`saved`] is what an instance loses with its power, [`mismatch`] what did not come back;
+//! - [`table`] is the format of page tables, [`wants`] what clients are attached to;
+//! - [`hardware`] is what is done to the registers of a context, [`context`] a context and its
+//!   lock, [`suspend`] a context that sleeps;
 //! - [`parking`] is where micro-TLBs are that must not get through, [`ipmmu`] one instance;
 //! - [`group`] is clients that cannot be told apart, [`domain`] an address space, [`policy`] which
 //!   devices are translated, [`ops`] what the core calls;
@@ -18,6 +19,7 @@ use kernel::{
         property::FwNode,
         Core, //
     },
+    devres,
     dma::DmaMask,
     driver,
     of,
@@ -63,6 +65,7 @@ mod features;
 mod group;
 mod hardware;
 mod ipmmu;
+mod mismatch;
 mod ops;
 mod parking;
 mod pm;
@@ -113,14 +116,15 @@ struct Driver;
 const AUTOSUSPEND_DELAY: i32 = 100;
 
 /// What a bound instance owns, in the order in which it is given up: nothing finds the instance any
-/// more, then it is switched off. The core lets go of its clients after that.
+/// more, and it stays awake. Then devres has the core let go of its clients, and after that
+/// switches the instance off.
 #[pin_data]
 struct Bound {
     entry: ops::Entry,
     #[pin]
     files: debugfs::Files,
     runtime: runtime_pm::Enabled,
-    power: Power,
+    power: Arc<Power>,
 }
 
 impl platform::Driver for Driver {
@@ -146,9 +150,9 @@ impl platform::Driver for Driver {
                 power,
                 // Before clients are linked to the instance, and keep it awake.
                 runtime: runtime_pm::Enabled::new(dev, AUTOSUSPEND_DELAY)?,
-                files <- debugfs::Files::new(&ipmmu),
                 // The core asks for instances that it is just told of.
                 entry: ops::Entry::new(instance.clone())?,
+                files <- debugfs::Files::new(&ipmmu, entry.debugfs_dir()?),
                 _: {
                     if ipmmu.has_clients() {
                         iommu::register_managed(dev, instance)?;
@@ -168,11 +172,10 @@ impl Pm for Driver {
         let resumed = this.power.resume();
 
         // Consumers may be marked active without waking the instance.
-        this.runtime.set_active()?;
-        resumed
+        resumed.and(this.runtime.set_active())
     }
 
-    fn freeze<'bound>(this: Pin<&Bound>) -> Result {
+    fn wake<'bound>(this: Pin<&Bound>) -> Result {
         this.runtime.wake()
     }
 
@@ -188,13 +191,14 @@ impl Pm for Driver {
     }
 
     fn shutdown<'bound>(this: Pin<&Bound>) {
-        // What cannot be woken up is off, or parked.
-        let _ = this.runtime.keep_awake().and_then(|()| this.power.end());
+        // Where this fails the instance may be awake all the same.
+        let _ = this.runtime.keep_awake();
+        let _ = this.power.end();
     }
 }
 
 /// Maps the registers of `pdev`, tells root from cache, and takes the instance into use.
-fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Power> {
+fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Arc<Power>> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let node = dev.fwnode().ok_or(ENODEV)?;
     let root = find_root(dev, node, features)?;
@@ -215,14 +219,26 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     abstractions::platform::set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
     let regs = map(pdev, features)?;
     let ipmmu = Ipmmu::new(dev, regs, features, root)?;
-    if !ipmmu.is_root() {
+    let power = if ipmmu.is_root() {
+        start_root(pdev, &ipmmu)?
+    } else {
         let (root, utlbs) = (ipmmu.root().dev().name(), features.utlb_count());
         dev_info!(dev, "cache of {}, {} uTLBs\n", root, utlbs);
-        return Power::new(ipmmu, None);
-    }
+        Power::new(ipmmu, None)?
+    };
 
+    // The core, which is told later, lets go of its clients before the instance is switched off.
+    let power = Arc::new(power, GFP_KERNEL)?;
+    devres::register(dev, power.clone(), GFP_KERNEL)?;
+    Ok(power)
+}
+
+/// Takes a root into use, and requests its fault interrupt.
+fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<Power> {
+    let features = ipmmu.features();
     let faults = Faults::new(ipmmu.clone())?;
     let power = Power::new(ipmmu.clone(), Some(faults.clone()))?;
+
     ipmmu.set_irq(irq::request_managed(
         pdev,
         0,
@@ -230,7 +246,12 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
         FaultIrq(faults),
     )?);
     let (contexts, bits) = (features.group_contexts().count(), features.stage.ias);
-    dev_info!(dev, "root, {} contexts, {}-bit IOVAs\n", contexts, bits);
+    dev_info!(
+        ipmmu.dev(),
+        "root, {} contexts, {}-bit IOVAs\n",
+        contexts,
+        bits
+    );
     Ok(power)
 }
 
@@ -249,7 +270,7 @@ fn with_stage(
         .unwrap_or_else(|| {
             dev_warn!(
                 dev,
-                "stage2 is not known to work on this SoC, stage 1 is used\n"
+                "stage2: not known to work on this SoC, using stage 1\n"
             );
             features
         })
@@ -270,7 +291,7 @@ fn find_root(
     let Ok(node) = fwnode::reference(own_node, MAIN) else {
         dev_err!(
             dev,
-            "renesas,ipmmu-main refers to nothing, the cache is not used\n"
+            "Failed to find the root: invalid phandle in renesas,ipmmu-main\n"
         );
         return Err(ENODEV);
     };
@@ -283,7 +304,7 @@ fn find_root(
     }
     dev_err!(
         dev,
-        "renesas,ipmmu-main refers to {}, which cannot be its root\n",
+        "Failed to find the root: {} in renesas,ipmmu-main is not a usable root\n",
         node.display_name()
     );
     Err(ENODEV)
@@ -293,14 +314,14 @@ fn find_root(
 fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let Some(resource) = pdev.resource_by_index(0) else {
-        dev_err!(dev, "no registers: reg is missing in the device tree\n");
+        dev_err!(dev, "Failed to map the registers: reg is missing\n");
         return Err(ENODEV);
     };
     let (size, needed) = (resource.size(), features.register_bytes());
     if size < needed as u64 {
         dev_err!(
             dev,
-            "reg has 0x{:x} bytes, 0x{:x} are needed\n",
+            "Failed to map the registers: reg has 0x{:x} bytes, 0x{:x} needed\n",
             size,
             needed
         );
@@ -308,7 +329,7 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
     }
 
     Mmio::new(pdev, needed).inspect_err(|e| {
-        dev_err!(dev, "the registers cannot be mapped: {:?}\n", e);
+        dev_err!(dev, "Failed to map the registers: {:?}\n", e);
     })
 }
 
@@ -320,19 +341,18 @@ fn expect_irq(pdev: &platform::Device<Core<'_>>) -> Result {
         if *e != EPROBE_DEFER {
             dev_err!(
                 dev,
-                "no fault interrupt ({:?}), or a cache without renesas,ipmmu-main\n",
+                "Failed to get the fault interrupt: {:?} (renesas,ipmmu-main missing?)\n",
                 e
             );
         }
     })
 }
 
-/// The module, in the order in which it is taken down.
+/// The module.
 #[pin_data]
 struct Module {
     #[pin]
     driver: driver::Registration<abstractions::platform::Adapter<Driver>>,
-    debugfs: debugfs::Root,
 }
 
 impl kernel::InPlaceModule for Module {
@@ -340,7 +360,6 @@ impl kernel::InPlaceModule for Module {
         ops::start();
         policy::tell_unknown_names();
         try_pin_init!(Self {
-            debugfs: debugfs::Root::new()?,
             driver <- driver::Registration::new(c"ipmmu-vmsa", module),
         })
     }

@@ -3,6 +3,7 @@
 //! What the IOMMU core calls.
 
 use kernel::{
+    debugfs::Dir,
     device::{
         property::FwNode,
         Bound,
@@ -20,6 +21,10 @@ use kernel::{
 use crate::{
     abstractions::{
         device_link, dma,
+        io_pgtable::{
+            self,
+            IoPageTable, //
+        },
         iommu::{
             self,
             Capability,
@@ -31,7 +36,7 @@ use crate::{
             PhandleArgs, //
         },
     },
-    domain::Paging,
+    domain::Walkers,
     group::{
         Client,
         Refusal, //
@@ -54,12 +59,15 @@ struct Registry {
     instances: KVec<Arc<Instance>>,
     /// Devices are not held for that: they may come and go.
     said: KVec<CString>,
+    /// `ipmmu/` in debugfs, while there are instances.
+    dir: Option<Dir>,
 }
 
 module_lock! {
     static REGISTRY: Registry = Registry {
         instances: KVec::new(),
         said: KVec::new(),
+        dir: None,
     }; lock RegistryLock
 }
 
@@ -68,6 +76,7 @@ module_lock! {
 #[inline(always)]
 pub(crate) fn start() {
     REGISTRY.start();
+    io_pgtable::start();
 }
 
 /// Returns the bound instance that `node` describes. May sleep.
@@ -93,6 +102,14 @@ impl Entry {
         registry.instances.push(instance.clone(), GFP_KERNEL)?;
         Ok(Self(instance))
     }
+
+    /// Returns the directory in debugfs for all instances. May sleep.
+    pub(crate) fn debugfs_dir(&self) -> Result<Dir> {
+        let mut registry = REGISTRY.lock()?;
+
+        let dir = registry.dir.get_or_insert_with(|| Dir::new(c"ipmmu"));
+        Ok(dir.clone())
+    }
 }
 
 impl Drop for Entry {
@@ -108,6 +125,10 @@ impl Drop for Entry {
             // A `static` is not dropped.
             registry.instances = KVec::new();
             registry.said = KVec::new();
+            let dir = registry.dir.take();
+
+            drop(registry);
+            drop(dir);
         }
     }
 }
@@ -163,7 +184,7 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
         let last = ipmmu.features().utlb_count() - 1;
         say_once(
             dev,
-            fmt!("no uTLB {utlb} in {name}, the last is {last}"),
+            fmt!("uTLB {utlb} is out of range for {name} (0 to {last})"),
             true,
         );
         return Err(EINVAL);
@@ -174,10 +195,10 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
 /// Returns `ENODEV` if `dev`, with `utlbs`, is not to be translated, and says why. Of devices that
 /// share a micro-TLB the first decides for all, for good.
 fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
-    if let Err(refusal) = policy::check(dev) {
+    if let Err(why) = policy::check(dev) {
         if !Client::is_in_use(ipmmu, utlbs) {
             ipmmu.parking().refuse(utlbs);
-            say_once(dev, fmt!("{}", refusal.reason()), false);
+            say_once(dev, fmt!("{why}"), false);
             return Err(ENODEV);
         }
     }
@@ -185,7 +206,7 @@ fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
         let name = ipmmu.dev().name();
         say_once(
             dev,
-            fmt!("shares a uTLB of {name} with a device that is not translated"),
+            fmt!("shares a uTLB of {name} with an untranslated device"),
             true,
         );
         return Err(ENODEV);
@@ -195,8 +216,10 @@ fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
 
 /// Switches off those of `utlbs` that were found on: `dev` is used without IOMMU. Not before it has
 /// a driver: until then it may still do what a dead kernel told it.
-fn open_for_driver(dev: &Device, ipmmu: &Ipmmu, utlbs: u64) {
+fn open_for_driver(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) {
     if dma::has_driver(dev) {
+        // Not while the cache wakes up.
+        let _serialised = ipmmu.root().reservations();
         ipmmu.parking().open_strays(utlbs);
     }
 }
@@ -207,7 +230,7 @@ pub(crate) struct IommuOps;
 impl iommu::Ops for IommuOps {
     type Instance = Arc<Ipmmu>;
     type Client = Client;
-    type Paging = Paging;
+    type Flush = Walkers;
 
     fn capable(dev: &Device, _client: &Client, capability: Capability) -> bool {
         match capability {
@@ -250,12 +273,19 @@ impl iommu::Ops for IommuOps {
                 let name = ipmmu.dev().name();
                 let say = |why: fmt::Arguments<'_>| say_once(dev, why, true);
                 match refusal {
-                    Refusal::NoContext => say(fmt!("all contexts behind {name} are taken")),
+                    Refusal::NoContext => {
+                        let root = ipmmu.root().dev().name();
+                        say(fmt!("no free context in {root}"));
+                    }
                     Refusal::JoinsGroups => {
                         say(fmt!("shares uTLBs of {name} with more than one group"));
                     }
-                    Refusal::OtherCache => say(fmt!("its group is not behind {name}")),
-                    Refusal::Core(e) => say(fmt!("{name} gave {e:?}")),
+                    Refusal::OtherCache => {
+                        say(fmt!("its group is behind another IPMMU than {name}"));
+                    }
+                    Refusal::Core(e) => {
+                        say(fmt!("failed to set up its group behind {name}: {e:?}"));
+                    }
                 }
                 // The core releases the client, which is used without IOMMU.
                 open_for_driver(dev, ipmmu, client.utlbs());
@@ -267,16 +297,18 @@ impl iommu::Ops for IommuOps {
         client.release(dev);
     }
 
-    fn alloc_paging(client: &Client, hwdev: &Device<Bound>) -> Result<(Geometry, Paging)> {
+    fn alloc_paging(
+        client: &Client,
+        hwdev: &Device<Bound>,
+    ) -> Result<(Geometry, IoPageTable<Walkers>)> {
         let ipmmu = client.ipmmu();
-        Ok((
-            table::geometry(ipmmu.features()),
-            Paging::new(ipmmu, hwdev)?,
-        ))
+        let table = Walkers::of_new_table(ipmmu, hwdev)?;
+
+        Ok((table::geometry(ipmmu.features()), table))
     }
 
     fn attach_paging(dev: &Device, client: &Client, domain: ArcBorrow<'_, Domain<Self>>) -> Result {
-        if !domain.paging().is_for(client.ipmmu().root()) {
+        if !domain.flush_ops().is_for(client.ipmmu().root()) {
             return Err(EINVAL);
         }
 

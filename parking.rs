@@ -18,17 +18,20 @@ use kernel::{
 use pin_init::Zeroable;
 
 use crate::{
-    context::Fault,
     features::Features,
     hardware::{
         reset,
-        wait_flushed, //
+        wait_flushed,
+        Fault,
+        Hardware, //
+    },
+    mismatch::{
+        Mismatch,
+        Mismatches,
+        Part, //
     },
     regs::*,
-    saved::{
-        Mismatch,
-        Saved, //
-    },
+    saved::Saved,
     table::AddressSpace, //
 };
 
@@ -59,8 +62,8 @@ struct State {
     owed_off: u64,
     /// Micro-TLBs whose clients are not translated.
     refused: u64,
-    /// Of a root: groups with a blocked client.
-    blocked_groups: u16,
+    /// Of a root: whether its faults are told.
+    tells_faults: bool,
     /// Of a root: faults of micro-TLBs that point to parking.
     faults: u64,
 }
@@ -81,7 +84,7 @@ impl Parking {
             was_used: false,
             owed_off: 0,
             refused: 0,
-            blocked_groups: 0,
+            tells_faults: false,
             faults: 0,
         };
 
@@ -103,28 +106,9 @@ impl Parking {
         self.state.lock().is_awake = awake;
     }
 
-    /// Switches off the contexts of a root that nothing uses, and clears their status.
-    pub(crate) fn reset_reserved(&self, regs: &impl Registers) {
-        for id in self.features.reserved_contexts() {
-            reset(self.features, id, regs);
-        }
-    }
-
-    /// Switches all contexts of a root off, which another kernel or the firmware has used: what
-    /// they walk may be of another stage.
-    pub(crate) fn reset_all(&self, regs: &impl Registers) {
-        for id in self.features.contexts() {
-            reset(self.features, id, regs);
-        }
-    }
-
     /// Switches parking of the root on, if it is not on with the right table; returns whether it
-    /// was. Tells `report` what it does not hold.
-    pub(crate) fn start_parking(
-        &self,
-        regs: &impl Registers,
-        report: &mut dyn FnMut(Mismatch),
-    ) -> bool {
+    /// was. Notes in `wrong` what it does not hold.
+    pub(crate) fn start_parking(&self, regs: &impl Registers, wrong: &mut Mismatches) -> bool {
         let (Some(id), Some(empty)) = (self.features.parking(), &self.empty) else {
             return false;
         };
@@ -134,17 +118,24 @@ impl Parking {
 
         state.is_lost = false;
         let on = Saved::imctr(self.features, id, self.imctr(&state));
-        let was_on = imctr.mmuen() && walk.verify(regs, &mut |_| ());
+        let was_on = imctr.mmuen() && walk.verify(regs, &mut Mismatches::new());
         if !was_on {
             reset(self.features, id, regs);
-            if !walk.restore(regs).verify(regs, report) {
+            if !walk.restore(regs).verify(regs, wrong) {
                 state.is_lost = true;
                 return false;
             }
         }
         let on = on.restore(regs);
-        wait_flushed(self.features.context(id), regs);
-        on.verify(regs, report);
+        if !wait_flushed(self.features.context(id), regs) {
+            wrong.note(Mismatch {
+                part: Part::Context(id),
+                register: "IMCTR",
+                found: regs.read::<IMCTR>(self.features.context(id)).into(),
+                expected: self.imctr(&state).into(),
+            });
+        }
+        on.verify(regs, wrong);
         was_on
     }
 
@@ -174,13 +165,29 @@ impl Parking {
         }
     }
 
+    /// Returns the micro-TLBs here, and parking as a cache has it. On Gen2 there is but one
+    /// context.
+    fn here<'a, R: Registers>(&self, regs: &'a R) -> Option<Hardware<&'a R>> {
+        let (id, reachable) = match self.features.parking() {
+            Some(parking) => (parking, (None, Some(regs))),
+            None => (self.features.contexts().next()?, (Some(regs), None)),
+        };
+
+        Some(Hardware::new(self.features, id, reachable, false))
+    }
+
+    /// Points `utlbs` to parking, and drops what they hold; or switches them off.
+    fn point(&self, utlbs: u64, is_on: bool, regs: &impl Registers) {
+        if let (true, Some(hw)) = (utlbs != 0, self.here(regs)) {
+            hw.point(utlbs, is_on.then_some(hw.id()));
+            hw.arrived();
+        }
+    }
+
     /// Switches parking on in this cache.
     fn parking_on(&self, regs: &impl Registers) {
-        if let Some(id) = self.features.parking() {
-            let imctr = IMCTR::zeroed().with_mmuen(true).with_flush(true);
-
-            regs.write(self.features.context(id), imctr);
-            regs.read::<IMCTR>(self.features.context(id));
+        if let Some(hw) = self.here(regs) {
+            hw.write_cache(IMCTR::zeroed().with_mmuen(true));
         }
     }
 
@@ -193,17 +200,7 @@ impl Parking {
 
     /// Parks the micro-TLBs without a client that were found on, on waking.
     pub(crate) fn resume_own(&self, regs: &impl Registers) {
-        let state = self.state.lock();
-        // On Gen2 there is but one context.
-        let context = self.features.parking().or(self.features.contexts().next());
-        let Some(context) = context else {
-            return;
-        };
-
-        for utlb in self.features.utlbs_in(state.strays) {
-            Saved::utlb(self.features, utlb, context).restore(regs);
-        }
-        self.arrived(state.strays, regs);
+        self.point(self.state.lock().strays, true, regs);
     }
 
     /// Returns the micro-TLBs that are on, a bit each.
@@ -227,10 +224,7 @@ impl Parking {
         if found != 0 {
             self.parking_on(regs);
         }
-        for utlb in self.features.utlbs_in(found) {
-            Saved::utlb(self.features, utlb, parking).restore(regs);
-        }
-        self.arrived(found, regs);
+        self.point(found, true, regs);
         for id in self.features.contexts().filter(|id| *id != parking) {
             regs.write(self.features.context(id), IMCTR::zeroed());
         }
@@ -250,23 +244,9 @@ impl Parking {
         let owed = core::mem::take(&mut state.owed_off);
         let off = owed | (found & (clients | state.refused));
 
-        self.switch_off(off & !grouped & !state.strays, regs);
+        self.point(off & !grouped & !state.strays, false, regs);
         state.strays |= found & !off & !grouped;
         state.parks |= state.strays != 0 && self.empty.is_none();
-    }
-
-    fn switch_off(&self, utlbs: u64, regs: &impl Registers) {
-        for utlb in self.features.utlbs_in(utlbs) {
-            regs.write(self.features.micro_tlb(utlb), IMUCTR::zeroed());
-        }
-        self.arrived(utlbs, regs);
-    }
-
-    /// Returns when what was written to the micro-TLBs has arrived, if there are any.
-    fn arrived(&self, utlbs: u64, regs: &impl Registers) {
-        if let (true, Some(id)) = (utlbs != 0, self.features.contexts().next()) {
-            regs.read::<IMCTR>(self.features.context(id));
-        }
     }
 
     /// Notes that `utlbs` are to be switched off on waking. Any context.
@@ -307,7 +287,7 @@ impl Parking {
 
         state.strays &= !off;
         match self.regs.access().filter(|_| state.is_awake) {
-            Some(regs) => self.switch_off(off, &regs),
+            Some(regs) => self.point(off, false, &regs),
             None => state.owed_off |= off,
         }
     }
@@ -322,17 +302,13 @@ impl Parking {
         self.state.lock().refused & utlbs != 0
     }
 
-    /// Notes that a group of the root has a blocked client from now on, or has none any more:
-    /// faults of parking are told while there is one. Any context.
-    pub(crate) fn set_blocked(&self, is: bool) {
+    /// Notes whether faults of parking are told, as they are while a client is blocked. Any
+    /// context.
+    pub(crate) fn tell_faults(&self, tell: bool) {
         let mut state = self.state.lock();
         let before = self.imctr(&state);
 
-        state.blocked_groups = if is {
-            state.blocked_groups + 1
-        } else {
-            state.blocked_groups.saturating_sub(1)
-        };
+        state.tells_faults = tell;
         let after = self.imctr(&state);
         let Some(id) = self.features.parking() else {
             return;
@@ -370,7 +346,7 @@ impl Parking {
     fn imctr(&self, state: &State) -> IMCTR {
         let imctr = IMCTR::zeroed()
             .with_mmuen(!state.is_lost)
-            .with_inten(!state.is_lost && state.blocked_groups != 0);
+            .with_inten(!state.is_lost && state.tells_faults);
 
         self.features.imctr_in_root(imctr)
     }

@@ -27,17 +27,19 @@ use kernel::{
 };
 
 use crate::{
-    context::Fault,
     fault::{
         Faults,
         When, //
     },
-    features::MAX_CONTEXTS,
+    hardware::{
+        reset,
+        Fault, //
+    },
     ipmmu::Ipmmu,
+    mismatch::Mismatches,
     policy,
     regs::Registers,
     saved::{
-        Mismatch,
         SaveArea,
         Saved, //
     },
@@ -53,11 +55,6 @@ enum Before {
     /// As for sleep; or what the kernel left that loaded the image.
     Freeze,
 }
-
-/// Faults that were met, by context.
-type Met = [Option<Fault>; MAX_CONTEXTS];
-
-const NO_FAULTS: Met = [const { None }; MAX_CONTEXTS];
 
 /// One instance, as far as it sleeps. It is switched off when this is dropped.
 pub(crate) struct Power {
@@ -109,26 +106,26 @@ impl Power {
         }
         ipmmu.parking().set_awake(false);
         let regs = ipmmu.access().ok_or(ENODEV)?;
-        let mut faults = NO_FAULTS;
+        let mut wrong = Mismatches::new();
         let done = ipmmu.with_save_area(|area| {
-            let mut is_in_use = ipmmu.is_root();
-
             for context in ipmmu.root().contexts() {
                 if ipmmu.is_root() {
-                    faults[context.id.index()] = context.suspend_in_root(area);
+                    let fault = context.suspend_in_root(area, &mut wrong);
+                    self.tell(fault, When::Suspending);
                 } else {
-                    is_in_use |= context.suspend_in_cache(ipmmu.regs(), area);
+                    context.suspend_in_cache(ipmmu.regs(), area, &mut wrong);
                 }
             }
             if ipmmu.is_root() {
                 ipmmu.parking().quiet_parking(&regs, true);
             }
-            // Of a cache with nothing in use the values of before do.
-            if is_in_use {
-                area.control = Saved::control(ipmmu.features()).save(&regs);
+            // Those of before do if nothing is in use, or if what is read is not to be believed.
+            if wrong.is_empty() && !area.is_empty() {
+                area.control = Saved::control(ipmmu.features()).read(&regs);
             }
         });
-        self.report(faults, When::Awake);
+
+        wrong.log(ipmmu.dev(), "at suspend");
         done.ok_or(ENODEV)
     }
 
@@ -156,24 +153,26 @@ impl Power {
     ///
     /// `ENODEV` when the device was unbound.
     pub(crate) fn end(&self) -> Result {
-        if !self.ipmmu.parking().is_awake() {
+        let ipmmu = &self.ipmmu;
+        if !ipmmu.parking().is_awake() {
             return Ok(());
         }
 
         self.suspend()?;
-        let regs = self.ipmmu.access().ok_or(ENODEV)?;
-        if self.ipmmu.is_root() {
-            for context in self.ipmmu.contexts() {
-                context.end(&regs);
-            }
+        let regs = ipmmu.access().ok_or(ENODEV)?;
+        // On Gen2 they are on.
+        for context in ipmmu.contexts() {
+            reset(ipmmu.features(), context.id, &regs);
         }
-        self.ipmmu.parking().quiet_parking(&regs, false);
-        if self.ipmmu.is_root() && self.ipmmu.features().has_stage_2() {
+        ipmmu.parking().quiet_parking(&regs, false);
+        if ipmmu.is_root() && ipmmu.features().has_stage_2() {
             // Upstream's driver, which may come next, does not look at it.
-            self.ipmmu.with_save_area(|area| {
-                let restored = area.control.with_stage_1().restore(&regs);
-                restored.verify(&regs, &mut |mismatch| self.log(mismatch))
+            let mut wrong = Mismatches::new();
+            ipmmu.with_save_area(|area| {
+                let restored = area.control.clone().with_stage_1().restore(&regs);
+                restored.verify(&regs, &mut wrong)
             });
+            wrong.log(ipmmu.dev(), "at suspend");
         }
         Ok(())
     }
@@ -198,40 +197,45 @@ impl Power {
         }
         let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
         let regs = ipmmu.access().ok_or(ENODEV)?;
-        let mut faults = NO_FAULTS;
-        let mut result = Ok(());
-        let mut report = |mismatch: Mismatch| {
-            self.log(mismatch);
-            result = Err(EIO);
-        };
+        let mut wrong = Mismatches::new();
 
         ipmmu
             .with_save_area(|area| {
                 if let Some(required) = required {
                     // With what firmware found necessary.
                     let features = ipmmu.features();
-                    area.control = Saved::control(features).save(&regs).with_required(
+                    area.control = Saved::control(features).read(&regs).with_required(
                         features,
                         ipmmu.is_root(),
                         required,
                     );
                 }
                 if before != Before::Sleep && ipmmu.is_root() {
-                    ipmmu.parking().reset_all(&regs);
+                    // What was used before may walk tables of another stage.
+                    for id in ipmmu.features().contexts() {
+                        reset(ipmmu.features(), id, &regs);
+                    }
                 }
-                area.control.restore(&regs).verify(&regs, &mut report);
+                area.control
+                    .clone()
+                    .restore(&regs)
+                    .verify(&regs, &mut wrong);
                 if ipmmu.is_root() {
-                    self.wake_root(&regs, area, before, (&mut faults, &mut report));
+                    self.wake_root(&regs, area, before, &mut wrong);
                 } else {
-                    self.wake_cache(&regs, area, before, &mut report);
+                    self.wake_cache(&regs, area, before, &mut wrong);
                 }
             })
             .ok_or(ENODEV)?;
-        self.report(faults, When::Asleep);
         if let Some(irq) = ipmmu.irq() {
             irq.enable();
         }
-        result
+        wrong.log(ipmmu.dev(), "after resume");
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(EIO)
+        }
     }
 
     fn wake_root(
@@ -239,23 +243,25 @@ impl Power {
         regs: &impl Registers,
         area: &mut SaveArea,
         before: Before,
-        (faults, report): (&mut Met, &mut dyn FnMut(Mismatch)),
+        wrong: &mut Mismatches,
     ) {
         let ipmmu = &self.ipmmu;
-        let stayed_on = ipmmu.parking().start_parking(regs, report);
+        let stayed_on = ipmmu.parking().start_parking(regs, wrong);
 
-        ipmmu.parking().reset_reserved(regs);
+        for id in ipmmu.features().reserved_contexts() {
+            reset(ipmmu.features(), id, regs);
+        }
         ipmmu.parking().set_awake(true);
-        if let (true, Some(parked)) = (stayed_on, ipmmu.parking().take_parking_fault()) {
-            let index = parked.id.index();
-            faults[index] = Some(parked);
+        if stayed_on {
+            self.tell(ipmmu.parking().take_parking_fault(), When::Asleep);
         }
         for context in ipmmu.contexts() {
-            faults[context.id.index()] = context.resume_in_root(area, !stayed_on, report);
+            let fault = context.resume_in_root(area, !stayed_on, wrong);
+            self.tell(fault, When::Asleep);
         }
         if ipmmu.has_clients() {
             // On Gen2 micro-TLBs are here. Those that were found on walk an empty table now.
-            let found = if before != Before::Sleep || ipmmu.parking().was_used() {
+            let found = if self.may_find_on(before) {
                 ipmmu.parking().find_on(regs)
             } else {
                 0
@@ -268,6 +274,11 @@ impl Power {
                 .parking()
                 .switch_off_owed(regs, found, (clients, grouped));
         }
+    }
+
+    /// Returns whether micro-TLBs may be on that this driver did not switch on.
+    fn may_find_on(&self, before: Before) -> bool {
+        before != Before::Sleep || self.ipmmu.parking().was_used()
     }
 
     /// Returns the micro-TLBs here that have a client, a bit each.
@@ -294,10 +305,10 @@ impl Power {
         regs: &impl Registers,
         area: &mut SaveArea,
         before: Before,
-        report: &mut dyn FnMut(Mismatch),
+        wrong: &mut Mismatches,
     ) {
         let ipmmu = &self.ipmmu;
-        let found = if before != Before::Sleep || ipmmu.parking().was_used() {
+        let found = if self.may_find_on(before) {
             ipmmu.parking().park_all(regs)
         } else {
             0
@@ -308,7 +319,7 @@ impl Power {
         self.wake_strays(regs, before, found);
         ipmmu.parking().set_awake(true);
         for context in ipmmu.root().contexts() {
-            grouped |= context.resume_in_cache(ipmmu.regs(), area, report);
+            grouped |= context.resume_in_cache(ipmmu.regs(), area, wrong);
         }
         // Most caches are as they were left.
         let clients = if found == 0 {
@@ -321,24 +332,11 @@ impl Power {
             .switch_off_owed(regs, found, (clients, grouped));
     }
 
-    /// Tells of what was met, when no lock is held any more.
-    fn report(&self, met: Met, when: When) {
+    /// Tells of `fault`, if there is one; no lock of a context is held.
+    fn tell(&self, fault: Option<Fault>, when: When) {
         if let Some(faults) = &self.faults {
-            for fault in met {
-                faults.report(fault, when);
-            }
+            faults.report(fault, when);
         }
-    }
-
-    fn log(&self, mismatch: Mismatch) {
-        dev_err!(
-            self.ipmmu.dev(),
-            "{}: {} is 0x{:08x} after resume, 0x{:08x} expected\n",
-            mismatch.part,
-            mismatch.register,
-            mismatch.found,
-            mismatch.expected
-        );
     }
 }
 

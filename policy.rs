@@ -33,76 +33,33 @@ pub(crate) static ALLOW: StringParam = StringParam::new();
 
 /// SoCs on which only listed devices are translated.
 static OPT_IN: Table<3> = Table::new([
-    Pattern {
-        family: Some(c"R-Car Gen3"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        family: Some(c"R-Car Gen4"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        family: Some(c"RZ/G2"),
-        ..Pattern::ANY
-    },
+    Pattern::Family(c"R-Car Gen3"),
+    Pattern::Family(c"R-Car Gen4"),
+    Pattern::Family(c"RZ/G2"),
 ]);
 
 /// SoCs whose IPMMU cannot be used.
 static DENIED: Table<3> = Table::new([
-    Pattern {
-        soc_id: Some(c"r8a774a1"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a7795"),
-        revision: Some(c"ES2.*"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a7796"),
-        ..Pattern::ANY
-    },
+    Pattern::Soc(c"r8a774a1"),
+    Pattern::Revision(c"r8a7795", c"ES2.*"),
+    Pattern::Soc(c"r8a7796"),
 ]);
 
 /// SoCs with hardware restriction 100: caches of an IPMMU must be off. The firmware (TF-A's BL2)
 /// sees to that where there is power at boot, the system elsewhere. H3 ES2.0 has it, too, and is
 /// denied.
 static RESTRICTION_100: Table<2> = Table::new([
-    Pattern {
-        soc_id: Some(c"r8a77965"),
-        revision: Some(c"ES1.*"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a77990"),
-        revision: Some(c"ES1.*"),
-        ..Pattern::ANY
-    },
+    Pattern::Revision(c"r8a77965", c"ES1.*"),
+    Pattern::Revision(c"r8a77990", c"ES1.*"),
 ]);
 
 /// SoCs that walk tables of stage 2. Source: Xen's driver. M3-W+ is an M3-W of cut 3.0.
 static STAGE_2: Table<5> = Table::new([
-    Pattern {
-        soc_id: Some(c"r8a7795"),
-        revision: Some(c"ES3.*"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a77961"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a77965"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a779f0"),
-        ..Pattern::ANY
-    },
-    Pattern {
-        soc_id: Some(c"r8a779g0"),
-        ..Pattern::ANY
-    },
+    Pattern::Revision(c"r8a7795", c"ES3.*"),
+    Pattern::Soc(c"r8a77961"),
+    Pattern::Soc(c"r8a77965"),
+    Pattern::Soc(c"r8a779f0"),
+    Pattern::Soc(c"r8a779g0"),
 ]);
 
 /// Devices that are known to work behind the IPMMU: SDHI0 to SDHI3.
@@ -112,25 +69,6 @@ const VERIFIED: [&CStr; 4] = [
     c"ee140000.mmc",
     c"ee160000.mmc",
 ];
-
-/// Why a device is not translated.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Refusal {
-    /// The IPMMU of this SoC must not be used.
-    SocDenied,
-    /// Not among the devices that are translated on this SoC.
-    NotListed,
-}
-
-impl Refusal {
-    /// Returns the reason for the log.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::SocDenied => "the IPMMU of this SoC revision cannot be used",
-            Self::NotListed => "not verified on this SoC, see the module parameter allow=",
-        }
-    }
-}
 
 /// Returns whether the SoC is known to walk tables of stage 2. May sleep.
 pub(crate) fn has_stage_2() -> bool {
@@ -154,13 +92,13 @@ pub(crate) fn required_imsctlr(is_root: bool) -> IMSCTLR {
 ///
 /// # Errors
 ///
-/// Why it may not.
-pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
+/// Why it may not, for the log.
+pub(crate) fn check(dev: &Device) -> Result<(), &'static str> {
     if !OPT_IN.has_this_soc() {
         return Ok(());
     }
     if DENIED.has_this_soc() {
-        return Err(Refusal::SocDenied);
+        return Err("the IPMMU of this SoC revision cannot be used");
     }
 
     let name = dev.name();
@@ -170,7 +108,11 @@ pub(crate) fn check(dev: &Device) -> Result<(), Refusal> {
             .get()
             .is_some_and(|list| is_in(list.to_bytes(), name.to_bytes()));
 
-    listed.then_some(()).ok_or(Refusal::NotListed)
+    if listed {
+        Ok(())
+    } else {
+        Err("not verified on this SoC, see the module parameter allow=")
+    }
 }
 
 /// Tells the names in `allow` that no platform device has: misspelt ones, most likely, as devices
@@ -183,10 +125,7 @@ pub(crate) fn tell_unknown_names() {
         let is_unknown = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(entry)))
             .is_ok_and(|name| !platform::exists(&name));
         if is_unknown {
-            pr_warn!(
-                "allow=: there is no platform device {}\n",
-                BStr::from_bytes(entry)
-            );
+            pr_warn!("allow: no platform device {}\n", BStr::from_bytes(entry));
         }
     }
 }

@@ -77,6 +77,16 @@ pub(crate) trait Registers {
     }
 }
 
+impl<R: Registers> Registers for &R {
+    fn read_at(&self, offset: usize) -> u32 {
+        R::read_at(self, offset)
+    }
+
+    fn write_at(&self, offset: usize, value: u32) {
+        R::write_at(self, offset, value);
+    }
+}
+
 /// The mapped registers of an instance, within reach while its device is bound.
 pub(crate) struct Mmio {
     io: DevresIoMem,

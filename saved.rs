@@ -3,8 +3,7 @@
 //! The registers that an instance loses with its power: what they are, and how they are saved,
 //! written back and compared.
 //!
-//! What was saved is moved into the function that writes it back, so that it is not written twice.
-//! It is kept by the instance that it is of, see [`SaveArea`].
+//! What was saved is kept by the instance that it is of, see [`SaveArea`].
 
 use kernel::{
     io::register::Register,
@@ -17,46 +16,26 @@ use crate::{
         Features,
         UtlbId, //
     },
+    mismatch::{
+        Mismatch,
+        Mismatches,
+        Part, //
+    },
     regs::*,
     table, //
 };
-
-/// The part of an instance that a register is of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Part {
-    Context(ContextId),
-    Utlb(UtlbId),
-    Control,
-}
-
-impl kernel::fmt::Display for Part {
-    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
-        match self {
-            Self::Context(id) => f.write_fmt(fmt!("context {}", id.index())),
-            Self::Utlb(id) => f.write_fmt(fmt!("uTLB {}", id.index())),
-            Self::Control => f.write_str("control"),
-        }
-    }
-}
-
-/// A register that does not hold what was written to it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Mismatch {
-    pub(crate) part: Part,
-    pub(crate) register: &'static str,
-    pub(crate) found: u32,
-    pub(crate) expected: u32,
-}
 
 /// A register that is saved.
 struct Entry {
     name: &'static str,
     /// Bytes from the first register of its part.
     offset: usize,
-    /// Bits that are set in each write, and neither saved nor compared.
+    /// Bits that are set in each write, and not compared.
     command: u32,
     /// Bits that are never set.
     never: u32,
+    /// Whether others may write it. What the rest is to hold is known.
+    is_open: bool,
 }
 
 const fn entry<R: Register>(name: &'static str) -> Entry {
@@ -65,16 +44,29 @@ const fn entry<R: Register>(name: &'static str) -> Entry {
         offset: R::OFFSET,
         command: 0,
         never: 0,
+        is_open: false,
     }
 }
 
-/// What a context walks. Stage 2 has no IMMAIR0, and only Gen2 has IMBUSCR.
+const fn open<R: Register>(name: &'static str) -> Entry {
+    Entry {
+        is_open: true,
+        ..entry::<R>(name)
+    }
+}
+
+/// What a context walks. Stage 2 has no IMMAIR0, and only Gen2 has IMBUSCR, in which upstream's
+/// driver leaves all other bits as they are.
 const WALK: [Entry; 5] = [
     entry::<IMTTLBR0>("IMTTLBR0"),
     entry::<IMTTUBR0>("IMTTUBR0"),
     entry::<IMTTBCR>("IMTTBCR"),
     entry::<IMMAIR0>("IMMAIR0"),
-    entry::<IMBUSCR>("IMBUSCR"),
+    Entry {
+        // Without DVM, and on the first bus.
+        never: IMBUSCR::DVM_MASK | IMBUSCR::BUSSEL_MASK,
+        ..open::<IMBUSCR>("IMBUSCR")
+    },
 ];
 
 const CONTROL_OF_CONTEXT: [Entry; 1] = [Entry {
@@ -83,7 +75,7 @@ const CONTROL_OF_CONTEXT: [Entry; 1] = [Entry {
 }];
 
 const UTLB: [Entry; 2] = [
-    entry::<IMUASID>("IMUASID"),
+    open::<IMUASID>("IMUASID"),
     Entry {
         command: IMUCTR::FLUSH_MASK,
         ..entry::<IMUCTR>("IMUCTR")
@@ -94,13 +86,13 @@ const CONTROL: [Entry; 2] = [
     Entry {
         // Undefined at reset, and no DMA gets through while it is set.
         never: IMSCTLR::USE_SECGRP_MASK,
-        ..entry::<IMSCTLR>("IMSCTLR")
+        ..open::<IMSCTLR>("IMSCTLR")
     },
-    entry::<IMSAUXCTLR>("IMSAUXCTLR"),
+    open::<IMSAUXCTLR>("IMSAUXCTLR"),
 ];
 
 /// Some registers of one part with their values, in the order in which they are written.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Saved {
     part: Part,
     entries: &'static [Entry],
@@ -127,7 +119,6 @@ impl Saved {
                 (table.base >> 32) as u32,
                 features.ttbcr().into(),
                 table.mair as u32,
-                // Without DVM, and on the first bus.
                 0,
             ],
         }
@@ -165,11 +156,6 @@ impl Saved {
         }
     }
 
-    /// Returns the first value.
-    pub(crate) fn value(&self) -> u32 {
-        self.values[0]
-    }
-
     /// Returns the registers of an instance as a whole as they must be beside what the firmware has
     /// set up: with `required`, and in a root with the stage of its tables.
     pub(crate) fn with_required(
@@ -192,33 +178,44 @@ impl Saved {
         self
     }
 
-    /// Takes over the values from the hardware: 1 read each.
-    pub(crate) fn save(mut self, regs: &impl Registers) -> Self {
+    /// Takes over from the hardware what others may write: 1 read each.
+    pub(crate) fn read(mut self, regs: &impl Registers) -> Self {
         for (entry, value) in self.entries.iter().zip(&mut self.values) {
-            *value = regs.read_at(self.first + entry.offset) & !(entry.command | entry.never);
+            if entry.is_open {
+                *value = regs.read_at(self.first + entry.offset) & !entry.never;
+            }
         }
         self
     }
 
-    /// Writes the values: 1 write each. Returns what to compare.
-    pub(crate) fn restore(self, regs: &impl Registers) -> Restored {
+    /// Does that, and returns what is to be written back; none if the hardware does not hold all of
+    /// it, which is noted in `wrong`. What is read then is not to be believed, as it may come from
+    /// hardware without a clock.
+    pub(crate) fn save(self, regs: &impl Registers, wrong: &mut Mismatches) -> Option<Self> {
+        let saved = self.read(regs);
+
+        saved.verify(regs, wrong).then_some(saved)
+    }
+
+    /// Writes the values: 1 write each. Returns them, to be compared.
+    pub(crate) fn restore(self, regs: &impl Registers) -> Self {
         for (entry, value) in self.entries.iter().zip(self.values) {
             regs.write_at(self.first + entry.offset, value | entry.command);
         }
-        Restored(self)
+        self
     }
 
-    /// Returns whether the hardware holds the values, and tells `report` what it does not hold: 1
+    /// Returns whether the hardware holds the values, and notes in `wrong` what it does not hold: 1
     /// read each.
     #[inline(never)]
-    pub(crate) fn verify(&self, regs: &impl Registers, report: &mut dyn FnMut(Mismatch)) -> bool {
+    pub(crate) fn verify(&self, regs: &impl Registers, wrong: &mut Mismatches) -> bool {
         let mut good = true;
 
         for (entry, expected) in self.entries.iter().zip(self.values) {
             let found = regs.read_at(self.first + entry.offset) & !entry.command;
             if found != expected {
                 good = false;
-                report(Mismatch {
+                wrong.note(Mismatch {
                     part: self.part,
                     register: entry.name,
                     found,
@@ -230,16 +227,6 @@ impl Saved {
     }
 }
 
-/// What was written.
-pub(crate) struct Restored(Saved);
-
-impl Restored {
-    /// Does [`Saved::verify`].
-    pub(crate) fn verify(&self, regs: &impl Registers, report: &mut dyn FnMut(Mismatch)) -> bool {
-        self.0.verify(regs, report)
-    }
-}
-
 /// Returns IMUCTR of a micro-TLB that points to `context`.
 pub(crate) fn imuctr_on(context: ContextId) -> IMUCTR {
     let ttsel = ((context.index() as u32) << IMUCTR::TTSEL_SHIFT) & IMUCTR::TTSEL_MASK;
@@ -247,18 +234,12 @@ pub(crate) fn imuctr_on(context: ContextId) -> IMUCTR {
     IMUCTR::from(ttsel).with_mmuen(true)
 }
 
-/// What an instance loses of a context that is on.
-pub(crate) struct SavedContext {
-    /// Of a root.
-    pub(crate) walk: Option<Saved>,
-    pub(crate) imctr: Saved,
-}
-
 /// What one instance has saved.
 pub(crate) struct SaveArea {
     /// Of the last time that they were saved; a cache with nothing in use goes on with them.
     pub(crate) control: Saved,
-    contexts: KVec<Option<SavedContext>>,
+    /// In a root, what each context walks.
+    walks: KVec<Option<Saved>>,
     utlbs: KVec<Option<Saved>>,
 }
 
@@ -269,25 +250,25 @@ impl SaveArea {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(features: &Features) -> Result<Self> {
-        let mut contexts = KVec::new();
+        let mut walks = KVec::new();
         let mut utlbs = KVec::new();
 
         for _ in features.contexts() {
-            contexts.push(None, GFP_KERNEL)?;
+            walks.push(None, GFP_KERNEL)?;
         }
         for _ in features.utlbs() {
             utlbs.push(None, GFP_KERNEL)?;
         }
         Ok(Self {
             control: Saved::control(features),
-            contexts,
+            walks,
             utlbs,
         })
     }
 
-    /// Returns the place for context `id`. Any context.
-    pub(crate) fn context(&mut self, id: ContextId) -> &mut Option<SavedContext> {
-        &mut self.contexts[id.index()]
+    /// Returns the place for what context `id` walks. Any context.
+    pub(crate) fn walk(&mut self, id: ContextId) -> &mut Option<Saved> {
+        &mut self.walks[id.index()]
     }
 
     /// Returns the place for micro-TLB `id`. Any context.
@@ -295,9 +276,14 @@ impl SaveArea {
         &mut self.utlbs[id.index()]
     }
 
+    /// Returns whether nothing is saved, but for the control registers. Any context.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.walks.iter().all(Option::is_none) && self.utlbs.iter().all(Option::is_none)
+    }
+
     /// Forgets what was saved of context `id` and of `utlbs`. Any context.
     pub(crate) fn forget(&mut self, features: &Features, id: ContextId, utlbs: u64) {
-        *self.context(id) = None;
+        *self.walk(id) = None;
         for utlb in features.utlbs_in(utlbs) {
             *self.utlb(utlb) = None;
         }
@@ -315,7 +301,10 @@ mod tests {
         GEN4, //
     };
 
-    const NOWHERE: table::Hardware = table::Hardware { base: 0, mair: 0 };
+    const SOMEWHERE: table::Hardware = table::Hardware {
+        base: 0x12_3456_7000,
+        mair: 0x89ab_cdef,
+    };
 
     /// Memory that notes what is written, in order.
     struct Memory {
@@ -348,10 +337,6 @@ mod tests {
         }
     }
 
-    fn nothing(mismatch: Mismatch) {
-        panic!("{}", mismatch.register);
-    }
-
     #[test]
     fn what_a_context_walks_comes_back_and_imctr_is_not_touched() -> Result {
         for (features, count) in [(&GEN2, 5), (&GEN3, 4), (&GEN4, 4)] {
@@ -360,10 +345,14 @@ mod tests {
                 Memory::new(features, 0x0123_4567)?,
                 Memory::new(features, 0)?,
             );
-            let restored = Saved::walk(features, id, NOWHERE).save(&from).restore(&to);
+            let walk = Saved::walk(features, id, SOMEWHERE);
 
-            assert!(restored.verify(&to, &mut nothing));
-            assert!(restored.verify(&from, &mut nothing));
+            let mut wrong = Mismatches::new();
+
+            walk.clone().restore(&from);
+            let saved = walk.save(&from, &mut wrong).ok_or(EIO)?;
+            let restored = saved.restore(&to);
+            assert!(restored.verify(&to, &mut wrong) && wrong.is_empty());
             assert_eq!(to.writes.borrow().len(), count);
             assert_eq!(to.read_at(features.context::<IMCTR>(id).offset()), 0);
         }
@@ -374,16 +363,28 @@ mod tests {
     fn a_register_that_does_not_come_back_is_named() -> Result {
         let id = GEN3.contexts().last().ok_or(EINVAL)?;
         let memory = Memory::new(&GEN3, 0x0123_4567)?;
-        let restored = Saved::walk(&GEN3, id, NOWHERE)
-            .save(&memory)
-            .restore(&memory);
-        let mut named = KVec::new();
+        let restored = Saved::walk(&GEN3, id, SOMEWHERE).restore(&memory);
+        let mut wrong = Mismatches::new();
 
         memory.write_at(GEN3.context::<IMMAIR0>(id).offset(), 1);
-        assert!(!restored.verify(&memory, &mut |mismatch: Mismatch| {
-            let _ = named.push((mismatch.register, mismatch.found), GFP_KERNEL);
-        }));
-        assert_eq!(&named[..], &[("IMMAIR0", 1)]);
+        assert!(!restored.verify(&memory, &mut wrong));
+        let named = wrong.iter().map(|m| (m.register, m.found));
+        assert!(named.eq([("IMMAIR0", 1)]));
+        Ok(())
+    }
+
+    #[test]
+    fn what_reads_wrong_is_not_saved() -> Result {
+        let id = GEN3.contexts().last().ok_or(EINVAL)?;
+        let utlb = GEN3.utlbs().last().ok_or(EINVAL)?;
+        let memory = Memory::new(&GEN3, 0)?;
+        let mut wrong = Mismatches::new();
+
+        let walk = Saved::walk(&GEN3, id, SOMEWHERE);
+        assert!(walk.save(&memory, &mut wrong).is_none());
+        let utlb = Saved::utlb(&GEN3, utlb, id);
+        assert!(utlb.save(&memory, &mut wrong).is_none());
+        assert_eq!(wrong.iter().count(), 4 + 1);
         Ok(())
     }
 
@@ -394,12 +395,17 @@ mod tests {
             let imuctr = features.micro_tlb::<IMUCTR>(id).offset();
             let (from, to) = (Memory::new(features, 8)?, Memory::new(features, 0)?);
             let context = features.contexts().last().ok_or(EINVAL)?;
-            let restored = Saved::utlb(features, id, context).save(&from).restore(&to);
+            let expected: u32 = imuctr_on(context).into();
 
-            assert_eq!(to.read_at(imuctr), from.read_at(imuctr) | 2);
+            from.write_at(imuctr, expected);
+            let mut wrong = Mismatches::new();
+            let saved = Saved::utlb(features, id, context).save(&from, &mut wrong);
+            let restored = saved.ok_or(EIO)?.restore(&to);
+            assert_eq!(to.read_at(imuctr), expected | 2);
+            assert_eq!(to.read_at(imuctr + 8), from.read_at(imuctr + 8));
             assert_eq!(to.writes.borrow().last(), Some(&imuctr));
             assert_eq!(to.writes.borrow().len(), 2);
-            assert!(restored.verify(&to, &mut nothing));
+            assert!(restored.verify(&to, &mut Mismatches::new()));
         }
         Ok(())
     }
@@ -411,9 +417,9 @@ mod tests {
 
         from.write_at(0x1500, !0);
         from.write_at(0x1504, 8);
-        let restored = Saved::control(&GEN4).save(&from).restore(&to);
+        let restored = Saved::control(&GEN4).read(&from).restore(&to);
         assert_eq!((to.read_at(0x1500), to.read_at(0x1504)), (!(1 << 28), 8));
-        assert!(restored.verify(&to, &mut nothing));
+        assert!(restored.verify(&to, &mut Mismatches::new()));
         assert!(Saved::control(&GEN2).entries.is_empty());
         Ok(())
     }
@@ -427,12 +433,9 @@ mod tests {
         );
 
         *area.utlb(utlb_id) = Some(Saved::utlb(&GEN3, utlb_id, id));
-        *area.context(id) = Some(SavedContext {
-            walk: None,
-            imctr: Saved::imctr(&GEN3, id, IMCTR::from(0)),
-        });
+        *area.walk(id) = Some(Saved::walk(&GEN3, id, SOMEWHERE));
         area.forget(&GEN3, id, utlb_id.bit());
-        assert!(area.context(id).is_none() && area.utlb(utlb_id).is_none());
+        assert!(area.walk(id).is_none() && area.utlb(utlb_id).is_none());
         Ok(())
     }
 }

@@ -8,11 +8,6 @@ use kernel::{
         Device, //
     },
     prelude::*,
-    sizes::{
-        SZ_1G,
-        SZ_2M,
-        SZ_4K, //
-    },
     sync::Arc, //
 };
 
@@ -21,7 +16,8 @@ use crate::{
         io_pgtable::{
             Config,
             FlushOps,
-            IoPageTable, //
+            IoPageTable,
+            PAGE_SIZES, //
         },
         iommu::Geometry, //
     },
@@ -34,8 +30,6 @@ use crate::{
 /// What a context must be told about a table.
 pub(crate) type Hardware = crate::abstractions::io_pgtable::Table;
 
-/// Page and block sizes.
-const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
 /// Bits of a physical address.
 pub(crate) const OAS: u32 = 40;
 
@@ -61,7 +55,6 @@ pub(crate) fn new<T: FlushOps>(
     let config = Config {
         format: features.stage.format,
         quirks: features.stage.quirks,
-        pgsize_bitmap: PAGE_SIZES,
         ias: features.stage.ias,
         oas: OAS,
         coherent_walk: false,

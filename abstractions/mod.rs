@@ -2,7 +2,8 @@
 
 //! Safe Rust over kernel interfaces that the `kernel` crate does not wrap.
 //!
-//! The only place for `unsafe`. Each file stands for itself, as it would in `rust/kernel/`.
+//! The only place for `unsafe`. Each file or folder stands for itself, as it would in
+//! `rust/kernel/`, but for `platform`, which calls others in its callbacks.
 
 pub(crate) mod device_link;
 pub(crate) mod dma;

@@ -32,11 +32,14 @@ use kernel::{
     types::Opaque, //
 };
 
-use super::runtime_pm;
+use super::{
+    io_pgtable,
+    runtime_pm, //
+};
 
 /// What a platform driver does when the device or the system goes to sleep and wakes up.
 ///
-/// The callbacks of system sleep but [`Self::freeze`] run in the "noirq" phase, after those of all
+/// The callbacks of system sleep but [`Self::wake`] run in the "noirq" phase, after those of all
 /// consumers at suspend and before them at resume. User space is frozen then, and no driver is
 /// bound or unbound.
 pub(crate) trait Pm: platform::Driver {
@@ -58,13 +61,16 @@ pub(crate) trait Pm: platform::Driver {
     /// The PM core logs an error; the system goes on.
     fn resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Prepares for an image of the system that will be made. Runtime power management still works.
-    /// May sleep.
+    /// Wakes the device up, which stays awake until [`Self::suspend`] or [`Self::freeze_noirq`]:
+    /// the system is about to sleep. Runtime power management still works. May sleep.
+    ///
+    /// Where the system stays awake after all, the PM core resumes what it got to, and no more: a
+    /// device then finds its suppliers as they were.
     ///
     /// # Errors
     ///
-    /// An error keeps the system from hibernating.
-    fn freeze<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
+    /// An error keeps the system awake.
+    fn wake<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
     /// Switches the device off: an image of the system is about to be made.
     ///
@@ -145,11 +151,13 @@ unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
 
 impl<T: Pm> Adapter<T> {
     const PM_OPS: &'static bindings::dev_pm_ops = &bindings::dev_pm_ops {
+        suspend: Some(Self::wake),
         suspend_noirq: Some(Self::suspend),
         resume_noirq: Some(Self::resume),
-        freeze: Some(Self::freeze),
+        freeze: Some(Self::wake),
         freeze_noirq: Some(Self::freeze_noirq),
         thaw_noirq: Some(Self::resume),
+        poweroff: Some(Self::wake),
         poweroff_noirq: Some(Self::suspend),
         restore_noirq: Some(Self::resume),
         #[cfg(CONFIG_PM)]
@@ -191,17 +199,21 @@ impl<T: Pm> Adapter<T> {
         unsafe { Self::call(dev, T::suspend) }
     }
 
+    /// Also for thaw and restore, for which power domains call nothing else.
     extern "C" fn resume(dev: *mut bindings::device) -> c_int {
+        // SAFETY: All that is behind an IOMMU of this driver sleeps longer than the first of them.
+        unsafe { io_pgtable::restore() };
         // SAFETY: As above.
         unsafe { Self::call(dev, T::resume) }
     }
 
-    extern "C" fn freeze(dev: *mut bindings::device) -> c_int {
+    extern "C" fn wake(dev: *mut bindings::device) -> c_int {
         // SAFETY: As above.
-        unsafe { Self::call(dev, T::freeze) }
+        unsafe { Self::call(dev, T::wake) }
     }
 
     extern "C" fn freeze_noirq(dev: *mut bindings::device) -> c_int {
+        io_pgtable::freeze();
         // SAFETY: As above.
         unsafe { Self::call(dev, T::freeze_noirq) }
     }

@@ -10,26 +10,24 @@ use kernel::{
     str::as_char_ptr_in_const_context, //
 };
 
-/// What a SoC must be to match; `None` matches anything. Strings may contain globs.
+/// What a SoC must be to match, as `/sys/devices/soc0` has it. Strings may contain globs.
 #[derive(Clone, Copy)]
-pub(crate) struct Pattern {
-    /// `/sys/devices/soc0/family`
-    pub(crate) family: Option<&'static CStr>,
-    /// `/sys/devices/soc0/soc_id`
-    pub(crate) soc_id: Option<&'static CStr>,
-    /// `/sys/devices/soc0/revision`
-    pub(crate) revision: Option<&'static CStr>,
+pub(crate) enum Pattern {
+    /// `family`
+    Family(&'static CStr),
+    /// `soc_id`
+    Soc(&'static CStr),
+    /// `soc_id` and `revision`
+    Revision(&'static CStr, &'static CStr),
 }
 
 impl Pattern {
-    /// Matches every SoC; to be narrowed with the struct update syntax.
-    pub(crate) const ANY: Self = Self {
-        family: None,
-        soc_id: None,
-        revision: None,
-    };
-
     const fn as_attribute(&self) -> bindings::soc_device_attribute {
+        let (family, soc_id, revision) = match *self {
+            Self::Family(family) => (Some(family), None, None),
+            Self::Soc(soc_id) => (None, Some(soc_id), None),
+            Self::Revision(soc_id, revision) => (None, Some(soc_id), Some(revision)),
+        };
         const fn ptr(text: Option<&'static CStr>) -> *const c_char {
             match text {
                 Some(text) => as_char_ptr_in_const_context(text),
@@ -38,9 +36,9 @@ impl Pattern {
         }
 
         bindings::soc_device_attribute {
-            family: ptr(self.family),
-            soc_id: ptr(self.soc_id),
-            revision: ptr(self.revision),
+            family: ptr(family),
+            soc_id: ptr(soc_id),
+            revision: ptr(revision),
             ..pin_init::zeroed()
         }
     }

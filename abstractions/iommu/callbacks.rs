@@ -256,7 +256,7 @@ impl<T: Ops> Callbacks<T> {
         let hwdev = unsafe { private.instance.hwdev() };
 
         match T::alloc_paging(&private.client, hwdev)
-            .and_then(|(geometry, paging)| Domain::<T>::new_raw(geometry, paging))
+            .and_then(|(geometry, table)| Domain::<T>::new_raw(geometry, table))
         {
             Ok(domain) => {
                 private.instance.table.pin_module();

@@ -16,24 +16,33 @@ use kernel::{
 };
 
 use super::{
+    super::io_pgtable::{
+        FlushOps,
+        IoPageTable,
+        Table, //
+    },
     ops::{
         Domain,
         Geometry,
-        Ops,
-        PagingOps, //
+        Ops, //
     },
     private::device_and_client, //
 };
 
-// SAFETY: The core serialises its own accesses to `raw`; `paging` is `Send` and `Sync`.
+// SAFETY: The core serialises its own accesses to `raw`; `table` is `Send` and `Sync`.
 unsafe impl<T: Ops> Send for Domain<T> {}
 // SAFETY: As above.
 unsafe impl<T: Ops> Sync for Domain<T> {}
 
 impl<T: Ops> Domain<T> {
     /// Returns the driver's part.
-    pub(crate) fn paging(&self) -> &T::Paging {
-        &self.paging
+    pub(crate) fn flush_ops(&self) -> &T::Flush {
+        self.table.flush_ops()
+    }
+
+    /// Returns what the hardware must be told about the table.
+    pub(crate) fn hardware(&self) -> Table {
+        self.table.hardware()
     }
 
     /// Tells the fault handler that was set for the domain, and the `io_page_fault` trace event;
@@ -59,7 +68,7 @@ impl<T: Ops> Domain<T> {
         ..pin_init::zeroed()
     };
 
-    fn new_arc(geometry: Geometry, paging: T::Paging) -> Result<Arc<Self>> {
+    fn new_arc(geometry: Geometry, table: IoPageTable<T::Flush>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {
                 raw <- Opaque::ffi_init(|raw: *mut bindings::iommu_domain| {
@@ -76,7 +85,7 @@ impl<T: Ops> Domain<T> {
                     // SAFETY: `raw` is valid for writes.
                     unsafe { raw.write(init) };
                 }),
-                paging,
+                table,
                 is_freed <- new_spinlock_irq!(false),
             }),
             GFP_KERNEL,
@@ -86,9 +95,9 @@ impl<T: Ops> Domain<T> {
     /// Makes a domain that the core owns.
     pub(super) fn new_raw(
         geometry: Geometry,
-        paging: T::Paging,
+        table: IoPageTable<T::Flush>,
     ) -> Result<*mut bindings::iommu_domain> {
-        let domain = Arc::into_raw(Self::new_arc(geometry, paging)?);
+        let domain = Arc::into_raw(Self::new_arc(geometry, table)?);
 
         // SAFETY: The pointer is valid; only a field is pointed to, nothing is read.
         Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })
@@ -139,8 +148,9 @@ impl<T: Ops> Domain<T> {
         // SAFETY: The users of the core own the ranges that they map, and pass their `gfp`;
         // `mapped` is the core's.
         unsafe {
-            let table = domain.paging.table();
-            table.map_pages(iova, paddr, size, count, prot, gfp, mapped)
+            domain
+                .table
+                .map_pages(iova, paddr, size, count, prot, gfp, mapped)
         }
     }
 
@@ -157,7 +167,7 @@ impl<T: Ops> Domain<T> {
         // What is flushed is everything, so that nothing needs to be gathered.
         //
         // SAFETY: The users of the core own the ranges that they unmap.
-        unsafe { domain.paging.table().unmap_pages(iova, size, count) }
+        unsafe { domain.table.unmap_pages(iova, size, count) }
     }
 
     extern "C" fn flush_iotlb_all(raw: *mut bindings::iommu_domain) {
@@ -171,7 +181,7 @@ impl<T: Ops> Domain<T> {
         _gather: *mut bindings::iommu_iotlb_gather,
     ) {
         // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
-        unsafe { Self::borrow(raw) }.paging.flush_all();
+        unsafe { Self::borrow(raw) }.flush_ops().flush_all();
     }
 
     extern "C" fn iova_to_phys(
@@ -181,10 +191,14 @@ impl<T: Ops> Domain<T> {
         // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        usize::try_from(iova).map_or(0, |iova| {
-            // SAFETY: The users of the core own the ranges that they look up.
-            unsafe { domain.paging.table().iova_to_phys(iova) }
-        })
+        // SAFETY: The geometry does not change once the domain is made.
+        let last = unsafe { (*domain.raw.get()).geometry.aperture_end };
+        // The table would look at the lower bits alone.
+        if iova > last {
+            return 0;
+        }
+        // SAFETY: The users of the core own the ranges that they look up.
+        unsafe { domain.table.iova_to_phys(iova as usize) }
     }
 
     extern "C" fn free(raw: *mut bindings::iommu_domain) {

@@ -10,7 +10,7 @@
 //! - [`Ops::probe_device`], which makes the [`Ops::Client`] that stands for the client,
 //! - [`Ops::device_group`], which says what the client cannot be told apart from,
 //! - [`Ops::alloc_paging`] and `attach_*`, to choose what the client sees,
-//! - the [`PagingOps`] of the domain that the driver allocated.
+//! - the [`FlushOps`](super::io_pgtable::FlushOps) of the table that the driver allocated.
 //!
 //! C header: [`include/linux/iommu.h`](srctree/include/linux/iommu.h)
 //!
@@ -37,14 +37,6 @@ pub(crate) use self::{
         Grouping, //
     },
     instance::register_managed,
-    ops::{
-        Capability,
-        Domain,
-        Geometry,
-        Instance,
-        Ops,
-        OpsTable,
-        PagingOps, //
-    },
+    ops::{Capability, Domain, Geometry, Instance, Ops, OpsTable},
     table::StaticDomain, //
 };

@@ -56,8 +56,8 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     type Instance: Send + Sync + 'static;
     /// The driver's data of one client.
     type Client: Send + Sync + 'static;
-    /// The driver's data of one paging domain.
-    type Paging: PagingOps;
+    /// The driver's data of one paging domain: what flushes when its table changes.
+    type Flush: FlushOps;
 
     /// Returns whether the IOMMU of `dev` can do `capability` for it.
     fn capable(dev: &Device, client: &Self::Client, capability: Capability) -> bool;
@@ -94,7 +94,7 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     /// Stops using whatever domain `dev` is attached to. The last call for the client.
     fn release_device(dev: &Device, client: &Self::Client);
 
-    /// Makes a paging domain that suits the client, behind the IOMMU `hwdev`.
+    /// Makes the table of a paging domain that suits the client, behind the IOMMU `hwdev`.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     fn alloc_paging(
         client: &Self::Client,
         hwdev: &Device<Bound>,
-    ) -> Result<(Geometry, Self::Paging)>;
+    ) -> Result<(Geometry, IoPageTable<Self::Flush>)>;
 
     /// Attaches `dev` to the mappings of `domain`. One call at a time per group.
     ///
@@ -131,19 +131,6 @@ pub(crate) struct Geometry {
     pub(crate) last: u64,
 }
 
-/// The driver's data of a paging domain: a page table, and a way to flush.
-pub(crate) trait PagingOps: Send + Sync + 'static {
-    /// What flushes when the table changes.
-    type Flush: FlushOps;
-
-    /// Returns the table, which the core changes through this abstraction alone.
-    fn table(&self) -> &IoPageTable<Self::Flush>;
-
-    /// Invalidates all cached translations of the domain, and waits until that is done. Any
-    /// context, also with interrupts off.
-    fn flush_all(&self);
-}
-
 /// A paging domain of the driver `T`.
 ///
 /// Owned by the core, from `domain_alloc_paging()` to `free()`, and by all that hold an
@@ -152,7 +139,8 @@ pub(crate) trait PagingOps: Send + Sync + 'static {
 pub(crate) struct Domain<T: Ops> {
     #[pin]
     pub(super) raw: Opaque<bindings::iommu_domain>,
-    pub(super) paging: T::Paging,
+    /// Changed by the core's calls alone.
+    pub(super) table: IoPageTable<T::Flush>,
     /// Whether the core has freed the domain, and its owner the fault handler.
     #[pin]
     pub(super) is_freed: SpinLockIrq<bool>,

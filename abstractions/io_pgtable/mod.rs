@@ -7,8 +7,12 @@
 //!
 //! C header: [`include/linux/io-pgtable.h`](srctree/include/linux/io-pgtable.h)
 
+mod format;
+mod image;
+
 use core::{
     marker::PhantomData,
+    ops::RangeInclusive,
     ptr::NonNull, //
 };
 
@@ -19,8 +23,26 @@ use kernel::{
         Device, //
     },
     prelude::*,
+    sizes::{
+        SZ_1G,
+        SZ_2M,
+        SZ_4K, //
+    },
     sync::aref::ARef,
     types::ForeignOwnable, //
+};
+
+pub(crate) use self::{
+    format::{
+        quirk,
+        Format,
+        Table, //
+    },
+    image::{
+        freeze,
+        restore,
+        start, //
+    },
 };
 
 /// Invalidation of cached translations.
@@ -31,70 +53,17 @@ pub(crate) trait FlushOps: Send + Sync + 'static {
     fn flush_all(&self);
 }
 
-/// A table format.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Format {
-    /// `ARM_32_LPAE_S1`: long descriptors, up to 32 bits of input, stage 1.
-    Arm32LpaeS1,
-    /// `ARM_64_LPAE_S2`: long descriptors, stage 2.
-    Arm64LpaeS2,
-}
-
-/// What the hardware must be told about a table.
-#[derive(Clone, Copy)]
-pub(crate) struct Table {
-    /// Physical address of the table.
-    pub(crate) base: u64,
-    /// Memory attributes, as MAIR0 and MAIR1; 0 in stage 2, where descriptors have them.
-    pub(crate) mair: u64,
-}
-
-impl Format {
-    fn id(self) -> bindings::io_pgtable_fmt {
-        match self {
-            Self::Arm32LpaeS1 => bindings::io_pgtable_fmt_ARM_32_LPAE_S1,
-            Self::Arm64LpaeS2 => bindings::io_pgtable_fmt_ARM_64_LPAE_S2,
-        }
-    }
-
-    /// Reads what the hardware needs from a configuration.
-    ///
-    /// # Safety
-    ///
-    /// `cfg` was filled by `alloc_io_pgtable_ops()` for this format.
-    unsafe fn table(self, cfg: &bindings::io_pgtable_cfg) -> Table {
-        match self {
-            Self::Arm32LpaeS1 => {
-                // SAFETY: By this function's contract the format's allocation filled it.
-                let cfg = unsafe { &cfg.__bindgen_anon_1.arm_lpae_s1_cfg };
-                Table {
-                    base: cfg.ttbr,
-                    mair: cfg.mair,
-                }
-            }
-            Self::Arm64LpaeS2 => Table {
-                // SAFETY: As above.
-                base: unsafe { cfg.__bindgen_anon_1.arm_lpae_s2_cfg.vttbr },
-                mair: 0,
-            },
-        }
-    }
-}
-
-/// Deviations of the hardware from the architecture.
-pub(crate) mod quirk {
-    /// Set NSTABLE and NS in every descriptor.
-    pub(crate) const ARM_NS: usize = 1 << 0;
-}
+/// Page and block sizes, as a bitmap: of the three levels with which [`image`] deals.
+pub(crate) const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
+/// Bits of input address with which there are three levels.
+const BITS: RangeInclusive<u32> = 31..=40;
 
 /// What table to make.
 pub(crate) struct Config {
     pub(crate) format: Format,
     /// Any of [`quirk`].
     pub(crate) quirks: usize,
-    /// Page and block sizes to be used, as a bitmap.
-    pub(crate) pgsize_bitmap: usize,
-    /// Bits of input address.
+    /// Bits of input address, as [`BITS`] says.
     pub(crate) ias: u32,
     /// Bits of output address.
     pub(crate) oas: u32,
@@ -140,12 +109,17 @@ impl<T: FlushOps> IoPageTable<T> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when it cannot be allocated, or the configuration does not suit the format.
+    /// `EINVAL` when there are not three levels, `ENOMEM` when it cannot be allocated, or the
+    /// configuration does not suit the format.
     pub(crate) fn new(dev: &Device<Bound>, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
+        if !BITS.contains(&config.ias) {
+            return Err(EINVAL);
+        }
+
         let cookie = NonNull::new(flush.into_foreign()).ok_or(ENOMEM)?;
         let mut cfg = bindings::io_pgtable_cfg {
             quirks: config.quirks,
-            pgsize_bitmap: config.pgsize_bitmap,
+            pgsize_bitmap: PAGE_SIZES,
             ias: config.ias,
             oas: config.oas,
             coherent_walk: config.coherent_walk,
@@ -166,13 +140,17 @@ impl<T: FlushOps> IoPageTable<T> {
         };
 
         // INVARIANT: Both pointers were just obtained as the invariants say.
-        Ok(Self {
+        let table = Self {
             ops,
             cookie,
             _dev: (&**dev).into(),
             format: config.format,
             _flush: PhantomData,
-        })
+        };
+        // SAFETY: It comes from `alloc_io_pgtable_ops()` for this format. Dropping the table
+        // removes it before it is freed.
+        unsafe { image::add(ops, config.format)? };
+        Ok(table)
     }
 
     /// Returns what flushes.
@@ -269,6 +247,7 @@ impl<T: FlushOps> IoPageTable<T> {
 
 impl<T: FlushOps> Drop for IoPageTable<T> {
     fn drop(&mut self) {
+        image::remove(self.ops);
         // SAFETY: By the type invariant `ops` is valid, and `self` is its only owner.
         unsafe { bindings::free_io_pgtable_ops(self.ops.as_ptr()) };
 

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Registers that do not hold what they are to hold.
+
+use kernel::{
+    device::Device,
+    prelude::*, //
+};
+
+use crate::features::{
+    ContextId,
+    UtlbId, //
+};
+
+/// The part of an instance that a register is of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    Context(ContextId),
+    Utlb(UtlbId),
+    Control,
+}
+
+impl kernel::fmt::Display for Part {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        match self {
+            Self::Context(id) => f.write_fmt(fmt!("context {}", id.index())),
+            Self::Utlb(id) => f.write_fmt(fmt!("uTLB {}", id.index())),
+            Self::Control => f.write_str("control"),
+        }
+    }
+}
+
+/// A register that does not hold what it is to hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mismatch {
+    pub(crate) part: Part,
+    pub(crate) register: &'static str,
+    pub(crate) found: u32,
+    pub(crate) expected: u32,
+}
+
+impl Mismatch {
+    fn log(&self, dev: &Device, when: &str) {
+        dev_err!(
+            dev,
+            "{}: {} is 0x{:08x} {}, 0x{:08x} expected\n",
+            self.part,
+            self.register,
+            self.found,
+            when,
+            self.expected
+        );
+    }
+}
+
+/// Those that were found under a lock, to be told without it: the console may be slow, or behind
+/// the context whose lock it is.
+pub(crate) struct Mismatches {
+    first: [Option<Mismatch>; Self::TOLD],
+    count: usize,
+}
+
+impl Mismatches {
+    /// How many of them are told one by one.
+    const TOLD: usize = 8;
+
+    pub(crate) const fn new() -> Self {
+        Self {
+            first: [None; Self::TOLD],
+            count: 0,
+        }
+    }
+
+    /// Adds one. Any context.
+    pub(crate) fn note(&mut self, mismatch: Mismatch) {
+        if let Some(place) = self.first.get_mut(self.count) {
+            *place = Some(mismatch);
+        }
+        self.count += 1;
+    }
+
+    /// Returns whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Returns the first of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mismatch> {
+        self.first.iter().flatten()
+    }
+
+    /// Tells of all; `when` is in the words of the messages. No lock is held.
+    pub(crate) fn log(&self, dev: &Device, when: &str) {
+        for mismatch in self.iter() {
+            mismatch.log(dev, when);
+        }
+        let rest = self.count.saturating_sub(Self::TOLD);
+        if rest > 0 {
+            dev_err!(dev, "{} more registers are wrong {}\n", rest, when);
+        }
+    }
+}
