@@ -1,58 +1,71 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# make                     build ipmmu_vmsa.ko against KDIR
-# make modules_install     install it for the kernel of KDIR
-# make install-tree        add the driver to the kernel source in KSRC
-# make uninstall-tree      take it out again
-# make patches             write it as patches, into build/patches
-# make install-hook        have Debian's initramfs load the module
-# make deb                 pack the module for Debian 13's kernel, into build/deb
-# make demo                see it work on an emulated board
-# make check               all tests; `make check ONLY=sleep` for some
-# make check-full          also the tests that build kernels
-# make shell               the emulated board's console
-# make soak CYCLES=10000   sleep that often, with files and DMA going on
-# make compare             what this driver and the C driver do to the hardware
-# make bench               what both cost; `make bench-plot` draws it
-# make bench-profile       which functions spend it
-# make mutants             see whether tests notice a driver that is broken
-# make board-tests         the tests as an archive for a real board
-# make dt-check            validate device trees against the kernel's bindings
-# make doc                 the documentation, into build/doc
-# make lint                formatting, warnings, style
-# make clean               remove what was built here (not the cache)
+# Use:
+# make                     builds ipmmu_vmsa.ko against KDIR
+# make modules_install     installs it for the kernel of KDIR
+# make install-hook        installs a hook that puts it into Debian's initramfs
+# make deb                 packs it for Debian 13's kernel, into build/deb
+# make install-tree        adds the driver to the kernel source in KSRC
+# make uninstall-tree      removes it from there
+# make patches             writes it as a series for `git am`, into build/patches
 #
-# KDIR=  a Rust-enabled kernel build directory
-# KSRC=  a kernel source tree
-# ARCH=  arm64 unless it says arm
+# Try and test, on the emulated board:
+# make demo                shows DMA going on across a suspend
+# make shell               gives the board's console
+# make check               runs all tests; `make check ONLY=sleep` runs some
+# make check-sanitised     runs them on a kernel that looks for its own errors
+# make check-full          also runs those that build kernels, and all on unkind IPMMUs
+# make xen                 runs Xen's driver on the board; XEN_SRC= names a tree of Xen
+# make soak CYCLES=10000   sleeps that often, with files and DMA going on
+# make compare             compares the hardware accesses of both drivers
+# make bench               measures the costs of both; `make bench-plot` draws them
+# make bench-profile       shows the functions that the costs are in
+# make trees TREES=100     boots device trees in which something is wrong; SEED= begins elsewhere
+# make mutants             breaks the driver in many ways, and lists what no test notices
+# make races SEEDS=200     holds CPUs in it by a seed, under masters that never stop
+#
+# Others:
+# make board-tests         packs the tests for a real board
+# make dt-check            validates device trees against the kernel's bindings
+# make doc                 builds the documentation, into build/doc
+# make lint                checks formatting, warnings, style
+# make clean               removes what was built here (not the cache)
+#
+# KDIR=           a Rust-enabled kernel build directory
+# KERNEL_SRC= O=  its source and its build directory, in recipes of Yocto
+# KSRC=           a kernel source tree
+# ARCH=           arm64 by default, or arm
 # CROSS_COMPILE=  for a kernel that gcc built, as for the kernel itself
-# QEMU=  a qemu-system-aarch64 that has the rcar-h3 machine
+# QEMU=           a qemu-system-aarch64 with the rcar-h3 machine
 
-# What the user gives is handed on; what the note below says is not.
-USER_KDIR := $(KDIR)
+# The user's own KDIR is passed on; the one from the note below is not.
+USER_KDIR := $(or $(KDIR),$(KERNEL_SRC))
 
 ARCH ?= arm64
 
-# The testbed leaves word here of the kernels that it built, and with what.
+# The testbed notes here which kernels it built, and with what.
 ifeq ($(USER_KDIR),)
 -include build/kernel$(if $(filter-out arm64,$(ARCH)),-$(ARCH)).mk
 endif
 
-KDIR ?= /lib/modules/$(shell uname -r)/build
+KDIR ?= $(or $(KERNEL_SRC),/lib/modules/$(shell uname -r)/build)
+
+# KDIR is a source if O= names what was built of it. Make passes O= on.
+BUILT = $(if $(findstring command,$(origin O)),$(O),$(KDIR))
 
 # The compiler that the kernel was built with: LLVM's, or gcc by the user's name.
-BUILT_BY_CLANG = $(shell grep -s '^CONFIG_CC_IS_CLANG=y$$' "$(KDIR)/.config")
+BUILT_BY_CLANG = $(shell grep -s '^CONFIG_CC_IS_CLANG=y$$' "$(BUILT)/.config")
 COMPILER = $(if $(BUILT_BY_CLANG),LLVM=$(or $(LLVM),1),$(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)))
 KBUILD_VARIABLES ?= ARCH=$(ARCH) $(COMPILER)
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-.PHONY: modules modules_install demo doc check soak mutants shell lint provision clean
-.PHONY: deb board-tests check-full check-kernel compare bench bench-plot bench-profile dt-check install-hook install-tree uninstall-tree patches
+.PHONY: modules modules_install demo doc check soak trees mutants races shell lint provision clean xen
+.PHONY: deb board-tests check-full check-sanitised check-kernel compare bench bench-plot bench-profile dt-check install-hook install-tree uninstall-tree patches
 
 modules: check-kernel
 
-# Installing compiles nothing, and may be somebody else's job, with another PATH.
+# Installing compiles nothing, and may run as another user, with another PATH.
 modules modules_install:
 	$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) $(if $(RUSTC),RUSTC=$(RUSTC)) M=$(CURDIR) $@
 
@@ -60,7 +73,7 @@ modules modules_install:
 RUSTC_OF_BUILD = $(or $(RUSTC),$(patsubst RUSTC=%,%,$(filter RUSTC=%,$(KBUILD_VARIABLES))),rustc)
 
 check-kernel:
-	@packaging/check-kernel "$(KDIR)" "$(ARCH)" "$(RUSTC_OF_BUILD)"
+	@packaging/check-kernel "$(BUILT)" "$(ARCH)" "$(RUSTC_OF_BUILD)"
 
 install-tree uninstall-tree:
 	$(if $(KSRC),,$(error KSRC= must name a kernel source tree))
@@ -84,8 +97,21 @@ board-tests dt-check:
 check check-full:
 	@$(TESTBED) $@ $(ONLY)
 
+check-sanitised:
+	@IPMMU_KERNEL=sanitised $(TESTBED) check $(ONLY)
+
 soak:
 	@$(TESTBED) soak $(CYCLES)
+
+races:
+	@$(TESTBED) races $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) \
+		$(if $(PLANT),--plant $(PLANT))
+
+xen:
+	@$(TESTBED) xen $(if $(XEN_SRC),"$(XEN_SRC)")
+
+trees:
+	@$(TESTBED) trees $(or $(TREES),100) $(SEED)
 
 mutants:
 	@$(TESTBED) mutants $(ONLY)
