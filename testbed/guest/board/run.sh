@@ -6,7 +6,7 @@
 # --scratch HOST    write to the card or disk of this host, such as ee140000.mmc
 #                   or 0000:01:00.0: what is on it may be lost. Without this
 #                   nothing is written to any.
-# --wake rtc        sleep, and have the real time clock wake the board (default)
+# --wake rtc        sleep, and let the real time clock wake the board (default)
 # --wake external   sleep until somebody wakes the board: a person, or a lab
 # --cycles N        sleep this often in each state (3)
 # --only SUITE      this suite alone
@@ -50,7 +50,7 @@ case " $suites " in *" $wanted "* | "  ") ;; *) die "there is no suite $wanted" 
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 
-# What the system does not have comes from the busybox that is in the archive.
+# The busybox in the archive replaces commands that the system lacks.
 mkdir "$work/bin"
 if "$here/bin/busybox" true 2>/dev/null; then
 	"$here/bin/busybox" --install -s "$work/bin"
@@ -64,11 +64,11 @@ for mount in "debugfs /sys/kernel/debug" "tracefs /sys/kernel/tracing"; do
 	grep -q " $2 " /proc/mounts || mount -t "$1" "$1" "$2" 2>/dev/null
 done
 
-# For what a person must read at once.
+# Messages that a person must read at once.
 exec 3>&1
 
-# keep_log SUITE: keeps what the kernel said during it, or notes that the suite said
-# so much that the beginning is gone.
+# keep_log SUITE: keeps the kernel's messages during it, or notes that there were so many
+# that the first ones are gone.
 : >"$work/kernel"
 : >"$work/overwritten"
 keep_log() {

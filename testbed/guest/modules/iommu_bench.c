@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Has an IOMMU driver work, for what it does to be counted from outside:
+ * Makes an IOMMU driver work, while its costs are counted from outside:
  *
  *   echo map 4096 100 fea27000.fcp > /sys/module/iommu_bench/parameters/run
  *
@@ -35,7 +35,7 @@
 #include <asm/dma-iommu.h>
 #endif
 
-/* What reads the page tables on this board. */
+/* The device that reads the page tables on this board. */
 #define ROOT "e67b0000.iommu"
 
 struct bench {
@@ -46,7 +46,7 @@ struct bench {
 	struct io_pgtable_ops *ops;
 };
 
-/* Calls of this are looked for. */
+/* The plugin looks for calls of this. */
 static noinline void iommu_bench_lap(void)
 {
 	barrier();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A SoC that the kernel was not built for, as drivers find it that look which SoC they run on.
+ * Pretends to be a SoC that the kernel was not built for, to drivers that ask for the SoC.
  *
  * In C, because the kernel crate has no SoC bus.
  */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading this takes until all devices that can be probed have been: those that
+ * Takes to load until all devices that can be probed have been: those that
  * waited for another one are probed in the background, some time after that.
  *
- * In C, because the kernel crate has not the one call that this makes.
+ * In C, because the kernel crate lacks the one call that this makes.
  */
 
 #include <linux/device/driver.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the kernel's driver of PCIe ports has to do with power, without the port services, which
- * a board of this size has no use for: root ports sleep when all behind them does, and the PM
+ * Does what the kernel's driver of PCIe ports does about power, without the port services, for
+ * which a board of this size has no use: root ports sleep when all behind them does, and the PM
  * core takes them for awake after the system slept, without waking what they depend on.
  *
  * In C, because the kernel crate sets no flags of the PM core.

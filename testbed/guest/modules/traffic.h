@@ -124,6 +124,11 @@ int traffic_check(unsigned int unused);
 int traffic_release(unsigned int unused);
 void traffic_farewell(void);
 
+/* traffic_mixed.c */
+int traffic_mixed(unsigned int count);
+int traffic_drowsy(unsigned int count);
+int traffic_brief(unsigned int count);
+
 /* traffic_last.c */
 int traffic_last(unsigned int unused);
 void traffic_last_exit(void);

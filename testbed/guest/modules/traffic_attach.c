@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Domains change under a master that never stops, and what it is behind falls asleep.
+ * Scenarios in which domains change under a master that never stops, and IPMMUs fall asleep.
  */
 
 #include <linux/dma-mapping.h>
@@ -21,7 +21,7 @@ static int map_page(struct traffic *t, struct iommu_domain *domain, u32 iova, in
 			 GFP_KERNEL);
 }
 
-/* The master goes on to all of these, and has been everywhere since. */
+/* Lets the master go on, and waits until it has been everywhere. */
 static void go_on(struct traffic *t)
 {
 	traffic_revive(t);
@@ -179,7 +179,7 @@ int traffic_attach(unsigned int count)
 	return ret;
 }
 
-/* What is mapped while a row goes on, and what was; the last page goes while asleep. */
+/* Pages that are mapped during a row, and that were; the last one goes while asleep. */
 #define HELD	4
 #define GONE	4
 static struct iommu_domain *held[MASTERS];
@@ -237,7 +237,7 @@ int traffic_hold(unsigned int unused)
 	return hold(GONE);
 }
 
-/* What is reached of pages that were unmapped is another matter. */
+/* Holds the pages that are mapped alone. */
 int traffic_hold_mapped(unsigned int unused)
 {
 	return hold(0);
@@ -258,7 +258,7 @@ int traffic_release(unsigned int unused)
 	return 0;
 }
 
-/* There is nobody left to whom it could be said that this is not the masters' memory. */
+/* Leaves the masters with memory that is not theirs: nobody is left to be told. */
 void traffic_farewell(void)
 {
 	for (int i = 0; i < MASTERS; i++) {
@@ -305,7 +305,7 @@ int traffic_idle(unsigned int unused)
 	return min(ret, 0);
 }
 
-/* What would be reached now is what lets through while it sleeps. */
+/* Pages that are reached now get through while the IPMMU sleeps. */
 int traffic_asleep(unsigned int unused)
 {
 	struct traffic *t = &traffic_masters[0];

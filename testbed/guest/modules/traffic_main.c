@@ -19,6 +19,10 @@
  *		that it was used for is not reached any more
  * gather N	sixteen pages are unmapped, then flushed together
  * attach N	a master moves between two domains, blocked, and the DMA API's
+ * mixed N	pages go on two CPUs, over and over, right after they were reached for the
+ *		first time, while their domain comes and goes N times
+ * drowsy N	the same while the master sleeps and wakes N times
+ * brief N	N domains are freed right after they were left by what faults in them
  * hold		masters have domains with pages mapped, and pages unmapped
  * hold-mapped	the same without those that were unmapped
  * idle		the first master is let sleep, and does not stop
@@ -55,14 +59,14 @@ static uint through;
 module_param(through, uint, 0444);
 MODULE_PARM_DESC(through, "Accesses to pages that were not the master's, in the last scenario");
 
-/* Of both masters, what hold maps is from here on */
+/* Where hold maps for both masters */
 static ulong memory[MASTERS];
 module_param_array(memory, ulong, NULL, 0444);
 MODULE_PARM_DESC(memory, "Physical address of each master's pages");
 
 struct traffic traffic_masters[MASTERS];
 
-/* Reset has stopped it. */
+/* Starts it after a reset, which has stopped it. */
 void traffic_start(struct traffic *t)
 {
 	traffic_write(t, PATTERN, 0x7aff1c);
@@ -72,14 +76,14 @@ void traffic_start(struct traffic *t)
 	traffic_revive(t);
 }
 
-/* It tries again what it has given up. */
+/* Lets it try again what it has given up. */
 void traffic_revive(struct traffic *t)
 {
 	for (int i = 0; i < ENTRIES; i++)
 		traffic_write(t, ENTRY(i) + FLAGS, traffic_read(t, ENTRY(i) + FLAGS));
 }
 
-/* It has nothing to do. */
+/* Leaves it without work. */
 void traffic_forget(struct traffic *t)
 {
 	for (int i = 0; i < ENTRIES; i++)
@@ -131,6 +135,9 @@ static const struct {
 	{ "lazy", traffic_unmap_lazy },
 	{ "gather", traffic_unmap_gather },
 	{ "attach", traffic_attach },
+	{ "mixed", traffic_mixed },
+	{ "drowsy", traffic_drowsy },
+	{ "brief", traffic_brief },
 	{ "hold", traffic_hold },
 	{ "hold-mapped", traffic_hold_mapped },
 	{ "idle", traffic_idle },
@@ -223,7 +230,7 @@ static void traffic_remove(struct platform_device *pdev)
 	__free_pages(t->pages, ORDER);
 }
 
-/* It goes on until it has no power. */
+/* Lets it go on until it has no power. */
 static int traffic_suspend(struct device *dev)
 {
 	return 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Pages are unmapped under a master that never stops.
+ * Scenarios in which pages are unmapped under a master that never stops.
  */
 
 #include <linux/dma-mapping.h>

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# coldplug.sh: loads what the devices that are there ask for, as udev does.
+# coldplug.sh: loads modules by the aliases of the devices that are there, as udev does.
 # No module is named here.
 
 find /sys/devices -name modalias -exec cat {} + | sort -u |

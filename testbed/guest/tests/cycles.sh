@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# cycles.sh COUNT: sleeps COUNT times in a row; somebody has to wake the board.
+# cycles.sh COUNT: sleeps COUNT times in a row; something else has to wake the board.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

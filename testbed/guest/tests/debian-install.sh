@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# debian-install.sh EMMC SD: in the Debian on the first host's card, installs the
-# packages that are on the second one's, with Debian's own dpkg. Also puts there
-# what the tests need. No IOMMU driver is loaded yet.
+# debian-install.sh EMMC SD: installs packages in the Debian on the first host's card,
+# from the second one's, with Debian's own dpkg. Also puts the tests' files there.
+# No IOMMU driver is loaded yet.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

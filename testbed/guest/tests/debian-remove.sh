@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# In the Debian on the board: takes the packages out, with Debian's own dpkg, and
-# looks for what they left. An initramfs takes minutes to make: here it is only
-# written down that dpkg had one made.
+# debian-remove.sh: removes the packages from the Debian on the board, with Debian's own
+# dpkg, and looks for what they left. An initramfs takes minutes to make, so it is
+# only noted that dpkg asked for one.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
@@ -16,13 +16,13 @@ mkdir -p $first
 printf '#!/bin/sh\necho "$*" >>%s\n' $made >$first/update-initramfs
 chmod +x $first/update-initramfs
 
-# dpkg ARGUMENTS: Debian's, not busybox's.
+# dpkg ARGUMENTS: runs Debian's, not busybox's.
 dpkg() {
 	env -i PATH=$first:/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive TERM=dumb \
 		/usr/bin/dpkg "$@"
 }
 
-# in_lists: of what modprobe knows, what names the driver.
+# in_lists: counts the lines of modprobe's lists that name the driver.
 in_lists() {
 	cat "/usr/lib/modules/$release/modules.dep" \
 		"/usr/lib/modules/$release/modules.alias" | grep -c ipmmu_vmsa

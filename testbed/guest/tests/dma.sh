@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # dma.sh CONTROLLER[:CHANNEL]...: copies memory with all these DMA channels at
-# once (the kernel's dmatest) and has every byte verified.
+# once (the kernel's dmatest), which verifies every byte.
 # CHANNEL counts from 0 among those that Linux uses.
 
 # shellcheck source=lib.sh

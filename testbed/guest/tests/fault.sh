@@ -1,16 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# fault.sh CONTROLLER CHANNEL ADDRESS [later]: makes one channel of a SYS-DMAC
-# read from an address that nobody mapped, and expects it to be stopped; or has it
-# ready for somebody else to set DE in CHCR.
+# fault.sh CONTROLLER CHANNEL ADDRESS [later]: makes one channel of a SYS-DMAC read
+# from an address that is not mapped, and expects it to be stopped; or only prepares
+# it, so that DE in CHCR starts it.
 # CHANNEL is the hardware's number; Linux leaves channel 0 alone where an IOMMU
-# is in front, so no driver is disturbed.
+# is in front, so no driver is disturbed. CHANNELS and STRIDE say where its registers
+# are, if not where Gen3 has them.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
 controller=$1
 base=0x${controller%%.*}
-channel=$((base + 0x8000 + 0x80 * $2))
+channel=$((${CHANNELS:-base + 0x8000} + ${STRIDE:-0x80} * $2))
 dmaor=$((base + 0x60))
 
 # The registers cannot be reached while the controller sleeps.
@@ -30,7 +31,7 @@ devmem $((channel + 0x0c)) 32 0x5411
 
 tries=100
 chcr=0
-# Until it says that it is done (TE) or that an address was refused (CAE).
+# The channel says that it is done (TE), or that an address was refused (CAE).
 while [ $((chcr & 0x80000002)) -eq 0 ] && [ $tries -gt 0 ]; do
 	chcr=$(($(devmem $((channel + 0x0c)) 32)))
 	tries=$((tries - 1))

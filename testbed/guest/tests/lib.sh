@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# What the tests share. They use standard Linux interfaces only, so that they
+# Functions of all tests. They use standard Linux interfaces only, so that they
 # run on real boards as well.
 
 ktap_count=0
 ktap_failed=0
 
-# ktap_plan TESTS
+# ktap_plan TESTS: announces the number of tests.
 ktap_plan() {
 	echo "KTAP version 1"
 	echo "1..$1"
 }
 
-# ktap_result STATUS NAME: one test's result; a status of 0 is good.
+# ktap_result STATUS NAME: gives one test's result; a status of 0 is good.
 ktap_result() {
 	ktap_count=$((ktap_count + 1))
 	if [ "$1" -eq 0 ]; then
@@ -23,23 +23,23 @@ ktap_result() {
 	fi
 }
 
-# fact KEY VALUE: something measured, for whoever reads the results.
+# fact KEY VALUE: notes a measurement for the reader of the results.
 fact() {
 	echo "# $1=$2"
 }
 
-# log_mark: from here on log_since has something to say.
+# log_mark: marks the place in the kernel's log from which log_since prints.
 log_mark() {
 	mark="tests: mark $$ $(cut -d ' ' -f 1 /proc/uptime)"
 	echo "$mark" >/dev/kmsg
 }
 
-# log_since: kernel messages since the last mark.
+# log_since: prints the kernel's messages since the last mark.
 log_since() {
 	dmesg | awk -v mark="$mark" 'seen; index($0, mark) { seen = 1 }'
 }
 
-# channels_of DEVICE: the DMA channels of a controller, one per line. Waits
+# channels_of DEVICE: prints the DMA channels of a controller, one per line. Waits
 # for its driver, which itself may have waited for the IOMMU.
 channels_of() {
 	channel_of "$1" >/dev/null
@@ -47,7 +47,7 @@ channels_of() {
 	ls "/sys/bus/platform/devices/$1/dma" | sort -t n -k 2 -n
 }
 
-# channel_of DEVICE[:INDEX]: one of them, counted from 0; the first without INDEX.
+# channel_of DEVICE[:INDEX]: prints one of them, counted from 0; the first without INDEX.
 # Waits for it: a controller that is being probed registers one after the other.
 channel_of() {
 	index=0
@@ -63,12 +63,12 @@ channel_of() {
 	return 1
 }
 
-# ktap_all_good: whether nothing has failed so far.
+# ktap_all_good: succeeds if nothing has failed so far.
 ktap_all_good() {
 	[ "$ktap_failed" -eq 0 ]
 }
 
-# ktap_exit: ends the script with what the results amount to.
+# ktap_exit: ends the script, and fails if a test has failed.
 ktap_exit() {
 	exit "$ktap_failed"
 }

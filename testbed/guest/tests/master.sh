@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# What a channel of a SYS-DMAC does whose driver does not know of it. CONTROLLER
+# master.sh: steers a channel of a SYS-DMAC behind the back of its driver. CONTROLLER
 # is e6700000, and CHANNEL the hardware's number: Linux leaves channel 0 alone
 # where an IOMMU is in front.
 #
@@ -16,7 +16,7 @@ verb=$1
 base=0x$2
 channel=$((base + 0x8000 + 0x80 * $3))
 
-# write_register OFFSET VALUE
+# write_register OFFSET VALUE: writes a register of the channel.
 write_register() {
 	devmem $((channel + $1)) 32 "$2"
 }

@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# pcie-fault.sh FUNCTION ADDRESS: makes an `edu` device, as QEMU has it, read
-# from an address that nobody mapped.
+# pcie-fault.sh FUNCTION ADDRESS: makes QEMU's `edu` device read from an address that
+# is not mapped.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
 device=/sys/bus/pci/devices/$1
 
-# The buffer inside the device, and how much of it.
+# The buffer inside the device, and the size to copy.
 buffer=0x40000
 count=4
 
-# write_register OFFSET VALUE
+# write_register OFFSET VALUE: writes a register of the device.
 write_register() {
 	devmem $((base + $1)) 32 "$2"
 }

@@ -4,8 +4,8 @@
 # these DMA channels (CONTROLLER or CONTROLLER:INDEX) busy in the background:
 # a file is written, read back from the card and its checksum compared, over
 # and over; the kernel's dmatest copies and compares without end.
-# soak.sh stop HOST...: ends that, and says how it went. Whether a copy failed
-# because the power went in the middle of it is not known here.
+# soak.sh stop HOST...: ends that, and prints the results. It cannot know whether a copy
+# failed because the power went in the middle of it.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
@@ -14,13 +14,13 @@
 dmatest=/sys/module/dmatest/parameters
 kilobytes=${SIZE:-256}
 
-# contents ROUND: what is written then; no two rounds have the same.
+# contents ROUND: prints a file's contents, different ones for each round.
 contents() {
 	echo "$1"
 	cat "$original"
 }
 
-# write_on HOST DIR
+# write_on HOST DIR: writes, reads back and compares, without end.
 write_on() {
 	round=0
 	corrupt=0
@@ -47,8 +47,8 @@ start_cards() {
 	done
 }
 
-# start_dma CHANNEL...: 0 iterations are endless. A copy takes no time, but the
-# board may stand still for seconds when the machine that it runs on is busy.
+# start_dma CHANNEL...: copies without end, as 0 iterations do. A copy takes no time, but
+# the board may stand still for seconds when the machine that it runs on is busy.
 start_dma() {
 	echo 4096 >$dmatest/test_buf_size
 	echo 0 >$dmatest/iterations
@@ -79,9 +79,9 @@ stop_card() {
 	[ "$corrupt" -eq 0 ]
 }
 
-# stop_dma: dmatest sums up when it is told to end. That interrupts its wait for
-# a copy, which it then takes for one that timed out: no failure. It unmaps the
-# memory at once, so that a copy which goes on runs into a fault.
+# stop_dma: ends the copies, and prints dmatest's sums. The end interrupts its wait for a
+# copy, which it takes for one that timed out: no failure. It unmaps the memory at
+# once, so that a copy which goes on runs into a fault.
 stop_dma() {
 	log_mark
 	echo 0 >$dmatest/run

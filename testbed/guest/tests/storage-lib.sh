@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# What the storage tests share. HOST is an MMC host's device, as ee140000.mmc,
+# Functions of the storage tests. HOST is an MMC host's device, as ee140000.mmc,
 # or a PCI function that is an NVMe controller, as 0000:01:00.0; its card or
 # disk has an ext4 file system.
 
 work=/tmp/storage
 original=$work/original
 
-# block_device HOST: its name in /dev, once it is there.
+# block_device HOST: waits for its device, and prints the name in /dev.
 block_device() {
 	tries=100
 	while [ "$tries" -gt 0 ]; do
@@ -30,14 +30,14 @@ mounted() {
 	echo "$dir"
 }
 
-# new_original MEGABYTES: something to write, in memory.
+# new_original MEGABYTES: makes a file to write, in memory.
 new_original() {
 	mkdir -p "$work"
 	head -c "$(($1 << 20))" /dev/urandom >"$original"
 }
 
-# on_card FILE: whether the file, as it is on the card or disk and not in
-# memory, is the original.
+# on_card FILE: succeeds if the file, as it is on the card or disk and not in memory,
+# is the original.
 on_card() {
 	sync
 	echo 3 >/proc/sys/vm/drop_caches

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # storage-load.sh start HOST...: writes to the cards or disks of these hosts,
 # over and over, in the background.
-# storage-load.sh stop HOST...: ends that, and reads back what was written last.
+# storage-load.sh stop HOST...: ends that, and reads back the last file.
 # storage-load.sh umount HOST...: leaves the file systems.
 
 # shellcheck source=lib.sh
@@ -10,7 +10,7 @@
 # shellcheck source=storage-lib.sh
 . "${0%/*}/storage-lib.sh"
 
-# write_on HOST DIR: two files, one of which is complete at any time.
+# write_on HOST DIR: writes two files in turn, one of which is complete at any time.
 write_on() {
 	round=0
 	until [ -e "$work/stop" ]; do

@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 # swap.sh on HOST [KILOBYTES]: swaps to the whole card of this MMC host, or to
-# the first kilobytes of it, and has it take the image of a hibernation. What was
-# on the card is lost.
-# swap.sh off HOST: no more.
+# the first kilobytes of it, and prepares it for the image of a hibernation. The card's
+# contents are lost.
+# swap.sh off HOST: ends that.
 # swap.sh resume HOST: goes on as the system that hibernated there.
 
 # shellcheck source=lib.sh

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make demo`: a report for someone who has never seen an IPMMU.
+//! `make demo`: a report for readers who have never seen an IPMMU.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,11 +13,10 @@ use serde_json::json;
 use crate::board::guest::DMACS;
 use crate::board::registers::{IPMMUS, Registers};
 use crate::board::{Board, Driver, Setup};
-use crate::paths::Paths;
 use crate::provision::Provision;
 
-/// The clients shown: device, its IPMMU, and the uTLBs it uses. The DMA
-/// controllers are translated as the demo asks for it, the card readers always.
+/// The clients shown: device, its IPMMU, and its uTLBs. The DMA controllers are translated on
+/// demand, the card readers always.
 const CLIENTS: [(&str, &str, Range<u32>); 5] = [
     (DMACS[0], "ipmmu_ds0", 0..16),
     (DMACS[1], "ipmmu_ds1", 0..16),
@@ -45,15 +44,16 @@ struct Report {
     wall_seconds: f64,
 }
 
-/// Runs the demonstration; an error is something it could not show.
-pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+/// Runs the demonstration; fails with the first thing that it could not show.
+pub fn run(provision: &Provision) -> Result<()> {
+    let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
         bail!("{why}");
     }
     let begun = Instant::now();
     let mut report = Report::default();
-    let shown = sleep_and_go_on(paths, provision, &mut report)
-        .and_then(|()| control(paths, provision, &mut report));
+    let shown =
+        sleep_and_go_on(provision, &mut report).and_then(|()| control(provision, &mut report));
     report.wall_seconds = (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     let path = paths.report().join("demo.json");
     fs::write(&path, serde_json::to_string_pretty(&report)? + "\n")?;
@@ -88,11 +88,11 @@ impl Report {
     }
 }
 
-/// The point of it all: DMA, sleep, DMA.
-fn sleep_and_go_on(paths: &Paths, provision: &Provision, report: &mut Report) -> Result<()> {
+/// Shows DMA, a suspend, and DMA again.
+fn sleep_and_go_on(provision: &Provision, report: &mut Report) -> Result<()> {
     println!("{INTRODUCTION}");
     heading("An emulated R-Car H3 boots Linux, and the Rust driver is loaded");
-    let mut board = Board::boot(paths, provision, &Setup::new("demo", Driver::Rust))?;
+    let mut board = Board::boot(provision, &Setup::new("demo", Driver::Rust))?;
     say(&format!("modprobe ipmmu_vmsa allow={}", DMACS.join(",")));
     board.load_driver(&DMACS)?;
     report.ipmmus_bound = board.bound_ipmmus()?.len();
@@ -137,17 +137,17 @@ fn sleep_and_go_on(paths: &Paths, provision: &Provision, report: &mut Report) ->
     board.power_off()
 }
 
-/// The same on hardware that loses one register for good: without this, the
-/// success above would prove little.
-fn control(paths: &Paths, provision: &Provision, report: &mut Report) -> Result<()> {
+/// Shows the same on hardware that loses one register for good: without this control, the success
+/// would prove little.
+fn control(provision: &Provision, report: &mut Report) -> Result<()> {
     heading("The control: hardware that drops the write restoring IMTTLBR0");
-    let mut board = Board::boot(paths, provision, &Setup::new("demo-control", Driver::Rust))?;
+    let mut board = Board::boot(provision, &Setup::new("demo-control", Driver::Rust))?;
     board.load_driver(&DMACS)?;
     board
         .dma(&[DMACS[0]])
         .context("before the control's sleep")?;
     board.new_messages()?;
-    // That of the first context, which is the controller's.
+    // The first context is the controller's.
     board.suspend(|b| b.set_ipmmu(IPMMUS[0].0, "discard-writes", json!("IMTTLBR0(1)")))?;
     report.control_dma_failed = !board.try_dma(DMACS[0], 1)?.failed.is_empty();
     let messages = board.new_messages()?;
@@ -165,7 +165,7 @@ fn control(paths: &Paths, provision: &Provision, report: &mut Report) -> Result<
     board.power_off()
 }
 
-/// Says which client goes through which context.
+/// Shows which client goes through which context.
 fn show_clients(board: &mut Board) -> Result<Registers> {
     let registers = board.registers()?;
     say("Translated, as programmed into the hardware:");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make doc`: the documentation as it is read, and the comments of the driver.
+//! `make doc`: the pages, and the comments of the driver.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,8 +15,8 @@ use crate::provision::{Given, Kernel, Provision};
 use crate::tree;
 use crate::ui::Step;
 
-/// What rustdoc must not find. The crate has no user outside: a link to what is
-/// private leads somewhere, as all is documented.
+/// Lints of rustdoc. The crate has no user outside: a link to a private item works, as all items
+/// are documented.
 const RUSTDOC_LINTS: [&str; 5] = [
     "-Dwarnings",
     "-Drustdoc::broken_intra_doc_links",
@@ -25,10 +25,16 @@ const RUSTDOC_LINTS: [&str; 5] = [
     "-Arustdoc::private_intra_doc_links",
 ];
 
-/// Where the kernel's own crates are described.
+/// Where the kernel's own crates are documented.
 const KERNEL_CRATES: &str = "https://rust.docs.kernel.org/";
 
-/// Writes both into `build/doc/`.
+/// The project that the pages name. In the kernel's tree it is the kernel.
+const PROJECT: &str = "Renesas IPMMU driver in Rust";
+const AUTHOR: &str = "IPMMU in Rust project";
+/// The file whose first line has the version.
+const CHANGELOG: &str = "packaging/debian/changelog";
+
+/// Writes pages and comments into `build/doc/`.
 pub fn run(paths: &Paths, given: &Given) -> Result<()> {
     let kernel = Provision::kernel(paths, given)?;
     let out = paths.build().join("doc");
@@ -65,11 +71,30 @@ pub fn pages(
     let source = stage.path().join("Documentation");
     copy_tree(&paths.repo.join("Documentation"), &source)?;
     let mut sphinx = sphinx(kernel, stage.path(), "index")?;
+    let version = version(&paths.repo)?;
+    // The kernel's configuration takes the version from a Makefile that is not here. For its theme
+    // it looks for a word that begins with "version=", and appends one with "release=".
+    sphinx
+        .args(["-D", &format!("version={version}")])
+        .arg(format!("-Drelease={version}"))
+        .arg(format!("-Dproject={PROJECT}"))
+        .arg(format!("-Dauthor={AUTHOR}"))
+        .arg(format!("-Dcopyright={AUTHOR}"));
     sphinx.args(["-b", builder]).arg(&source).arg(out);
     log.run(step, "sphinx-build", &mut sphinx)
 }
 
-/// Reads the pages as they are in a kernel's tree, where some are missing.
+/// Returns the version of the driver, which is in brackets, as in all changelogs of Debian.
+fn version(repo: &Path) -> Result<String> {
+    let text = fs::read_to_string(repo.join(CHANGELOG)).context(CHANGELOG)?;
+    let bracketed = text
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'));
+    let (version, _) = bracketed.with_context(|| format!("{CHANGELOG} names no version"))?;
+    Ok(version.to_owned())
+}
+
+/// Builds the pages as they are in a kernel's tree, where some are missing.
 pub fn pages_in_tree(paths: &Paths, kernel: &Kernel, step: &Step, log: &mut Log) -> Result<()> {
     let stage = tempfile::tempdir()?;
     let first = tree::write_documentation(&paths.repo, stage.path())?;
@@ -80,8 +105,8 @@ pub fn pages_in_tree(paths: &Paths, kernel: &Kernel, step: &Step, log: &mut Log)
     log.run(step, "sphinx-build of the pages in the tree", &mut sphinx)
 }
 
-/// `sphinx-build` with the configuration of the kernel's documentation, in a `stage`
-/// where the kernel's extensions find the rest of a tree that they expect.
+/// Returns `sphinx-build` with the configuration of the kernel's documentation, in a `stage` where
+/// the kernel's extensions find the rest of a tree that they expect.
 fn sphinx(kernel: &Kernel, stage: &Path, root_doc: &str) -> Result<Command> {
     let tree = fs::canonicalize(kernel.tree())?;
     symlink(tree.join("MAINTAINERS"), stage.join("MAINTAINERS"))?;
@@ -96,7 +121,7 @@ fn sphinx(kernel: &Kernel, stage: &Path, root_doc: &str) -> Result<Command> {
     Ok(sphinx)
 }
 
-/// Has rustdoc read the driver the way the kernel's build has rustc do.
+/// Runs rustdoc on the driver as the kernel's build runs rustc.
 pub fn rustdoc(
     paths: &Paths,
     kernel: &Kernel,
@@ -125,7 +150,7 @@ pub fn rustdoc(
     for name in ["core", "kernel", "pin_init", "zerocopy"] {
         shell.arg(format!("--extern-html-root-url={name}={KERNEL_CRATES}"));
     }
-    // As in a kernel build: the kernel uses what is not stable yet.
+    // As in a kernel build: the kernel uses unstable features.
     shell.current_dir(built).env("RUSTC_BOOTSTRAP", "1");
     kernel.with_tools(&mut shell);
     log.run(step, "rustdoc", &mut shell)?;
@@ -138,7 +163,7 @@ pub fn rustdoc(
     Ok(())
 }
 
-/// The command that built the crate, as one for rustdoc, which sits beside rustc.
+/// Returns the command that built the crate, as one for rustdoc, which sits beside rustc.
 fn for_rustdoc(saved: &str) -> Option<String> {
     let line = saved.lines().next()?;
     let (_, command) = line.split_once(":= ")?;

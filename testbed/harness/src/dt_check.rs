@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make dt-check`: device trees of ours, and the nodes of the boards that we
-//! run on, against the kernel's bindings.
+//! `make dt-check`: device trees of the project, and of the emulated boards, against the kernel's
+//! bindings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::board::pcie;
 use crate::check::generations;
 use crate::exec::Log;
 use crate::paths::Paths;
-use crate::provision::Provision;
+use crate::provision::{Provision, python};
 use crate::ui::Step;
 
-/// What validates.
+/// The validator.
 const DTSCHEMA: &str = "dtschema==2026.9";
 
-/// The bindings that count: the IPMMU's, and those of the masters that are
-/// used behind it. What else is in a board's device tree is not ours.
+/// The bindings that are checked: the IPMMU's, and those of the masters behind it. The rest of a
+/// board's device tree is not the project's.
 const BINDINGS: [&str; 5] = [
     "iommu/renesas,ipmmu-vmsa",
     "dma/renesas,rcar-dmac",
@@ -28,7 +28,7 @@ const BINDINGS: [&str; 5] = [
     "net/renesas,etheravb",
 ];
 
-/// Boards in the kernel's tree, and what of ours is put on top of them.
+/// Boards in the kernel's tree, and the project's overlays for them.
 const BOARDS: [(&str, Option<&str>); 4] = [
     ("r8a77951-ulcb", None),
     ("r8a77951-ulcb", Some("h3-starter-kit-ipmmu")),
@@ -36,8 +36,8 @@ const BOARDS: [(&str, Option<&str>); 4] = [
     ("r8a779g0-white-hawk", Some("white-hawk-ipmmu")),
 ];
 
-/// Device trees of our own, and how many of the bindings they follow: what is
-/// around the IPMMU of the second is of no SoC.
+/// The project's own device trees, and how many of the bindings they follow: the nodes around the
+/// IPMMU of the second belong to no SoC.
 const OURS: [(&str, usize); 2] = [
     ("dts/ipmmu-example.dts", BINDINGS.len()),
     ("testbed/guest/gen2.dts", 1),
@@ -70,7 +70,7 @@ pub fn run(paths: &Paths) -> Result<bool> {
     }
     let log = &mut Log::create(paths, "dt-generations")?;
     let h3 = check.board(BOARDS[0].0, log, &Step::new("Making device trees"))?;
-    // The DMA controllers there are of no SoC.
+    // The DMA controllers there belong to no SoC.
     for dtb in generations::device_trees(paths, &h3)? {
         let stem = dtb.file_stem().context("no name")?.to_string_lossy();
         let name = format!("{} with an IPMMU of {stem}", BOARDS[0].0);
@@ -91,7 +91,7 @@ pub fn run(paths: &Paths) -> Result<bool> {
 }
 
 impl Check<'_> {
-    /// Whether each source in dts/ is validated here.
+    /// Returns whether each source in dts/ is validated here.
     fn all_are_listed(&self) -> Result<bool> {
         let mut good = true;
         for entry in fs::read_dir(self.paths.repo.join("dts"))? {
@@ -143,41 +143,18 @@ impl Check<'_> {
         Ok(false)
     }
 
-    /// Puts the validator into the cache, and returns one of its programs.
+    /// Returns a program of the validator.
     fn tool(&self, name: &str) -> Result<PathBuf> {
-        let venv = self
-            .paths
-            .cache
-            .join(format!("tools/{}", DTSCHEMA.replace("==", "-")));
-        let tool = venv.join("bin").join(name);
-        if tool.exists() {
-            return Ok(tool);
-        }
-        let step = Step::new("Fetching dtschema");
-        let mut log = Log::create(self.paths, "dtschema")?;
-        let mut create = Command::new("/usr/bin/python3");
-        create.args(["-m", "venv", "--clear"]).arg(&venv);
-        log.run(&step, "making a Python environment", &mut create)?;
-        let mut install = Command::new(venv.join("bin/pip"));
-        install.args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            DTSCHEMA,
-        ]);
-        log.run(&step, "installing dtschema", &mut install)
-            .context("dtschema could not be fetched (is there a network?)")?;
-        step.done();
-        Ok(tool)
+        python::program(self.paths, DTSCHEMA, name)
     }
 
-    /// All of the kernel's bindings, in the form that validating is quick with.
+    /// Returns all of the kernel's bindings, preprocessed for quick validation.
     fn schema(&self) -> Result<PathBuf> {
         let source = self.linux.file_name().context("no name")?.to_string_lossy();
-        let schema = self.paths.cache.join(format!(
-            "tools/{}-{source}.json",
-            DTSCHEMA.replace("==", "-")
-        ));
+        let schema = self
+            .paths
+            .cache
+            .join(format!("tools/{}-{source}.json", python::named(DTSCHEMA)));
         if schema.exists() {
             return Ok(schema);
         }
@@ -194,7 +171,7 @@ impl Check<'_> {
         Ok(schema)
     }
 
-    /// Compiles a board of the kernel's, with names that overlays refer to.
+    /// Compiles a board of the kernel's, with the names that overlays refer to.
     fn board(&self, name: &str, log: &mut Log, step: &Step) -> Result<PathBuf> {
         let dir = self.linux.join("arch/arm64/boot/dts/renesas");
         let source = self.out.join(format!("{name}.pp.dts"));
@@ -210,7 +187,7 @@ impl Check<'_> {
         Ok(dtb)
     }
 
-    /// Puts an overlay of ours on top of a board.
+    /// Applies an overlay of the project to a board.
     fn overlay(&self, dtb: &Path, name: &str, log: &mut Log, step: &Step) -> Result<PathBuf> {
         let source = self.paths.repo.join(format!("dts/{name}.dtso"));
         let overlay = self.out.join(format!("{name}.dtbo"));

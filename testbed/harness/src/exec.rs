@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Other programs: run with a log, or asked for a line of text.
+//! Other programs, run with a log or for a line of text.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,9 +29,9 @@ impl Log {
         Ok(Self { file, path, shown })
     }
 
-    /// Runs `command` into the log, keeping `step` alive with its last line.
+    /// Runs `command` into the log, and shows its last line in `step`.
     ///
-    /// A failure is one sentence: what was being done, and where to read more.
+    /// The error is one sentence: what was being done, and where to read more.
     pub fn run(&mut self, step: &Step, what: &str, command: &mut Command) -> Result<()> {
         writeln!(self.file, "# {command:?}")?;
         let (reader, writer) = nix::unistd::pipe().context("pipe")?;
@@ -41,8 +41,8 @@ impl Log {
             .stderr(Stdio::from(writer))
             .spawn()
             .with_context(|| missing(command))?;
-        // The command keeps copies of the pipe's writing end: without this the
-        // reader below would never see its end.
+        // The command holds copies of the pipe's writing end: with them the reader below would
+        // never see its end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         self.follow(step, reader)?;
         let status = child.wait()?;
@@ -52,7 +52,7 @@ impl Log {
         Ok(())
     }
 
-    /// Copies what arrives on `reader` into the log, line by line.
+    /// Copies the lines from `reader` into the log.
     fn follow(&mut self, step: &Step, reader: OwnedFd) -> Result<()> {
         let mut lines = BufReader::new(File::from(reader));
         let mut line = Vec::new();
@@ -64,7 +64,7 @@ impl Log {
         Ok(())
     }
 
-    /// Fails if a compiler, a linker, or Kconfig had something to remark.
+    /// Fails if a compiler, a linker, or Kconfig warned.
     pub fn expect_no_warning(&self) -> Result<()> {
         let text = self.text()?;
         let is_warning = |line: &&str| line.to_ascii_lowercase().contains("warning:");
@@ -74,20 +74,20 @@ impl Log {
         }
     }
 
-    /// What was logged so far.
+    /// Returns the log so far.
     pub fn text(&self) -> Result<String> {
         let mut text = String::new();
         File::open(&self.path)?.read_to_string(&mut text)?;
         Ok(text)
     }
 
-    /// The log as it should be named to the user.
+    /// Returns the log's path as it is shown to the user.
     pub fn shown(&self) -> &Path {
         &self.shown
     }
 }
 
-/// Runs `command` and returns what it printed; any failure is an error.
+/// Runs `command` and returns its output; any failure is an error.
 pub fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())

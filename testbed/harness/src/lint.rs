@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make lint`: what can be said about the code without running it.
+//! `make lint`: checks of the code that do not run it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::documented;
 use crate::exec::Log;
 use crate::litmus;
 use crate::paths::{Paths, driver_sources};
-use crate::provision::{Given, Kernel, Provision, UAPI};
+use crate::provision::{BUILD_STD, Given, Kernel, Provision, RUST_TARGET, UAPI, python};
 use crate::tree::{self, Tree};
 use crate::ui::Step;
 
@@ -23,13 +23,13 @@ struct Lint<'a> {
     kernel: &'a Kernel,
 }
 
-/// What is checked, and how.
+/// A check: its name and its function.
 type Check = (
     &'static str,
     for<'a, 'b> fn(&'b Lint<'a>, &'b Step, &'b mut Log) -> Result<()>,
 );
 
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     ("unsafe stays in abstractions/", |l, s, o| {
         l.unsafe_code(s, o)
     }),
@@ -73,6 +73,7 @@ const CHECKS: [Check; 17] = [
     }),
     ("testbed: unit tests", |l, s, o| l.testbed_tests(s, o)),
     ("scripts: shellcheck", |l, s, o| l.shellcheck(s, o)),
+    ("recipe of Yocto: oelint-adv", |l, s, o| l.recipe(s, o)),
 ];
 
 /// Fails for a job that LAVA would refuse.
@@ -82,6 +83,19 @@ from lava_common.schemas import validate
 with open(sys.argv[1]) as job:
     validate(yaml.safe_load(job), strict=True, extra_context_variables=[])
 ";
+
+/// The checker of recipes.
+const OELINT: &str = "oelint-adv==9.11.2";
+
+/// Its rules that the recipe breaks: the repository has no address yet, the checkout determines the
+/// commit, and a module is for the board alone.
+const NOT_FOR_THE_RECIPE: [&str; 5] = [
+    "oelint.var.mandatoryvar.HOMEPAGE",
+    "oelint.var.suggestedvar.BUGTRACKER",
+    "oelint.var.suggestedvar.CVE_PRODUCT",
+    "oelint.vars.autorev",
+    "oelint.var.bbclassextend",
+];
 
 /// Runs all checks; true if none found anything.
 pub fn run(paths: &Paths, given: &Given) -> Result<bool> {
@@ -169,7 +183,7 @@ impl Lint<'_> {
         Ok(())
     }
 
-    /// On what would go into the kernel's tree.
+    /// Checks the files for the kernel's tree.
     fn checkpatch(&self, step: &Step, log: &mut Log) -> Result<()> {
         let mut files = driver_sources(&self.paths.repo)?;
         files.extend(
@@ -189,14 +203,13 @@ impl Lint<'_> {
                 "--show-types",
                 "--no-summary",
             ])
-            // Says that a new file may need an entry in MAINTAINERS.
+            // A reminder that a new file may need an entry in MAINTAINERS.
             .args(["--ignore", "FILE_PATH_CHANGES", "-f"])
             .args(files);
         log.run(step, "checkpatch", &mut check)
     }
 
-    /// The pages have no configuration of their own: in the kernel they have the
-    /// kernel's.
+    /// Builds the pages with the kernel's configuration: they have none of their own.
     fn documentation(&self, step: &Step, log: &mut Log) -> Result<()> {
         let out = tempfile::tempdir()?;
         doc::pages(self.paths, self.kernel, "dummy", out.path(), step, log)?;
@@ -216,7 +229,7 @@ impl Lint<'_> {
         documented::socs(&self.paths.repo, &self.kernel.tree())
     }
 
-    /// What the documentation's examples name must at least be well-formed.
+    /// Compiles the device trees that the documentation's examples name.
     fn device_trees(&self, step: &Step, log: &mut Log) -> Result<()> {
         for file in self.files("dts", &["dts", "dtso"])? {
             let mut dtc = Command::new("dtc");
@@ -231,7 +244,7 @@ impl Lint<'_> {
         Ok(())
     }
 
-    /// With LAVA's own schema, so that no lab has to be asked.
+    /// Checks jobs with LAVA's own schema, so that no lab has to be asked.
     fn lava_jobs(&self, step: &Step, log: &mut Log) -> Result<()> {
         let modules = Provision::lava(self.paths)?;
         for job in self.files("testbed/guest/board/lava", &["yaml"])? {
@@ -262,8 +275,7 @@ impl Lint<'_> {
         log.run(step, "cargo test", self.cargo("cargo").arg("test"))
     }
 
-    /// Our program for the guest. What it is looked at for here is not what it
-    /// is built for, but the interface of the kernel is the same.
+    /// Checks the programs of the guest, for the guest's architecture.
     fn guest_program(&self, step: &Step, log: &mut Log) -> Result<()> {
         let programs = Provision::programs(self.paths, self.kernel)?;
         let source = self.paths.testbed().join("guest/userdma");
@@ -271,13 +283,14 @@ impl Lint<'_> {
         format.args(["fmt", "--check"]).current_dir(&source);
         log.run(step, "cargo fmt", &mut format)?;
         let mut clippy = self.cargo("cargo-clippy");
-        clippy.args(["clippy", "--", "-D", "warnings"]);
-        clippy.current_dir(&source);
+        clippy.args(["clippy", "--target", RUST_TARGET]);
+        clippy.args(BUILD_STD).args(["--", "-D", "warnings"]);
+        clippy.current_dir(&source).env("RUSTC_BOOTSTRAP", "1");
         clippy.env("USERDMA_UAPI", programs.join(UAPI));
         log.run(step, "cargo clippy", &mut clippy)
     }
 
-    /// The distribution's cargo, whatever else is first in the user's PATH.
+    /// Returns the distribution's cargo, whatever else is first in the user's PATH.
     fn cargo(&self, tool: &str) -> Command {
         let mut command = Command::new(format!("/usr/bin/{tool}"));
         command
@@ -309,7 +322,18 @@ impl Lint<'_> {
         log.run(step, "shellcheck", &mut check)
     }
 
-    /// Files below a directory of the checkout, if there is one.
+    fn recipe(&self, step: &Step, log: &mut Log) -> Result<()> {
+        let program = python::program(self.paths, OELINT, "oelint-adv")?;
+        let mut check = Command::new(program);
+        check.args(["--quiet", "--mode", "all"]);
+        for rule in NOT_FOR_THE_RECIPE {
+            check.args(["--suppress", rule]);
+        }
+        check.args(self.files("packaging/yocto", &["bb", "conf"])?);
+        log.run(step, "oelint-adv", &mut check)
+    }
+
+    /// Returns the files below a directory of the checkout, if it exists.
     fn files(&self, dir: &str, extensions: &[&str]) -> Result<Vec<PathBuf>> {
         let dir = self.paths.repo.join(dir);
         if !dir.exists() {

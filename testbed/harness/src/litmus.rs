@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The litmus tests in testbed/litmus: whether what must not happen cannot, and
-//! whether that is due to the barriers.
+//! The litmus tests in testbed/litmus: forbidden outcomes cannot happen, and that is due to the
+//! barriers.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,12 +12,12 @@ use crate::paths::Paths;
 use crate::provision::{Herd, Provision};
 use crate::ui::Step;
 
-/// What can become of a test, as herd7 says it.
+/// herd7's word for an outcome that can happen.
 const CAN_HAPPEN: &str = "Sometimes";
 const CANNOT: &str = "Never";
 
-/// Fails unless herd7 says of each test what the test says of itself. Where herd7
-/// cannot be had, one line says so.
+/// Fails unless herd7 confirms the expectation in each test. Without herd7, prints one line that
+/// says so.
 pub fn judge(paths: &Paths, tests: &[PathBuf], step: &Step) -> Result<()> {
     let herd = match Provision::herd(paths) {
         Ok(herd) => herd,
@@ -36,7 +36,7 @@ pub fn judge(paths: &Paths, tests: &[PathBuf], step: &Step) -> Result<()> {
     expect_twins(&results)
 }
 
-/// What can become of a test, which it must know.
+/// Returns herd7's word about a test, if the test expects it.
 fn judge_one(herd: &Herd, test: &PathBuf) -> Result<String> {
     let text = fs::read_to_string(test)?;
     let expected = text.lines().find_map(|l| l.split_once("Result: "));
@@ -47,14 +47,14 @@ fn judge_one(herd: &Herd, test: &PathBuf) -> Result<String> {
     Ok(seen.to_owned())
 }
 
-/// The word in what herd7 says: `Observation name Never 0 5`.
+/// Returns the word in herd7's output: `Observation name Never 0 5`.
 fn observation(said: &str) -> Option<&str> {
     let line = said.lines().find(|l| l.starts_with("Observation "))?;
     line.split_whitespace().nth(2)
 }
 
-/// Fails unless each test has a twin, named after it and what it lacks: what cannot
-/// happen otherwise can happen there.
+/// Fails unless each test has a twin, named after it and what it lacks, in which the forbidden
+/// outcome can happen.
 fn expect_twins(results: &[(String, String)]) -> Result<()> {
     ensure!(!results.is_empty(), "there are no litmus tests");
     for (name, result) in results {

@@ -8,11 +8,11 @@ use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-/// Held for as long as the value lives; the kernel drops it if we die.
+/// Held for as long as the value lives; the kernel drops it if the process dies.
 pub struct Lock(#[expect(dead_code, reason = "held, never looked at")] Flock<File>);
 
 impl Lock {
-    /// Takes the lock on `path`, waiting (and saying so) if another run has it.
+    /// Takes the lock on `path`. Waits, and says so, if another run has it.
     pub fn take(path: &Path) -> Result<Self> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

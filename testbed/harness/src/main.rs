@@ -18,9 +18,12 @@ mod lock;
 mod mutants;
 mod paths;
 mod provision;
+mod races;
+mod random;
 mod shell;
 mod soak;
 mod tree;
+mod trees;
 mod ui;
 
 use std::path::PathBuf;
@@ -64,6 +67,11 @@ enum Action {
         /// Only rows whose name contains one of these
         wanted: Vec<String>,
     },
+    /// Tests Xen on the board, whose driver has the IPMMUs then
+    Xen {
+        /// A source tree of it, unless Debian's
+        xen_src: Option<PathBuf>,
+    },
     /// Boots the board and hands over its console
     Shell,
     /// Sleeps very often, with files and DMA going on
@@ -85,6 +93,17 @@ enum Action {
         /// Only changes to code that contains this, or to the file of this name
         filter: Option<String>,
     },
+    /// Boots device trees in which something about IPMMUs is wrong
+    Trees {
+        /// How many
+        #[arg(default_value_t = 100)]
+        trees: u64,
+        /// The seed of the first one
+        #[arg(default_value_t = 1)]
+        seed: u64,
+    },
+    /// Holds CPUs in the driver, and sees whether anything gets through then
+    Races(races::Wanted),
     /// Checks the code without running it
     Lint,
     /// Packs the tests for real boards
@@ -115,6 +134,7 @@ fn run(arguments: Arguments) -> Result<bool> {
     };
     let paths = Paths::new(&arguments.repo)?;
     let _lock = Lock::take(&paths.build().join("lock"))?;
+    let prepare = |extent| Provision::prepare(&paths, &given, extent);
     match arguments.action {
         Action::Deb => {
             for package in provision::debian::packages(&paths)? {
@@ -135,32 +155,31 @@ fn run(arguments: Arguments) -> Result<bool> {
             let ksrc = ksrc.map_or_else(|| Provision::linux_source(&paths), Ok)?;
             tree::patches(&paths, &ksrc)?;
         }
-        Action::Demo => demo::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
-        Action::Shell => shell::run(&paths, &Provision::prepare(&paths, &given, Extent::Board)?)?,
-        Action::Provision => drop(Provision::prepare(&paths, &given, Extent::Programs)?),
-        Action::Soak { cycles } => {
-            let provision = Provision::prepare(&paths, &given, Extent::Bare)?;
-            soak::run(&paths, &provision, cycles)?;
-        }
+        Action::Demo => demo::run(&prepare(Extent::Board)?)?,
+        Action::Shell => shell::run(&prepare(Extent::Board)?)?,
+        Action::Provision => drop(prepare(Extent::Programs)?),
+        Action::Soak { cycles } => soak::run(&prepare(Extent::Bare)?, cycles)?,
         Action::BenchPlot => bench::plot::run(&paths)?,
-        Action::Bench => bench::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?,
-        Action::BenchProfile => {
-            bench::profile::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?;
-        }
-        Action::Compare => {
-            compare::run(&paths, &Provision::prepare(&paths, &given, Extent::Bench)?)?;
-        }
+        Action::Bench => bench::run(&prepare(Extent::Bench)?)?,
+        Action::BenchProfile => bench::profile::run(&prepare(Extent::Bench)?)?,
+        Action::Compare => compare::run(&prepare(Extent::Bench)?)?,
         Action::Mutants { filter } => {
-            let provision = Provision::prepare(&paths, &given, Extent::Board)?;
-            return mutants::run(&paths, &provision, filter.as_deref());
+            return mutants::run(&prepare(Extent::Board)?, filter.as_deref());
+        }
+        Action::Trees { trees, seed } => {
+            return trees::run(&prepare(Extent::Board)?, trees, seed);
+        }
+        Action::Races(wanted) => return races::run(&prepare(Extent::Board)?, &wanted),
+        Action::Xen { xen_src } => {
+            let qemu = Provision::qemu(&paths, &given)?;
+            let provision = Provision::prepare_xen(&paths, &qemu, xen_src.as_deref())?;
+            return check::run(provision, &["xen::".into()], Rows::Full);
         }
         Action::Check { wanted } => {
-            let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
-            return check::run(paths, provision, &wanted, Rows::Usual);
+            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Usual);
         }
         Action::CheckFull { wanted } => {
-            let provision = Provision::prepare(&paths, &given, Extent::Programs)?;
-            return check::run(paths, provision, &wanted, Rows::Full);
+            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Full);
         }
     }
     Ok(true)

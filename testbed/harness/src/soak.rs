@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make soak`: files with checksums on both cards and an NVMe disk, and DMA on
-//! several channels, while the board sleeps and wakes, thousands of times, and
-//! devices come and go. Nothing may be lost, and nothing may be left behind.
+//! `make soak`: files with checksums on both cards and an NVMe disk, and DMA on several channels,
+//! while the board sleeps and wakes, thousands of times, and devices come and go. Nothing may be
+//! lost or leak.
 
 mod changes;
 mod memory;
@@ -22,28 +22,28 @@ use crate::paths::Paths;
 use crate::provision::Provision;
 use memory::Memory;
 
-/// Of the board.
+/// The name of the board.
 const NAME: &str = "soak";
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How often the load is stopped, and what it did and left is looked at.
+/// How often the load is stopped and checked.
 const CHECKPOINTS: u32 = 10;
 
-/// How many cycles there are between two changes.
+/// The number of cycles between two changes.
 const STEADY: u32 = 25;
 
-/// Whose files are written and read back.
+/// The hosts whose files are written and read back.
 const HOSTS: [&str; 3] = [MMC_HOSTS[0].device, MMC_HOSTS[1].device, FUNCTIONS[0]];
 
-/// What copies without end: two channels of a controller, with a micro-TLB each,
-/// and one of another, behind another IPMMU.
+/// Channels that copy without end: two of a controller, with a micro-TLB each, and one of another,
+/// behind another IPMMU.
 const CHANNELS: [&str; 3] = [DMACS[0], "e6700000.dma-controller:5", DMACS[1]];
 
-/// The machine's name of the root.
+/// The name of the root in the machine.
 const ROOT: &str = "ipmmu_mm";
 
-/// The machine's names of the controllers.
+/// The names of the controllers in the machine.
 const CONTROLLERS: [&str; 2] = ["dmac0", "dmac1"];
 
 /// `build/report/soak.json`
@@ -56,29 +56,29 @@ pub struct Report {
     dma_copies: u64,
     corrupt_files: u64,
     dma_failures: u64,
-    /// Copies that the loss of power cut short: rcar-dmac does not wait for them
-    /// when it suspends. The kernel's test calls each a failure.
+    /// Copies that the loss of power cut short: rcar-dmac does not wait for them when it suspends.
+    /// The kernel's test calls each a failure.
     dma_cut_short: u64,
-    /// Groups that changed their type.
+    /// The number of times that a group changed its type.
     changes: u32,
-    /// How often the clients' drivers left them and came again.
+    /// How often the clients' drivers were unbound and bound again.
     comings: u32,
     faults: u64,
-    /// Faults of copies that went on when the test that had ordered them was told
-    /// to end, and took its memory away.
+    /// Faults of copies that went on when their test was told to end, and freed its memory.
     faults_at_end: u64,
     guest_errors: u64,
-    /// What was in use when the load stood still.
+    /// Memory in use when the load stood still.
     memory: Vec<Memory>,
 }
 
-/// Runs all of it; an error is the first thing that went wrong.
-pub fn run(paths: &Paths, provision: &Provision, cycles: u32) -> Result<()> {
+/// Runs all cycles; the error is the first thing that went wrong.
+pub fn run(provision: &Provision, cycles: u32) -> Result<()> {
+    let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
         bail!("{why}");
     }
     let setup = setup(paths, &provision.kernel.dtb())?;
-    let mut board = Board::boot(paths, provision, &setup)?;
+    let mut board = Board::boot(provision, &setup)?;
     board.load_driver(&DMACS)?;
     let mut report = Report::default();
     let done = soak(&mut board, cycles, &mut report, |report| {
@@ -109,16 +109,16 @@ fn write(paths: &Paths, report: &Report) -> Result<()> {
     Ok(fs::write(paths.report().join("soak.json"), text + "\n")?)
 }
 
-/// The board that this wants: the driver is not loaded yet.
+/// Returns the board for these tests; the driver is not loaded yet.
 ///
-/// Two CPUs, because all of them wait for each other, in busy loops, when one is
-/// switched off: with more of them than the host has, that is all that they do.
+/// It has two CPUs. When one is switched off, all of them wait for each other in busy loops: with
+/// more CPUs than the host has, they would do nothing else.
 pub fn setup(paths: &Paths, dtb: &Path) -> Result<Setup> {
     Ok(Setup::new(NAME, Driver::Rust)
         .cards()
         .dtb(pcie::device_tree(paths, dtb)?)
         .pcie(&[NVME])
-        // Exact numbers of objects, without those that CPUs keep to themselves.
+        // Exact numbers of objects, without per-CPU caches.
         .append("maxcpus=2 slab_debug=F,kmalloc-*"))
 }
 
@@ -130,7 +130,7 @@ pub fn soak(
     note: impl Fn(&Report) -> Result<()>,
 ) -> Result<()> {
     let begun = Instant::now();
-    // What is written sleeps in memory, instead of being waited for.
+    // Written data stays in memory across a sleep, rather than being waited for.
     board.sh("echo deep > /sys/power/mem_sleep; echo 0 > /sys/power/sync_on_suspend")?;
     board.wait_for_channels(&DMACS)?;
     // Mounts and fills caches, so that the first checkpoint is like the others.
@@ -165,14 +165,14 @@ fn stretch(board: &mut Board, end: u32, report: &mut Report) -> Result<()> {
             changes::make(board, report.changes)?;
             report.changes += 1;
             before = board.registers()?.in_use();
-            // The kernel's log has not room for all.
+            // The kernel's log is too small for all messages.
             listen(board)?;
         }
     }
     Ok(())
 }
 
-/// Fails unless all file systems of a board that was switched off are as they should be.
+/// Fails unless all file systems of a board that was switched off are clean.
 pub fn expect_clean_disks(paths: &Paths) -> Result<()> {
     for host in &MMC_HOSTS {
         cards::check(&host.image(paths, NAME)).context(host.label)?;
@@ -187,12 +187,12 @@ fn start(board: &mut Board) -> Result<()> {
         .map(drop)
 }
 
-/// Stops the load, and judges what it did.
+/// Stops the load, and checks it.
 fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
     let faults = board.count(ROOT, "faults")?;
     report.faults = faults - report.faults_at_end;
     let ktap = board.test(&format!("soak.sh stop {}", HOSTS.join(" ")))?;
-    // What went wrong, in the kernel's words, before it is counted.
+    // The kernel's messages first, before copies are counted.
     listen(board)?;
     let at_end = board.count(ROOT, "faults")? - faults;
     let interrupted = ktap.sum("interrupted");
@@ -222,7 +222,7 @@ fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
     board.expect_clean()
 }
 
-/// Fails if the kernel complained, or copied something wrong.
+/// Fails if the kernel complained, or a copy was wrong.
 fn listen(board: &mut Board) -> Result<()> {
     let messages = board.new_messages()?;
     let bad = messages

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a log without a terminal is told that work goes on.
+/// The interval of lines that say that work goes on, in a log without a terminal.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
-/// One step that takes long enough for someone to wonder.
+/// One step that takes a while.
 pub struct Step {
     what: String,
     begun: Instant,
@@ -41,7 +41,7 @@ impl Step {
         }
     }
 
-    /// Shows that something happens inside the step.
+    /// Shows a line of the step's progress.
     pub fn note(&self, line: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(line.trim().to_owned());
@@ -54,7 +54,7 @@ impl Step {
         }
     }
 
-    /// The step went well.
+    /// Announces that the step went well.
     pub fn done(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -71,7 +71,7 @@ impl Drop for Step {
     }
 }
 
-/// A time span as people say it.
+/// Returns a time span in words.
 fn elapsed(since: Instant) -> String {
     let seconds = since.elapsed().as_secs_f64();
     if seconds < 10.0 {

@@ -64,10 +64,21 @@ impl Kdir {
 
     /// The same; returns what the kernel's Makefile was told.
     fn built(&self, variables: &[&str], environment: &[(&str, &str)]) -> Result<String, String> {
+        let kdir = format!("KDIR={}", self.path().display());
+        self.built_for(&kdir, variables, environment)
+    }
+
+    /// The same for a `kernel` that is named in another way.
+    fn built_for(
+        &self,
+        kernel: &str,
+        variables: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Result<String, String> {
         let output = Command::new("make")
             .arg("-C")
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-            .arg(format!("KDIR={}", self.path().display()))
+            .arg(kernel)
             .arg(format!("RUSTC={}/bin/rustc", self.path().display()))
             .args(variables)
             .env_remove("MAKEFLAGS")
@@ -125,6 +136,24 @@ fn the_compiler_is_that_of_the_kernel() {
     // Whoever says all of it is not asked.
     let all = "KBUILD_VARIABLES=ARCH=arm64 LLVM=1";
     assert_eq!(built(&[all], &[]), "ARCH=arm64 LLVM=1 CROSS_COMPILE=");
+}
+
+/// A recipe of Yocto names the source, where nothing is built, and the build directory.
+#[test]
+fn source_and_build_directory() {
+    let kdir = Kdir::new();
+    kdir.config(&[&CONFIG[..], &["CC_IS_CLANG"]].concat());
+    let source = tempfile::tempdir().unwrap();
+    let makefile = fs::read(kdir.path().join("Makefile")).unwrap();
+    fs::write(source.path().join("Makefile"), makefile).unwrap();
+    let named = format!("KERNEL_SRC={}", source.path().display());
+    let out = format!("O={}", kdir.path().display());
+    assert_eq!(
+        kdir.built_for(&named, &[&out], &[]).unwrap(),
+        "ARCH=arm64 LLVM=1 CROSS_COMPILE="
+    );
+    let refused = kdir.built_for(&named, &[], &[]).unwrap_err();
+    assert!(refused.ends_with("it has no .config"), "{refused}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# report.sh FILE: tells LAVA of each result in the KTAP of FILE, and of each
-# number that was measured.
+# report.sh FILE: passes each result in the KTAP of FILE on to LAVA, and each number
+# that was measured.
 
 awk '
 function id(text) {

@@ -16,7 +16,7 @@ done
 # shellcheck disable=SC2086 # words are what is wanted
 "$tests/dma.sh" $channels
 status=$?
-# How fast that was, for comparing boards and drivers.
+# The speed, for comparing boards and drivers.
 dmesg | sed -n 's/.*dmatest: \([a-z0-9]*\)-.*failures \([0-9.]*\) iops \([0-9]*\) KB\/s.*/# \1.iops=\2\n# \1.KBps=\3/p' |
 	tail -n 16
 exit $status

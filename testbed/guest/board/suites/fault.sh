@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# fault.sh: has a DMAC read from an address that nobody mapped: it is stopped,
+# fault.sh: makes a DMAC read from an address that is not mapped. It must be stopped,
 # and reported once, with that address.
 
 # shellcheck source=lib.sh
@@ -13,20 +13,20 @@ echo on >"/sys/bus/platform/devices/$dmac/power/control"
 # DMAOR.
 can_peek $((0x${dmac%%.*} + 0x60)) 16 || skip_all "/dev/mem does not show registers: see CONFIG_IO_STRICT_DEVMEM"
 
-# interrupts: how often the IPMMUs interrupted, by line.
+# interrupts: prints how often the IPMMUs interrupted, by line.
 interrupts() {
 	grep 'ipmmu-vmsa\|\.iommu' /proc/interrupts |
 		awk '{ sum = 0; for (i = 2; $i ~ /^[0-9]+$/; i++) sum += $i; print $1 sum }'
 }
 
-# Addresses are given out from the top.
+# Linux gives out addresses from the top.
 address=0x12345678
 ktap_plan 3
 log_mark
 interrupts >"$work/interrupts"
 "$tests/fault.sh" "$dmac" 0 $address >"$work/fault"
 ktap_result $? "$dmac is stopped"
-# The DMAC may be heard of first.
+# The DMAC's own error may come first.
 tries=50
 until log_since | grep -q 'Unhandled fault' || [ $tries -eq 0 ]; do
 	usleep 20000

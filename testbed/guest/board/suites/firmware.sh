@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# firmware.sh: what the firmware left in the IPMMUs, and whether the driver can
-# be loaded. Has something to do only before the driver is there.
+# firmware.sh: looks at what the firmware left in the IPMMUs, and whether the driver can
+# be loaded. Skips all of it once the driver is there.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# freeze.sh: sleeps without the firmware: nothing loses power, and the registers
-# are written back all the same.
+# freeze.sh: sleeps without the firmware. Nothing loses power, but the registers
+# are written back.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

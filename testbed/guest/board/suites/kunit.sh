@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# kunit.sh: what the driver's own tests said when it was loaded.
+# kunit.sh: passes on the results of the driver's own tests, which ran when it was loaded.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# log.sh: what the kernel said while all this went on.
+# log.sh: looks at the kernel's messages since the beginning.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
 lost=$(tr '\n' ' ' <"$work/overwritten")
 
-# expect_nothing NAME: of what comes in.
+# expect_nothing NAME: gives the result of a test that fails if there is input.
 expect_nothing() {
 	found=$(sed 's/^/# /')
 	if [ -n "$found" ]; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# mem.sh: sleeps through the firmware, which switches the SoC off. Cards that
-# --scratch names are written to meanwhile.
+# mem.sh: sleeps through the firmware, which switches the SoC off. Writes to the cards
+# that --scratch names meanwhile.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
@@ -17,8 +17,8 @@ done
 why=$(why_nobody_wakes mem)
 [ -z "$why" ] || skip_all "$why"
 
-# probe_register: a register of a micro-TLB that nobody uses. The driver does not
-# bring it back: it shows what a sleep does to the hardware.
+# probe_register: names a register of a micro-TLB that is not in use. The driver does not
+# restore it: it shows what a sleep does to the hardware.
 probe_register() {
 	[ -d "$debugfs" ] || return
 	for ipmmu in $(bound); do

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# pm-test.sh: suspends that turn around before the firmware is called. Nobody
-# has to wake the board.
+# pm-test.sh: suspends up to the call of the firmware, and turns around there. The
+# board wakes by itself.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# present.sh: each IPMMU of the device tree has the driver, and something is
+# present.sh: fails unless each IPMMU of the device tree has the driver, and something is
 # behind them.
 
 # shellcheck source=lib.sh

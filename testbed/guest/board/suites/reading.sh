@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# reading.sh: reads the beginning of each card and disk twice. Writes nothing. A
-# host that is not translated has nothing to do with the IPMMU.
+# reading.sh: reads the beginning of each card and disk twice. Writes nothing. Skips
+# hosts that are not translated.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"
@@ -10,7 +10,7 @@
 found=$(hosts | sort -u)
 [ -n "$found" ] || skip_all "there is no card in an MMC host, and no NVMe"
 
-# sum_of DEVICE: of 16 MiB as they are on the card.
+# sum_of DEVICE: prints the checksum of its first 16 MiB, past the cache.
 sum_of() {
 	echo 3 >/proc/sys/vm/drop_caches
 	dd if="/dev/$1" bs=65536 count=256 2>/dev/null | md5sum

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=sh
-# What the suites that sleep share, on top of lib.sh.
+# Functions of the suites that sleep, on top of lib.sh.
 
 # lib.sh comes first.
 export work="${work:?}" wake="${wake:?}" debugfs="${debugfs:?}" tests="${tests:?}"
@@ -9,20 +9,20 @@ export work="${work:?}" wake="${wake:?}" debugfs="${debugfs:?}" tests="${tests:?
 patience=${WAKE_AFTER:-10}
 rtcs=${RTCS:-/sys/class/rtc}
 
-# alarm: the real time clock that can wake the board.
+# alarm: names the real time clock that can wake the board.
 alarm() {
 	for rtc in "$rtcs"/rtc*; do
 		[ -e "$rtc/wakealarm" ] && echo "$rtc/wakealarm" && return
 	done
 }
 
-# why_nobody_wakes STATE: says so if that is the case.
+# why_nobody_wakes STATE: says why nothing will wake the board, if that is the case.
 why_nobody_wakes() {
 	[ "$wake" = external ] || [ -n "$(alarm)" ] ||
 		echo "no clock can wake the board from $1: see --wake external"
 }
 
-# expect_wakeup STATE: the last thing before the board falls asleep.
+# expect_wakeup STATE: prepares the wakeup, last of all before the board falls asleep.
 expect_wakeup() {
 	if [ "$wake" = rtc ]; then
 		echo 0 >"$(alarm)"
@@ -33,14 +33,14 @@ expect_wakeup() {
 	fi
 }
 
-# stay_awake on|auto: whether IPMMUs are kept from saving power for themselves.
+# stay_awake on|auto: keeps IPMMUs from saving power for themselves, or lets them.
 stay_awake() {
 	for ipmmu in $(bound); do
 		echo "$1" >"/sys/bus/platform/devices/$ipmmu/power/control"
 	done
 }
 
-# registers: what the hardware holds of all contexts and micro-TLBs in use.
+# registers: prints the registers of all contexts and micro-TLBs in use.
 registers() {
 	for ipmmu in $(bound); do
 		echo "$ipmmu:"
@@ -48,12 +48,12 @@ registers() {
 	done
 }
 
-# lost: registers that did not come back since begin_sleeping, as the driver says.
+# lost: counts the registers that the driver missed since begin_sleeping.
 lost() {
 	log_since | grep -c ' after resume, 0x[0-9a-f]* expected'
 }
 
-# begin_sleeping: notes how things are.
+# begin_sleeping: notes the state of the board.
 begin_sleeping() {
 	# With `no_console_suspend` and the like each message would take its time.
 	[ ! -e /sys/power/pm_print_times ] || echo 1 >/sys/power/pm_print_times
@@ -62,13 +62,13 @@ begin_sleeping() {
 	log_mark
 }
 
-# times_of WHAT: how often the driver was called, as far as the kernel says that.
+# times_of WHAT: prints how often the driver was called, if the kernel counts that.
 times_of() {
 	log_since | grep 'ipmmu-vmsa .* returned 0 after [0-9]* usecs' | grep -c "$1"
 }
 
-# usecs_of WHAT: how long the driver's callbacks took in all, by what the kernel
-# says of each: "suspend" or "resume".
+# usecs_of WHAT: prints how long the driver's callbacks took in all, by the kernel's messages
+# about each: "suspend" or "resume".
 usecs_of() {
 	log_since | awk -v what="$1" '
 	/ipmmu-vmsa .* returned 0 after [0-9]+ usecs/ && index($0, what) {
@@ -78,7 +78,7 @@ usecs_of() {
 	END { if (n) print sum }'
 }
 
-# end_sleeping TIMES: four results. TIMES may be 0, where the driver was not
+# end_sleeping TIMES: gives four results. TIMES may be 0, if the driver was not
 # asked to save anything.
 end_sleeping() {
 	times=$1
@@ -115,7 +115,7 @@ end_sleeping() {
 	dma_again
 }
 
-# dma_again: memory is still copied by the DMACs.
+# dma_again: fails unless the DMACs still copy memory.
 dma_again() {
 	devices=$(dmacs)
 	if [ -z "$devices" ] || ! has_dmatest; then

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# unpowered.sh: IPMMUs that nobody needs say that they are not in use, and come
-# back when somebody is.
+# unpowered.sh: fails unless idle IPMMUs say that they are not in use, and come back
+# with their first user.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# vfio.sh: a program has a PCI device of its own. The device must be QEMU's edu,
-# whose DMA any program can steer.
+# vfio.sh: gives a PCI device to a program. The device must be QEMU's edu, whose DMA
+# any program can steer.
 
 # shellcheck source=lib.sh
 . "${0%/*}/lib.sh"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A PCI device in our hands: QEMU's `edu`, which has a DMA engine and a buffer
-//! of one page. Its registers are in `docs/specs/edu.rst` of QEMU.
+//! The PCI device, QEMU's `edu`, which has a DMA engine and a buffer of one page.
+//! Its registers are in `docs/specs/edu.rst` of QEMU.
 
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
@@ -17,21 +17,21 @@ use crate::iommufd::{Id, Iommufd};
 use crate::memory::PAGE;
 use crate::uapi::*;
 
-/// Where the device has its buffer.
-const BUFFER: u64 = 0x4_0000;
-/// Far longer than any transfer takes.
+/// The device's address of its buffer.
+pub const BUFFER: u64 = 0x4_0000;
+/// A time far longer than any transfer takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
 const REG_ID: usize = 0x00;
-const REG_SOURCE: usize = 0x80;
-const REG_DESTINATION: usize = 0x88;
-const REG_COUNT: usize = 0x90;
-const REG_COMMAND: usize = 0x98;
+pub const REG_SOURCE: usize = 0x80;
+pub const REG_DESTINATION: usize = 0x88;
+pub const REG_COUNT: usize = 0x90;
+pub const REG_COMMAND: usize = 0x98;
 
 const ID_MASK: u32 = 0xffff;
 const ID: u32 = 0x00ed;
-const COMMAND_RUN: u64 = 1 << 0;
-const COMMAND_TO_MEMORY: u64 = 1 << 1;
+pub const COMMAND_RUN: u64 = 1 << 0;
+pub const COMMAND_TO_MEMORY: u64 = 1 << 1;
 
 /// The device, attached to nothing at first.
 pub struct Device {
@@ -41,7 +41,7 @@ pub struct Device {
     size: usize,
 }
 
-/// Has vfio-pci take the PCI device `name`, such as `0000:01:00.0`.
+/// Gives the PCI device `name`, such as `0000:01:00.0`, to vfio-pci.
 pub fn take(name: &str) -> Result<()> {
     let device = sysfs(name);
     fs::write(device.join("driver_override"), "vfio-pci")
@@ -117,13 +117,17 @@ impl Device {
         self.wait()
     }
 
-    /// What iommufd knows the device by.
+    /// Returns the number by which iommufd knows the device.
     pub fn id(&self) -> Id {
         self.id
     }
 
-    /// Has the device see an address space, or a domain, instead of what it
-    /// sees now.
+    /// Returns the address of its registers in this process, and how many bytes they are.
+    pub fn registers(&self) -> (u64, usize) {
+        (self.registers as u64, self.size)
+    }
+
+    /// Shows the device an address space, or a domain, instead of the present one.
     pub fn attach(&self, to: Id) -> Result<()> {
         let attach = vfio_device_attach_iommufd_pt {
             pt_id: to.0,
@@ -133,7 +137,7 @@ impl Device {
         Ok(())
     }
 
-    /// Has the device see nothing.
+    /// Shows the device nothing.
     pub fn detach(&self) -> Result<()> {
         ask(&self.file, vfio_device_detach_iommufd_pt::default())
             .context("VFIO_DEVICE_DETACH_IOMMUFD_PT")?;
@@ -164,7 +168,7 @@ impl Device {
         self.write(REG_COMMAND, command);
     }
 
-    /// Waits until a transfer is over; the device does not tell how it went.
+    /// Waits until a transfer is over; the device does not tell its result.
     fn wait(&self) -> Result<()> {
         let deadline = Instant::now() + LIMIT;
         while self.read::<u64>(REG_COMMAND) & COMMAND_RUN != 0 {

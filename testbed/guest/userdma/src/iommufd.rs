@@ -10,12 +10,12 @@ use rustix::io;
 use crate::memory::Pages;
 use crate::uapi::*;
 
-/// What a device may do with mapped memory.
+/// The accesses of a device to mapped memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Read it.
+    /// Reads.
     Read,
-    /// Read and write it.
+    /// Reads and writes.
     ReadWrite,
 }
 
@@ -27,19 +27,26 @@ pub struct Id(pub u32);
 pub struct Iommufd(File);
 
 impl Iommufd {
-    /// Opens it.
+    /// Opens the file.
     pub fn open() -> Result<Self> {
         let file = File::options().read(true).write(true).open("/dev/iommu");
         file.map(Self).context("/dev/iommu")
     }
 
-    /// An address space without mappings.
+    /// Returns an address space without mappings.
     pub fn alloc_ioas(&self) -> Result<Id> {
         let ioas = ask(&self.0, iommu_ioas_alloc::default()).context("IOMMU_IOAS_ALLOC")?;
         Ok(Id(ioas.out_ioas_id))
     }
 
-    /// A domain of its own for `device` that has the mappings of `ioas`.
+    /// Returns the last IOVA that `ioas` has.
+    pub fn last_iova(&self, ioas: Id) -> Result<u64> {
+        let ranges = iova_ranges(&self.0, ioas.0).context("IOMMU_IOAS_IOVA_RANGES")?;
+        let (_, last) = ranges.last().context("there are no IOVAs")?;
+        Ok(*last)
+    }
+
+    /// Returns a domain of its own for `device` that has the mappings of `ioas`.
     pub fn alloc_domain(&self, device: Id, ioas: Id) -> Result<Id> {
         let wanted = iommu_hwpt_alloc {
             dev_id: device.0,

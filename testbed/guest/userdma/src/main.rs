@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A program with a PCI device of its own, by way of VFIO and iommufd: it has
-//! the device do DMA where it may and where it may not, and looks at what
-//! arrives.
+//! A program that owns a PCI device, by way of VFIO and iommufd: it makes the device do DMA
+//! where it may and where it may not, and looks at what arrives.
 //!
-//!     userdma DEVICE take               have vfio-pci take the device
+//!     userdma DEVICE take               give the device to vfio-pci
 //!     userdma DEVICE SCENARIO [COUNT]   see `scenarios`
 //!
 //! DEVICE is QEMU's `edu`, by its address, such as 0000:01:00.0. The verdict is
 //! printed as KTAP.
 
 mod device;
+mod injection;
 mod iommufd;
 mod memory;
 mod scenarios;
 mod uapi;
+mod vm;
 
 use std::env;
 use std::process::ExitCode;

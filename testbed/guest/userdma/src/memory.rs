@@ -11,6 +11,9 @@ pub const PAGE: usize = 4096;
 /// The size of a huge page.
 pub const HUGE_PAGE: usize = 2 << 20;
 
+/// The size of the largest page.
+pub const GIANT_PAGE: usize = 1 << 30;
+
 /// Pages of this process.
 pub struct Pages {
     at: *mut u64,
@@ -18,14 +21,19 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// `count` pages, all zero.
+    /// Returns `count` pages, all zero.
     pub fn new(count: usize) -> Result<Self> {
         Self::map(count * PAGE, MapFlags::empty()).context("no memory")
     }
 
-    /// One huge page; the administrator must have put some aside.
+    /// Returns one huge page; the administrator must have put some aside.
     pub fn huge() -> Result<Self> {
         Self::map(HUGE_PAGE, MapFlags::HUGETLB | MapFlags::HUGE_2MB).context("no huge page")
+    }
+
+    /// Returns one page of the largest size.
+    pub fn giant() -> Result<Self> {
+        Self::map(GIANT_PAGE, MapFlags::HUGETLB | MapFlags::HUGE_1GB).context("no giant page")
     }
 
     fn map(size: usize, flags: MapFlags) -> rustix::io::Result<Self> {
@@ -39,17 +47,27 @@ impl Pages {
         })
     }
 
-    /// Where they are in this process.
+    /// Returns their address in this process.
     pub fn address(&self) -> u64 {
         self.at as u64
     }
 
-    /// How many bytes they are.
+    /// Returns how many bytes they are.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Fills one page, beginning at `offset`, with what `pattern` gives.
+    /// Puts `code` at the beginning of the first page.
+    pub fn put(&self, code: &[u32]) {
+        assert!(size_of_val(code) <= PAGE);
+        for (index, instruction) in code.iter().enumerate() {
+            let at = self.at.cast::<u32>().wrapping_add(index);
+            // SAFETY: Within the first page, which is writable.
+            unsafe { at.write_volatile(*instruction) };
+        }
+    }
+
+    /// Fills one page, beginning at `offset`, with the words of `pattern`.
     pub fn fill(&self, offset: usize, pattern: Pattern) {
         for (index, word) in self.words(offset).enumerate() {
             // SAFETY: `words()` stays within the memory, which is writable.
@@ -57,7 +75,7 @@ impl Pages {
         }
     }
 
-    /// Whether the page at `offset` holds all of `pattern`.
+    /// Returns whether the page at `offset` holds all of `pattern`.
     pub fn holds(&self, offset: usize, pattern: Pattern) -> bool {
         self.words(offset).enumerate().all(|(index, word)| {
             // SAFETY: `words()` stays within the memory, which is readable.
@@ -65,7 +83,7 @@ impl Pages {
         })
     }
 
-    /// Whether the page at `offset` holds no word of `pattern`.
+    /// Returns whether the page at `offset` holds no word of `pattern`.
     pub fn holds_nothing_of(&self, offset: usize, pattern: Pattern) -> bool {
         self.words(offset).enumerate().all(|(index, word)| {
             // SAFETY: `words()` stays within the memory, which is readable.
@@ -73,7 +91,7 @@ impl Pages {
         })
     }
 
-    /// The words of the page at `offset`.
+    /// Returns the words of the page at `offset`.
     fn words(&self, offset: usize) -> impl Iterator<Item = *mut u64> + use<> {
         assert!(offset % PAGE == 0 && offset < self.size);
         let first = self.at.wrapping_byte_add(offset);
@@ -94,7 +112,8 @@ impl Drop for Pages {
 pub struct Pattern(pub u32);
 
 impl Pattern {
-    fn word(self, index: usize) -> u64 {
+    /// Returns its word `index`; each is one more than the one before.
+    pub fn word(self, index: usize) -> u64 {
         0xd << 60 | u64::from(self.0) << 16 | index as u64
     }
 }

@@ -30,7 +30,7 @@ pub use generated::*;
 pub unsafe trait Argument: Copy {
     /// The ioctl that takes it.
     const OPCODE: Opcode;
-    /// Where its size goes.
+    /// Returns the place of its size.
     fn size(&mut self) -> &mut u32;
 }
 
@@ -57,7 +57,34 @@ argument!(iommu_ioas_map, size, USERDMA_IOAS_MAP);
 argument!(iommu_ioas_unmap, size, USERDMA_IOAS_UNMAP);
 argument!(iommu_hwpt_alloc, size, USERDMA_HWPT_ALLOC);
 
-/// One call of the ioctl that takes an `A`.
+/// Private: what it points to is written to.
+#[derive(Clone, Copy)]
+struct Ranges(iommu_ioas_iova_ranges);
+
+// SAFETY: The header declares what is inside for this ioctl; `iova_ranges()` alone makes it, with
+// a pointer to as much memory as it says.
+unsafe impl Argument for Ranges {
+    const OPCODE: Opcode = USERDMA_IOAS_IOVA_RANGES;
+    fn size(&mut self) -> &mut u32 {
+        &mut self.0.size
+    }
+}
+
+/// Returns the IOVAs that the address space `ioas` has: of each range the first and the last.
+pub fn iova_ranges(iommufd: impl AsFd, ioas: u32) -> io::Result<Vec<(u64, u64)>> {
+    // More than any device reserves.
+    let mut ranges = [iommu_iova_range::default(); 16];
+    let wanted = Ranges(iommu_ioas_iova_ranges {
+        ioas_id: ioas,
+        num_iovas: ranges.len() as u32,
+        allowed_iovas: ranges.as_mut_ptr() as u64,
+        ..Default::default()
+    });
+    let count = ask(iommufd, wanted)?.0.num_iovas as usize;
+    Ok(ranges[..count].iter().map(|r| (r.start, r.last)).collect())
+}
+
+/// The ioctl that takes an `A`.
 struct Call<A>(A);
 
 // SAFETY: The pointer is to an `A`, which by the trait's contract is what the

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The board that drivers are measured on, and which of their functions count.
+//! The board that drivers are measured on, and the functions that count.
 
 use std::fs;
 use std::path::Path;
@@ -13,25 +13,23 @@ use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 use crate::check::c_driver::UNKNOWN_SOC;
 use crate::check::groups::OTHERS;
-use crate::paths::Paths;
 use crate::provision::Provision;
 
-/// What is mapped for, and attached: no driver is bound to it.
+/// The device for mappings and attaches; no driver is bound to it.
 pub const CLIENT: &str = "fea27000.fcp";
 
-/// Its micro-TLB: the first one costs a flush more, see [`WITH_UTLB_0`].
-const CLIENT_UTLB: u32 = 1;
+/// Its micro-TLB. Micro-TLB 0 costs a flush more, see [`WITH_UTLB_0`].
+pub const CLIENT_UTLB: u32 = 1;
 
-/// Another one to which nobody is bound, and that has micro-TLB 0: that one is not
-/// flushed with its context, our driver says.
+/// Another device without a driver, with micro-TLB 0, which this driver flushes in addition to the
+/// context.
 pub const WITH_UTLB_0: &str = MASTERS[2].0;
 
-/// Makes faults.
+/// The device that causes faults.
 pub const FAULTY: &str = DMACS[0];
 
-/// A device for each context that our driver has for groups, and each behind a cache of
-/// its own, as the C driver has but one context for a cache: with so many micro-TLBs
-/// there.
+/// A device for each context that this driver has for groups, each behind a cache of its own, as
+/// the C driver has one context for a cache; with the number of micro-TLBs there.
 pub const MASTERS: [(&str, &str, u32); 6] = [
     (CLIENT, "ipmmu_hc", 1),
     (FAULTY, "ipmmu_ds0", 16),
@@ -41,7 +39,7 @@ pub const MASTERS: [(&str, &str, u32); 6] = [
     ("fe951000.fcp", "ipmmu_vp0", 48),
 ];
 
-/// What reports call a driver.
+/// Returns the name of a driver in reports.
 pub fn name_of(driver: Driver) -> &'static str {
     match driver {
         Driver::Rust => "this driver",
@@ -49,27 +47,25 @@ pub fn name_of(driver: Driver) -> &'static str {
     }
 }
 
-/// The IPMMUs that [`MASTERS`] do not use.
+/// Returns the IPMMUs that [`MASTERS`] do not use.
 pub fn idle() -> impl Iterator<Item = &'static str> {
     let used = |label: &str| MASTERS.iter().any(|(_, of, _)| *of == label);
     let caches = IPMMUS.iter().skip(1).map(|(label, _)| *label);
     caches.filter(move |label| !used(label))
 }
 
-/// Where an IPMMU's registers are.
+/// Returns the address of an IPMMU's registers.
 pub fn base_of(ipmmu: &str) -> u64 {
     let device = IPMMUS.iter().find(|(label, _)| *label == ipmmu);
     let address = device.and_then(|(_, device)| device.split('.').next());
     address.map_or(0, |a| u64::from_str_radix(a, 16).unwrap_or(0) & !0xffff)
 }
 
-/// A driver's functions that are called from outside: by the IOMMU core, the
-/// driver core, and on an interrupt. By our names, and by what is in their
-/// symbols: in those of the C driver, which are in the kernel's map, and in those
-/// of ours, which is a module.
+/// Functions of the drivers that are called from outside: by the IOMMU core, by the driver core,
+/// and on an interrupt. Each has its name here, and parts of its symbols: that of the C driver, in
+/// the kernel's map, and that of this driver, in the module.
 ///
-/// What is left out of the others, and counted apart, begins with "-"; there may be
-/// several of such a name.
+/// A name with "-" is counted apart from the functions that call it; several may have such a name.
 const FUNCTIONS: [(&str, &str, &str); 13] = [
     ("map", "ipmmu_map", "IommuOpsE9map_pages"),
     ("unmap", "ipmmu_unmap", "IommuOpsE11unmap_pages"),
@@ -96,15 +92,15 @@ const FUNCTIONS: [(&str, &str, &str); 13] = [
     (
         "save",
         "",
-        // The linker may have one of both.
+        // The linker may merge both.
         "DriverE7suspend|DriverE15runtime_suspend",
     ),
     ("restore", "ipmmu_resume_noirq", "DriverE6resume"),
     ("-verify", "", "6verify"),
 ];
 
-/// The kernel's functions: those of page tables, where no driver calls them. And
-/// what looks at all devices of the system, wherever it is called.
+/// Functions of the kernel: those of page tables, counted where no driver calls them, and one that
+/// goes through all devices of the system, wherever it is called.
 const KERNEL: [(&str, &str); 5] = [
     ("bare_map", "arm_lpae_map_pages"),
     ("bare_unmap", "arm_lpae_unmap_pages"),
@@ -113,7 +109,7 @@ const KERNEL: [(&str, &str); 5] = [
     ("-register", "iommu_device_register"),
 ];
 
-/// What a profile shows apart, because much is below it.
+/// Functions that a profile shows apart, because they call much.
 const APART: [(&str, &str); 7] = [
     ("-link", "device_link_add"),
     ("-debugfs_dir", "debugfs_create_dir"),
@@ -124,32 +120,31 @@ const APART: [(&str, &str); 7] = [
     ("-irq", "request_threaded_irq"),
 ];
 
-/// The board, with [`MASTERS`] and what `change` makes of it, and a SoC that
-/// neither driver has a policy for.
+/// Returns the board, with [`MASTERS`] and what `change` makes of it, and a SoC that neither driver
+/// has a policy for.
 pub fn setup(
-    paths: &Paths,
     provision: &Provision,
     driver: Driver,
     name: &str,
     change: impl FnOnce(Dtb) -> Result<Dtb>,
 ) -> Result<Setup> {
-    let dtb = change(device_tree(paths, provision)?)?;
+    let dtb = change(device_tree(provision)?)?;
     Ok(Setup::new(name, driver)
         .prr(UNKNOWN_SOC)
         .dtb(dtb.into_path()))
 }
 
-/// Boots with `driver`; all IPMMUs are bound, and calls are counted. With a
-/// `profile`, what they consist of is written there when the board is switched off.
+/// Boots with `driver`, binds all IPMMUs, and counts calls. With a `profile`, their instructions
+/// are written there when the board is switched off.
 pub fn boot(
-    paths: &Paths,
     provision: &Provision,
     driver: Driver,
     profile: Option<&Path>,
     change: impl Fn(Setup) -> Setup,
 ) -> Result<(Board, Calls)> {
-    let plugin = provision
-        .plugin
+    let paths = &provision.paths;
+    let plugins = provision
+        .plugins
         .as_ref()
         .context("counting needs our own QEMU: there is no plugin for that of QEMU=")?;
     let name = match driver {
@@ -160,12 +155,15 @@ pub fn boot(
     let symbols = fs::read_to_string(provision.kernel.kdir.join("System.map"))?;
     let apart: &[_] = if profile.is_some() { &APART } else { &[] };
     calls.count(&kernel_functions(&symbols, driver, apart)?)?;
-    let setup =
-        change(setup(paths, provision, driver, name, Ok)?.plugin(&calls.argument(plugin, profile)));
-    let mut board = Board::boot(paths, provision, &setup)?;
+    let setup = change(
+        setup(provision, driver, name, Ok)?.plugin(calls.argument(&plugins.calls(), profile)),
+    );
+    let mut board = Board::boot(provision, &setup)?;
     board.sh("modprobe iommu_bench")?;
     let lap = board.address_in_module("iommu_bench", "iommu_bench_lap")?;
     calls.count(&[("lap".into(), lap)])?;
+    // Before the module is loaded, which has to be at the same address twice.
+    board.name_soc()?;
     let functions = match driver {
         Driver::C => Vec::new(),
         Driver::Rust => find_functions(&mut board)?,
@@ -180,8 +178,8 @@ pub fn boot(
     Ok((board, calls))
 }
 
-/// Loads our driver with nothing for it to bind to, to see where its functions will be,
-/// and unloads it: what probing costs is to be counted, too.
+/// Loads this driver with nothing to bind to, finds the addresses of its functions, and unloads it:
+/// probes are to be counted, too.
 fn find_functions(board: &mut Board) -> Result<Vec<(String, u64)>> {
     const AUTOPROBE: &str = "/sys/bus/platform/drivers_autoprobe";
     board.sh(&format!("echo 0 > {AUTOPROBE} && modprobe ipmmu_vmsa"))?;
@@ -225,8 +223,9 @@ fn kernel_functions(
         .collect()
 }
 
-/// The board's device tree, with the wires of [`MASTERS`] and no others.
-fn device_tree(paths: &Paths, provision: &Provision) -> Result<Dtb> {
+/// Returns the board's device tree, with the wires of [`MASTERS`] and no others.
+fn device_tree(provision: &Provision) -> Result<Dtb> {
+    let paths = &provision.paths;
     let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "bench")?;
     for (node, property) in OTHERS {
         dtb = dtb.delete(&format!("/soc/{node}"), property)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a driver's work costs.
+//! Costs of a driver's work.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::board::calls::{Call, Calls};
 use crate::board::{Board, Driver};
 use crate::check::common::UNMAPPED;
 
-/// How often something is done that costs the same each time.
+/// How often an operation with constant costs is repeated.
 const TIMES: usize = 32;
-/// How often pages are mapped where flushing can wait: the core collects 256
-/// before it asks for a flush. Whatever comes before the first one is not counted.
+/// How often pages are mapped in lazy mode: the core collects 256 before it asks for a flush.
+/// Operations before the first flush do not count.
 const LAZY_TIMES: usize = 16 * LAZY_SKIPPED;
 const LAZY_SKIPPED: usize = 256;
-/// Fewer than the kernel would limit.
+/// Fewer than the rate limit.
 const FAULTS: usize = 5;
 const SUSPENDS: usize = 3;
 
-/// What something costs, each time.
+/// The costs of one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Cost {
     pub insns: f64,
@@ -64,7 +64,7 @@ impl Cost {
 /// Costs by name.
 pub type Costs = BTreeMap<&'static str, Cost>;
 
-/// All of it, on a board that was just booted, and whose driver was just probed.
+/// Returns all costs, on a board that was just booted, and whose driver was just probed.
 pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     let mut costs = Costs::new();
     let probes = of_function(&calls.read()?, "probe");
@@ -75,14 +75,15 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     let utlb_0 = typical_of(board, calls, "map 4096", WITH_UTLB_0)?;
     costs.insert("map_unmap_4k_strict_utlb_0", utlb_0);
     costs.insert("map_unmap_1m_strict", typical(board, calls, "map 1048576")?);
+    costs.insert("map_unmap_2m_strict", typical(board, calls, "map 2097152")?);
     suspend(board, calls, &mut costs)?;
     costs.insert("fault", fault(board, calls)?);
 
-    // The core does not ask the driver about a type that somebody writes here.
+    // The core does not ask the driver about a type that is written here.
     board.sh(&format!("echo DMA-FQ > {}", type_of(CLIENT)))?;
     let lazy = average(board, calls, "map 4096")?;
     costs.insert("map_unmap_4k_forced_lazy", lazy);
-    // The C driver does not offer that: with iommu.strict=0 it stays strict.
+    // The C driver does not offer lazy mode: with iommu.strict=0 it stays strict.
     let best = match board.driver {
         Driver::C => costs["map_unmap_4k_strict"],
         Driver::Rust => lazy,
@@ -94,8 +95,8 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     Ok(costs)
 }
 
-/// What the kernel's own benchmark says about mapping and unmapping a page: how
-/// long it takes where each instruction takes a nanosecond.
+/// The result of the kernel's own benchmark of mapping and unmapping a page: the duration, at a
+/// nanosecond for each instruction.
 #[derive(Clone, Debug, Serialize)]
 pub struct Witness {
     threads: u32,
@@ -110,7 +111,7 @@ impl fmt::Display for Witness {
     }
 }
 
-/// Asks the kernel's benchmark, in strict mode, with each of these numbers of threads.
+/// Runs the kernel's benchmark, in strict mode, with each of these numbers of threads.
 pub fn witnesses(board: &mut Board, threads: &[u32]) -> Result<Vec<Witness>> {
     const DRIVER: &str = "dma_map_benchmark";
     let device = format!("/sys/bus/platform/devices/{CLIENT}");
@@ -136,7 +137,7 @@ pub fn witnesses(board: &mut Board, threads: &[u32]) -> Result<Vec<Witness>> {
     Ok(all)
 }
 
-/// The same work by the page table code alone.
+/// Returns the costs of the same work with the page table code alone.
 pub fn limit(board: &mut Board, calls: &Calls) -> Result<Costs> {
     let mut costs = Costs::new();
     for (name, work) in [
@@ -147,7 +148,7 @@ pub fn limit(board: &mut Board, calls: &Calls) -> Result<Costs> {
         costs.insert(name, typical(board, calls, work)?);
     }
     costs.insert("map_unmap_4k_best", costs["map_unmap_4k_strict"]);
-    // These are not about page tables.
+    // These do not concern page tables.
     for name in ["fault", "save", "restore", "probe"] {
         costs.insert(name, Cost::default());
     }
@@ -158,7 +159,7 @@ fn type_of(device: &str) -> String {
     format!("/sys/bus/platform/devices/{device}/iommu_group/type")
 }
 
-/// The calls of each time that `work` is done, after the first few.
+/// Returns the calls of each time that `work` is done, after the first few.
 fn laps(
     board: &mut Board,
     calls: &Calls,
@@ -174,7 +175,7 @@ fn laps(
         .split(|call| call.function == "lap")
         .map(<[Call]>::to_vec)
         .collect();
-    // What was before the first lap, and after the last.
+    // The calls before the first lap, and after the last.
     ensure!(
         laps.len() == times + skip + 2,
         "{} laps of {work}",
@@ -184,12 +185,12 @@ fn laps(
     Ok(laps.split_off(1 + skip))
 }
 
-/// What `work` costs where it costs the same each time, but for interrupts.
+/// Returns the costs of `work` where they are constant, except for interrupts.
 fn typical(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
     typical_of(board, calls, work, CLIENT)
 }
 
-/// The same, of another device.
+/// As `typical()`, for another device.
 fn typical_of(board: &mut Board, calls: &Calls, work: &str, device: &str) -> Result<Cost> {
     let laps = laps(board, calls, work, device, TIMES, 4)?;
     let costs: Vec<Cost> = laps.iter().map(|lap| Cost::of(lap)).collect();
@@ -203,7 +204,7 @@ fn typical_of(board: &mut Board, calls: &Calls, work: &str, device: &str) -> Res
     Ok(middle)
 }
 
-/// What `work` costs where some of it is put off, and done for many at once.
+/// Returns the costs of `work` where some of it is deferred, and done for many at once.
 fn average(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
     let laps = laps(board, calls, work, CLIENT, LAZY_TIMES, LAZY_SKIPPED)?.concat();
     let mut sum = Cost::default();
@@ -238,10 +239,10 @@ fn median(costs: &[Cost]) -> Cost {
     }
 }
 
-/// All IPMMUs of the board go to sleep and wake up.
+/// All IPMMUs of the board are suspended and resumed.
 fn suspend(board: &mut Board, calls: &Calls, costs: &mut Costs) -> Result<()> {
     let mut runs = Vec::new();
-    // The first one is not like the others.
+    // The first suspend differs from the others.
     board.suspend(|_| Ok(()))?;
     for _ in 0..SUSPENDS {
         runs.push(calls.during(|| board.suspend(|_| Ok(())).map(drop))?);
@@ -256,7 +257,7 @@ fn suspend(board: &mut Board, calls: &Calls, costs: &mut Costs) -> Result<()> {
     note("save", &|c| c.function == "save");
     note("restore", &|c| c.function == "restore");
     note("verify", &|c| c.function == "-verify");
-    // An IPMMU that does not touch its registers is not known by name.
+    // An IPMMU without register accesses is not known by name.
     let idle: Vec<u64> = idle().map(base_of).collect();
     let is_idle = |c: &Call| idle.contains(&c.device);
     note("sleep_of_all_idle", &|c| {
@@ -265,7 +266,7 @@ fn suspend(board: &mut Board, calls: &Calls, costs: &mut Costs) -> Result<()> {
     Ok(())
 }
 
-/// From the interrupt on, until it is reported.
+/// Returns the costs of a fault, from the interrupt to the report.
 fn fault(board: &mut Board, calls: &Calls) -> Result<Cost> {
     let mut costs = Vec::new();
     board.sh(&format!(". /tests/lib.sh; channels_of {FAULTY}"))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make bench`: what both drivers cost, in one run on the same machine. Writes
-//! `bench.json` and says which targets are met.
+//! `make bench`: the costs of both drivers, from one run on the same machine. Writes `bench.json`
+//! and prints which targets are met.
 
 pub mod board;
 mod measure;
@@ -15,7 +15,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::board::{Board, Driver};
+use crate::board::{Board, Driver, Setup};
 use crate::exec::capture;
 use crate::paths::Paths;
 use crate::provision::{Kernel, Provision};
@@ -27,15 +27,12 @@ const ROUNDS: usize = 2;
 /// By how many percent rounds may differ.
 const TOLERANCE: f64 = 1.0;
 
-/// A time that advances with instructions, so that timers do not depend on how
-/// fast the machine is that emulates; and one CPU, so that nobody moves.
-const COUNTED_TIME: [&str; 2] = ["-icount", "shift=0,sleep=off"];
-const ONE_CPU: &str = "maxcpus=1";
-/// As many as there are threads, each as fast as the machine lets it be.
+/// A CPU for each thread, each as fast as the machine allows.
 const FOUR_CPUS: &str = "maxcpus=4";
 
 /// Measures, and writes the report; a missed target is no error.
-pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+pub fn run(provision: &Provision) -> Result<()> {
+    let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
         bail!("there is no module to measure: {why}");
     }
@@ -44,7 +41,8 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
     for round in 1..=ROUNDS {
         for driver in [Driver::C, Driver::Rust] {
             println!("round {round} of {ROUNDS}: {driver:?}");
-            let (costs, limit, heard) = measure_one(paths, provision, driver, round == ROUNDS)
+            let ask = round == ROUNDS;
+            let (costs, limit, heard) = measure_one(provision, driver, ask, |s| s)
                 .with_context(|| format!("measuring the {driver:?} driver"))?;
             match driver {
                 Driver::C => {
@@ -59,6 +57,8 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
             limits.push(limit);
         }
     }
+    println!("stage 2");
+    let (stage2, ..) = measure_one(provision, Driver::Rust, false, Setup::stage2_of_gen3)?;
     let spreads = [&rust, &c, &limits].map(|rounds| spread(rounds));
     let (spread, widest) = spreads
         .into_iter()
@@ -73,7 +73,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
         })
     };
     let kdir = &provision.kernel.kdir;
-    let crowds = crowds(paths, provision)?;
+    let crowds = crowds(provision)?;
     let mut report = Report {
         commit: commit(paths)?,
         rust: part(rust, &provision.kernel.module(paths)?, of_rust)?,
@@ -85,6 +85,7 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
         )?,
         spread_percent: spread,
         crowds,
+        stage2,
         targets: Vec::new(),
     };
     report.targets = targets::judge(&report);
@@ -99,13 +100,13 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
 }
 
 fn measure_one(
-    paths: &Paths,
     provision: &Provision,
     driver: Driver,
     ask: bool,
+    change: impl Fn(Setup) -> Setup,
 ) -> Result<(Costs, Costs, Vec<Witness>)> {
-    let (mut board, calls) = board::boot(paths, provision, driver, None, |setup| {
-        setup.append(ONE_CPU).options(&COUNTED_TIME)
+    let (mut board, calls) = board::boot(provision, driver, None, |setup| {
+        change(setup.counted_time())
     })?;
     let costs = measure::all(&mut board, &calls)?;
     let limit = measure::limit(&mut board, &calls)?;
@@ -118,16 +119,16 @@ fn measure_one(
     Ok((costs, limit, heard))
 }
 
-/// What happens on four CPUs at once, with either driver in turns. How long that takes
-/// is for the machine to say that emulates them, so nobody is judged by it.
-fn crowds(paths: &Paths, provision: &Provision) -> Result<Vec<Crowd>> {
+/// Runs the benchmark on four CPUs at once, with either driver in turns. The time depends on the
+/// emulating machine, so there is no target for it.
+fn crowds(provision: &Provision) -> Result<Vec<Crowd>> {
     let mut crowds = Vec::new();
     for round in 1..=ROUNDS {
         for driver in [Driver::C, Driver::Rust] {
             println!("four CPUs, round {round} of {ROUNDS}: {driver:?}");
             let name = format!("bench-crowd-{driver:?}").to_lowercase();
-            let setup = board::setup(paths, provision, driver, &name, Ok)?.append(FOUR_CPUS);
-            let mut board = Board::boot(paths, provision, &setup)?;
+            let setup = board::setup(provision, driver, &name, Ok)?.append(FOUR_CPUS);
+            let mut board = Board::boot(provision, &setup)?;
             board.load_driver(&[])?;
             board.expect_bound_except(&[])?;
             let witness = measure::witnesses(&mut board, &[4])?.swap_remove(0);
@@ -140,7 +141,7 @@ fn crowds(paths: &Paths, provision: &Provision) -> Result<Vec<Crowd>> {
     Ok(crowds)
 }
 
-/// The checkout's commit, with a plus if something was changed since.
+/// Returns the checkout's commit, with a plus if something was changed since.
 fn commit(paths: &Paths) -> Result<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(&paths.repo);
@@ -148,7 +149,7 @@ fn commit(paths: &Paths) -> Result<String> {
     Ok(capture(&mut git)?.trim().to_owned())
 }
 
-/// By how many percent the instructions of these rounds differ at most, and of what.
+/// Returns by how many percent the instructions of these rounds differ at most, and for what.
 fn spread(rounds: &[Costs]) -> (f64, String) {
     let first = &rounds[0];
     let others = rounds.iter().skip(1).flatten();
@@ -165,7 +166,7 @@ fn spread(rounds: &[Costs]) -> (f64, String) {
         .unwrap_or_default()
 }
 
-/// The size of an object's code that stays.
+/// Returns the size of an object's code that stays.
 fn text_bytes(kernel: &Kernel, object: &Path) -> Result<u64> {
     let mut size = Command::new("llvm-size");
     size.arg("-A").arg(object);

@@ -28,11 +28,11 @@ const WHO: [(&str, &str, &str); 3] = [
 const LEFT: f64 = 200.0;
 const BAR: f64 = 12.0;
 const ROW: f64 = 50.0;
-/// As long as the C driver's bar.
+/// The length of the C driver's bar.
 const UNIT: f64 = 220.0;
 const WIDTH: f64 = 760.0;
 
-/// Draws it.
+/// Draws the picture.
 pub fn run(paths: &Paths) -> Result<()> {
     let report = paths.report();
     let path = report.join("bench.json");
@@ -44,8 +44,8 @@ pub fn run(paths: &Paths) -> Result<()> {
     Ok(())
 }
 
-/// A bar for each driver and the page table code alone, as long as what it costs
-/// is, by what the C driver costs.
+/// Draws a bar for each driver and for the page table code alone. Its length is the cost relative
+/// to the C driver's.
 fn draw(report: &Value) -> Result<String> {
     let commit = report["commit"].as_str().context("no commit")?;
     let height = 60.0 + ROW * ROWS.len() as f64;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make bench-profile`: which functions the instructions are in, of what `make
-//! bench` measures. Prints it, and writes `profile.txt`.
+//! `make bench-profile`: the functions in which the instructions of `make bench` are spent. Prints
+//! them, and writes `profile.txt`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,9 +8,8 @@ use std::fs;
 
 use anyhow::{Context, Result, bail};
 
-use super::{COUNTED_TIME, ONE_CPU, board, measure};
+use super::{board, measure};
 use crate::board::{Board, Driver};
-use crate::paths::Paths;
 use crate::provision::Provision;
 
 /// Functions that take less than this share of a call are not shown.
@@ -20,13 +19,14 @@ const SHOWN: f64 = 0.005;
 type Symbols = BTreeMap<u64, String>;
 
 /// Measures each driver once.
-pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+pub fn run(provision: &Provision) -> Result<()> {
+    let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
         bail!("there is no module to measure: {why}");
     }
     let mut page = String::new();
     for driver in [Driver::C, Driver::Rust] {
-        page += &profile(paths, provision, driver)
+        page += &profile(provision, driver)
             .with_context(|| format!("measuring the {driver:?} driver"))?;
     }
     fs::write(paths.report().join("profile.txt"), &page)?;
@@ -34,10 +34,11 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
     Ok(())
 }
 
-fn profile(paths: &Paths, provision: &Provision, driver: Driver) -> Result<String> {
+fn profile(provision: &Provision, driver: Driver) -> Result<String> {
+    let paths = &provision.paths;
     let counts = paths.log().join(format!("{driver:?}-profile"));
-    let (mut board, calls) = board::boot(paths, provision, driver, Some(&counts), |setup| {
-        setup.append(ONE_CPU).options(&COUNTED_TIME)
+    let (mut board, calls) = board::boot(provision, driver, Some(&counts), |setup| {
+        setup.counted_time()
     })?;
     measure::all(&mut board, &calls)?;
     let symbols = symbols(&mut board)?;
@@ -59,7 +60,7 @@ fn profile(paths: &Paths, provision: &Provision, driver: Driver) -> Result<Strin
     Ok(page)
 }
 
-/// What the kernel and its modules have where.
+/// Returns the symbols of the kernel and its modules.
 fn symbols(board: &mut Board) -> Result<Symbols> {
     let said = board.sh("grep -i ' [tw] ' /proc/kallsyms")?;
     let symbols = said.lines().filter_map(|line| {
@@ -71,7 +72,7 @@ fn symbols(board: &mut Board) -> Result<Symbols> {
     Ok(symbols.collect())
 }
 
-/// Instructions of all calls of `function`, by the function that they are in.
+/// Returns the instructions of all calls of `function`, by the function that they are in.
 fn shares(text: &str, function: &str, symbols: &Symbols) -> Result<Vec<(String, u64)>> {
     let mut sums = BTreeMap::new();
     for line in text.lines() {

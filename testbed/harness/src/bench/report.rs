@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is written down of a measurement.
+//! The report of a measurement.
 
 use std::fmt::Write;
 
@@ -18,7 +18,7 @@ pub struct Part {
     pub dma_map_benchmark: Vec<Witness>,
 }
 
-/// What the kernel's own benchmark says on four CPUs.
+/// The result of the kernel's own benchmark on four CPUs.
 #[derive(Debug, Serialize)]
 pub struct Crowd {
     pub driver: &'static str,
@@ -29,14 +29,16 @@ pub struct Crowd {
 /// `build/report/bench.json`
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// What was measured.
+    /// The commit that was measured.
     pub commit: String,
     pub rust: Part,
     pub c: Part,
     pub limit: Part,
+    /// This driver with `stage2=on`, measured once.
+    pub stage2: Costs,
     /// By how many percent instructions differed between rounds, at most.
     pub spread_percent: f64,
-    /// Not judged.
+    /// Without targets.
     pub crowds: Vec<Crowd>,
     pub targets: Vec<Verdict>,
 }
@@ -62,19 +64,20 @@ impl Verdict {
     }
 }
 
-/// All figures, for people.
+/// Returns the report as a page.
 pub fn page(report: &Report) -> String {
-    let mut text = String::from("\n| | Rust | C | limit |\n|---|---|---|---|\n");
+    let mut text = String::from("\n| | Rust | stage 2 | C | limit |\n|---|---|---|---|---|\n");
     let cell = |c: Cost| {
         let (insns, reads, writes) = (round(c.insns), round(c.mmio_reads), round(c.mmio_writes));
         format!("{insns} ({reads} + {writes})")
     };
     for name in report.rust.costs.keys() {
         let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| cell(p.get(name)));
-        let _ = writeln!(text, "| {name} | {rust} | {c} | {limit} |");
+        let stage2 = cell(report.stage2.get(name).copied().unwrap_or_default());
+        let _ = writeln!(text, "| {name} | {rust} | {stage2} | {c} | {limit} |");
     }
     let [rust, c, limit] = [&report.rust, &report.c, &report.limit].map(|p| p.text_bytes);
-    let _ = writeln!(text, "| text_bytes | {rust} | {c} | {limit} |\n");
+    let _ = writeln!(text, "| text_bytes | {rust} | | {c} | {limit} |\n");
     for (driver, part) in [(Driver::Rust, &report.rust), (Driver::C, &report.c)] {
         let name = name_of(driver);
         for witness in &part.dma_map_benchmark {
@@ -109,7 +112,7 @@ fn round(value: f64) -> f64 {
 }
 
 impl Part {
-    /// What `name` costs; nothing where it does not apply.
+    /// Returns the cost of `name`; 0 where it does not apply.
     pub fn get(&self, name: &str) -> Cost {
         self.costs.get(name).copied().unwrap_or_default()
     }

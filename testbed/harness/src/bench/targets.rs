@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is expected of our driver against the C driver.
+//! The targets of this driver, relative to the C driver.
 
 use super::board::{MASTERS, idle};
 use super::report::{Report, Verdict};
 use crate::board::registers::IPMMUS;
 
-/// The figures of all targets.
+/// Returns the verdicts on all targets.
 pub fn judge(report: &Report) -> Vec<Verdict> {
     let insns = |name: &str| report.rust.get(name).insns / report.c.get(name).insns;
     let mmio = |name: &str| report.rust.get(name).mmio();
@@ -78,9 +78,9 @@ pub fn judge(report: &Report) -> Vec<Verdict> {
 /// The size of .text of the first driver, in bytes.
 const TEXT_BEFORE: f64 = 39_405.0;
 
-/// Each context has five registers in the root and IMCTR in its cache, and so has parking
-/// in each cache that has a group; each micro-TLB has two, and each IPMMU two control
-/// registers.
+/// Returns the number of writes that a restore needs. Each context has five registers in the root
+/// and IMCTR in its cache, and so has parking in each cache with a group; each micro-TLB has two,
+/// and each IPMMU two control registers.
 fn required_writes() -> f64 {
     let utlbs: u32 = MASTERS.iter().map(|(_, _, utlbs)| utlbs).sum();
     let contexts = MASTERS.len() * 6;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What calls of functions in the guest cost, as the plugin in testbed/plugins
-//! counts it.
+//! Counts the costs of calls of functions in the guest, with the plugin in testbed/plugins.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -12,13 +11,13 @@ use serde::Serialize;
 use super::Board;
 use crate::paths::Paths;
 
-/// What the plugin and we tell each other through.
+/// The files through which the harness and the plugin talk.
 pub struct Calls {
     functions: PathBuf,
     log: PathBuf,
 }
 
-/// What is counted.
+/// The counts of one call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Cost {
     pub instructions: u64,
@@ -29,15 +28,15 @@ pub struct Cost {
 /// One call, as the plugin reports it.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The name that the plugin was told.
+    /// The name by which the plugin knows it.
     pub function: String,
-    /// The first device that it touched: its registers' address, 0 if none.
+    /// The first device that the call accessed, by the address of its registers; 0 if none.
     pub device: u64,
     pub cost: Cost,
 }
 
 impl Calls {
-    /// For one board; nothing is counted yet.
+    /// Makes the files for one board. Nothing is counted yet.
     pub fn new(paths: &Paths, name: &str) -> Self {
         let functions = paths.build().join(format!("{name}-functions"));
         let _ = fs::remove_file(&functions);
@@ -47,8 +46,8 @@ impl Calls {
         }
     }
 
-    /// The argument of QEMU's `-plugin`. With a `profile`, it also notes there which
-    /// instructions are executed, how often.
+    /// Returns the argument of QEMU's `-plugin`. With a `profile`, the plugin also writes there how
+    /// often each instruction is executed.
     pub fn argument(&self, plugin: &Path, profile: Option<&Path>) -> String {
         let profile = profile.map(|to| format!(",profile={}", to.display()));
         format!(
@@ -60,8 +59,8 @@ impl Calls {
         )
     }
 
-    /// Has calls of these functions counted: names of ours, and addresses. They
-    /// must not have been called yet.
+    /// Counts calls of these functions from now on: names of the harness, and addresses. The
+    /// functions must not have been called before.
     pub fn count(&self, functions: &[(String, u64)]) -> Result<()> {
         let mut open = OpenOptions::new();
         let mut file = open.create(true).append(true).open(&self.functions)?;
@@ -69,7 +68,7 @@ impl Calls {
         Ok(file.write_all(lines.collect::<String>().as_bytes())?)
     }
 
-    /// All calls so far.
+    /// Returns all calls so far.
     pub fn read(&self) -> Result<Vec<Call>> {
         fs::read_to_string(&self.log)?
             .lines()
@@ -77,7 +76,7 @@ impl Calls {
             .collect()
     }
 
-    /// The calls during `work`.
+    /// Returns the calls that `work` makes.
     pub fn during(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<Call>> {
         let before = self.read()?.len();
         work()?;
@@ -86,7 +85,7 @@ impl Calls {
 }
 
 impl Call {
-    /// Reads a line of the plugin's.
+    /// Reads a line that the plugin wrote.
     pub fn parse(line: &str) -> Result<Self> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [function, device, instructions, reads, writes] = fields[..] else {
@@ -105,15 +104,15 @@ impl Call {
 }
 
 impl Board {
-    /// The address of the only function of `module` whose symbol contains `part`, or the
-    /// first one of several parts, with a `|` between them, that any has.
+    /// Returns the address of the only function of `module` whose symbol contains `part`. `part`
+    /// may have alternatives, separated by `|`; the first one that matches counts.
     pub fn address_in_module(&mut self, module: &str, part: &str) -> Result<u64> {
         let found = self.addresses_in_module(module, part)?;
         ensure!(found.len() == 1, "{} functions are {part}", found.len());
         Ok(found[0])
     }
 
-    /// The addresses of all such functions.
+    /// Returns the addresses of all such functions.
     pub fn addresses_in_module(&mut self, module: &str, part: &str) -> Result<Vec<u64>> {
         for part in part.split('|') {
             let found = self.sh(&format!(

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, ensure};
 use crate::exec::capture;
 use crate::paths::Paths;
 
-/// The MMC hosts of the board, with what QEMU calls them, the number of the
-/// drive behind each, and the micro-TLB of IPMMU-DS1 that its DMA goes through.
+/// The MMC hosts of the board, with their names in QEMU, the number of the drive behind each, and
+/// the micro-TLB of IPMMU-DS1 that their DMA goes through.
 pub const MMC_HOSTS: [MmcHost; 2] = [
     MmcHost {
         device: "ee100000.mmc",
@@ -27,10 +27,10 @@ pub const MMC_HOSTS: [MmcHost; 2] = [
     },
 ];
 
-/// The one with the eMMC.
+/// The host with the eMMC.
 pub const EMMC: &MmcHost = &MMC_HOSTS[1];
 
-/// A power of two, or no card has that size; a file of zeroes takes no space.
+/// The size of a card is a power of two; a file of zeroes takes no space.
 const SIZE: u64 = 256 << 20;
 
 /// One of the board's MMC hosts.
@@ -40,35 +40,35 @@ pub struct MmcHost {
     /// Its name in QEMU.
     pub label: &'static str,
     drive: u32,
-    /// The micro-TLB, of IPMMU-DS1.
+    /// The micro-TLB of IPMMU-DS1.
     pub utlb: u32,
 }
 
 impl MmcHost {
-    /// Whether its card is part of the board.
+    /// Returns whether its card is part of the board.
     pub fn is_emmc(&self) -> bool {
         self.label == EMMC.label
     }
 
-    /// The image of its card on the board that is named `board`.
+    /// Returns the image of its card on the board that is named `board`.
     pub fn image(&self, paths: &Paths, board: &str) -> PathBuf {
         let name = format!("{board}-{}.img", self.label);
         paths.build().join("images").join(name)
     }
 
-    /// QEMU's option for a card with this image.
+    /// Returns QEMU's option for a card with this image.
     pub fn option(&self, image: &Path) -> String {
         let (drive, image) = (self.drive, image.display());
         format!("if=sd,index={drive},{IMAGE},file={image}")
     }
 }
 
-/// How QEMU is to treat images: what the guest flushes need not reach this machine's disk, which
-/// takes seconds when others write to it, too, and the guest stands still meanwhile. No test
-/// switches this machine off.
+/// How QEMU treats images. Flushes of the guest need not reach this machine's disk: that takes
+/// seconds when others write to the disk, and the guest stands still meanwhile. No test switches
+/// this machine off.
 pub const IMAGE: &str = "format=raw,cache=unsafe";
 
-/// Makes a new card with an ext4 file system that has `files`.
+/// Makes a new card with an ext4 file system that contains `files`.
 pub fn create(image: &Path, files: &[PathBuf]) -> Result<()> {
     let dir = image.parent().context("an image is in a directory")?;
     fs::create_dir_all(dir)?;
@@ -82,7 +82,7 @@ pub fn create(image: &Path, files: &[PathBuf]) -> Result<()> {
     capture(format.args(["-q", "-d"]).arg(root.path()).arg(image)).map(drop)
 }
 
-/// Makes a card that is a copy of another one, and as sparse.
+/// Copies a card, as sparse as the original.
 pub fn copy(original: &Path, image: &Path) -> Result<()> {
     fs::create_dir_all(image.parent().context("an image is in a directory")?)?;
     capture(
@@ -93,12 +93,12 @@ pub fn copy(original: &Path, image: &Path) -> Result<()> {
     .map(drop)
 }
 
-/// Takes a file out of the file system.
+/// Copies a file out of the file system.
 pub fn extract(image: &Path, file: &str, to: &Path) -> Result<()> {
     let request = format!("dump {file} {}", to.display());
     let mut debugfs = e2fsprogs("debugfs");
     capture(debugfs.args(["-R", &request]).arg(image))?;
-    // It says what went wrong, and not that something did.
+    // debugfs prints what went wrong, and exits with 0.
     ensure!(
         fs::metadata(to).is_ok_and(|f| f.len() > 0),
         "there is no {file} on {}",
@@ -107,12 +107,12 @@ pub fn extract(image: &Path, file: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the file system is clean and without a flaw.
+/// Fails unless the file system is clean and without errors.
 pub fn check(image: &Path) -> Result<()> {
     capture(e2fsprogs("e2fsck").arg("-fn").arg(image)).map(drop)
 }
 
-/// These are not in everybody's path.
+/// Returns the command for a tool of e2fsprogs, which not every PATH has.
 fn e2fsprogs(tool: &str) -> Command {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");

@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// What the agent says once it listens.
+/// The agent's line once it listens.
 const READY: &str = "@@agent ready@@";
 
-/// What only a dying kernel prints on the console: its log level keeps all
-/// else away.
+/// The beginning of Xen's own lines, and of those of the second domain.
+const OF_XEN: &str = "(XEN) ";
+
+/// Lines that only a dying kernel prints on the console: the log level keeps all others away.
 const DEATH: [&str; 4] = [
     "Kernel panic",
     "Internal error: Oops",
@@ -25,7 +27,7 @@ const DEATH: [&str; 4] = [
     "Attempted to kill init",
 ];
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Output {
     /// Standard output and error, without the marker.
@@ -34,10 +36,10 @@ pub struct Output {
     pub code: i32,
 }
 
-/// Our end of the serial line.
+/// The harness' end of the serial line.
 pub struct Console {
     stream: UnixStream,
-    /// All that was ever received.
+    /// Everything that was received.
     transcript: File,
     /// Received and not yet claimed by a command.
     pending: String,
@@ -66,7 +68,7 @@ impl Console {
         self.wait_for(READY, limit).map(drop)
     }
 
-    /// The same, after a kernel that was made to panic.
+    /// Waits until the agent of the kernel that follows a panic listens.
     pub fn wait_ready_after_panic(&mut self, limit: Duration) -> Result<()> {
         self.wait_past(READY, limit, &[]).map(drop)
     }
@@ -86,14 +88,14 @@ impl Console {
         self.end_of(before, limit)
     }
 
-    /// The rest of a command's end, whose number was read.
+    /// Returns the rest of a command's output, whose number was read.
     pub fn end_of(&mut self, before: String, limit: Duration) -> Result<Output> {
         let code = self.wait_for("@@", limit)?;
         let Ok(code) = code.parse() else {
             bail!("the agent gave the exit code {code:?}");
         };
         Ok(Output {
-            text: before.trim_end_matches('\n').to_owned(),
+            text: before.trim_end_matches('\n').replace(OF_XEN, ""),
             code,
         })
     }
@@ -111,7 +113,7 @@ impl Console {
         self.end_of(before, Duration::from_secs(1))
     }
 
-    /// Waits for one of `marks`; returns which, and what came before it.
+    /// Waits for one of `marks`. Returns which one it was, and the text before it.
     pub fn wait_for_any(&mut self, marks: &[&str], limit: Duration) -> Result<(usize, String)> {
         let deadline = Instant::now() + limit;
         loop {
@@ -123,14 +125,14 @@ impl Console {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !self.receive(left)? {
-                // Says what there is instead.
+                // The error shows what came instead.
                 return Ok((0, self.wait_for(marks[0], Duration::ZERO)?));
             }
         }
     }
 
-    /// Presses a key every millisecond, once nothing was heard for `patience`,
-    /// until `mark` comes; returns what came before it.
+    /// Presses a key every millisecond, once nothing was heard for `patience`, until `mark` comes.
+    /// Returns the text before it.
     pub fn type_until(
         &mut self,
         mark: &str,
@@ -148,7 +150,7 @@ impl Console {
         self.wait_for(mark, Duration::from_secs(1))
     }
 
-    /// Sends raw bytes, as a person at the keyboard would.
+    /// Sends raw bytes, as typing does.
     pub fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -164,12 +166,12 @@ impl Console {
         Ok(())
     }
 
-    /// Reads until `mark` and returns what came before it.
+    /// Reads until `mark`, and returns the text before it.
     fn wait_for(&mut self, mark: &str, limit: Duration) -> Result<String> {
         self.wait_past(mark, limit, &DEATH)
     }
 
-    /// The same, unless one of `deaths` comes first.
+    /// Reads until `mark`, and fails if one of `deaths` comes first.
     fn wait_past(&mut self, mark: &str, limit: Duration, deaths: &[&str]) -> Result<String> {
         let deadline = Instant::now() + limit;
         loop {
@@ -195,7 +197,7 @@ impl Console {
         }
     }
 
-    /// Takes in what has arrived; false if nothing did within `limit`.
+    /// Receives more; false if nothing arrives within `limit`.
     fn receive(&mut self, limit: Duration) -> Result<bool> {
         let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);
@@ -214,11 +216,6 @@ impl Console {
             Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(true),
             Err(e) => Err(e.into()),
         }
-    }
-
-    /// Another handle on the line, for an interactive session.
-    pub fn stream(&self) -> Result<UnixStream> {
-        Ok(self.stream.try_clone()?)
     }
 }
 

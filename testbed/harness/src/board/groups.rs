@@ -5,25 +5,24 @@ use anyhow::{Context, Result, ensure};
 
 use super::Board;
 
-/// The group of `device` in sysfs.
+/// Returns the group of `device` in sysfs.
 pub fn path(device: &str) -> String {
     format!("/sys/bus/platform/devices/{device}/iommu_group")
 }
 
-/// The number of the group of `device`.
+/// Returns the number of the group of `device`.
 pub fn number(board: &mut Board, device: &str) -> Result<String> {
     let number = board.sh(&format!("basename $(readlink {})", path(device)))?;
     Ok(number.trim().to_owned())
 }
 
-/// The type of the group of `device`.
+/// Returns the type of the group of `device`.
 pub fn type_of(board: &mut Board, device: &str) -> Result<String> {
     let text = board.sh(&format!("cat {}/type", path(device)))?;
     Ok(text.trim().to_owned())
 }
 
-/// Gives the group of a DMA controller another type, for which its driver has
-/// to leave it.
+/// Changes the type of a DMA controller's group. The driver leaves the controller meanwhile.
 pub fn change_type(board: &mut Board, device: &str, to: &str) -> Result<()> {
     board.client("unbind", device)?;
     let changed = board.sh(&format!("echo {to} > {}/type", path(device)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a person would do at the board's console, and what they would check.
+//! The actions of a user at the board's console, and the checks.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,11 @@ pub use super::hardware::DMACS;
 const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const BIND_LIMIT: Duration = Duration::from_secs(10);
 const SLEEP_LIMIT: Duration = Duration::from_secs(60);
+/// Limit for a scan of kmemleak: it goes through all memory twice.
+const LEAK_LIMIT: Duration = Duration::from_secs(600);
 
-/// What no kernel log may say.
-const SPLATS: [&str; 12] = [
+/// Words that no kernel log may contain.
+const SPLATS: [&str; 16] = [
     "WARNING:",
     "BUG:",
     "Oops",
@@ -31,9 +33,14 @@ const SPLATS: [&str; 12] = [
     "inconsistent lock state",
     "suspicious RCU usage",
     "refcount_t:",
+    // From the sanitised kernel: a finding, or the end of a checker.
+    "UBSAN:",
+    "] BUG ",
+    "pagealloc: ",
+    "ODEBUG disabled",
 ];
 
-/// What a suspend did.
+/// The result of a suspend.
 pub struct Slept {
     /// The registers while everything was off.
     pub asleep: Registers,
@@ -48,7 +55,7 @@ impl Board {
             .with_context(|| format!("running `{command}`"))
     }
 
-    /// Runs a command that must succeed and returns what it printed.
+    /// Runs a command that must succeed, and returns its output.
     pub fn sh(&mut self, command: &str) -> Result<String> {
         let output = self.try_sh(command)?;
         ensure!(
@@ -70,14 +77,14 @@ impl Board {
         Ok(ktap)
     }
 
-    /// The kernel messages since the last call, with their levels (`<3>…`).
+    /// Returns the kernel messages since the last call, with their levels (`<3>…`).
     pub fn new_messages(&mut self) -> Result<String> {
         let text = self.raw_messages()?;
         expect_no_splat(&text)?;
         Ok(text)
     }
 
-    /// The same, whatever they say.
+    /// Returns the kernel messages since the last call, without judging them.
     pub fn raw_messages(&mut self) -> Result<String> {
         let text = self.sh("dmesg -r -c")?;
         self.klog.push_str(&text);
@@ -85,14 +92,14 @@ impl Board {
         Ok(text)
     }
 
-    /// Loads our driver, where it is for `modprobe`, and waits until its clients have been
-    /// probed.
+    /// Loads this driver, where it is a module, and waits until its clients have been probed.
     pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
         self.keep_awake()?;
-        // The others have no modules of ours.
+        // The other systems have no such module.
         if matches!(self.system, System::BuiltIn | System::Debian) {
             return Ok(());
         }
+        self.name_soc()?;
         if self.driver == Driver::Rust {
             let mut modprobe = "modprobe ipmmu_vmsa".to_owned();
             if !allow.is_empty() {
@@ -106,8 +113,15 @@ impl Board {
         self.sh("modprobe probed && rmmod probed").map(drop)
     }
 
-    /// Has IPMMUs, bound or not yet, stay awake while the system is, unless the board is to
-    /// let them sleep.
+    /// Tells the kernel of another SoC, if the setup says so.
+    pub fn name_soc(&mut self) -> Result<()> {
+        if let Some(soc) = self.soc {
+            self.sh(&format!("modprobe other_soc soc_id={soc} revision=ES3.0"))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps IPMMUs, bound or not yet, awake while the system is, unless the setup lets them sleep.
     pub(super) fn keep_awake(&mut self) -> Result<()> {
         const CONTROLS: &str = "/sys/bus/platform/devices/*.iommu/power/control";
         if self.autosuspend {
@@ -119,8 +133,8 @@ impl Board {
         .map(drop)
     }
 
-    /// Waits until these DMA controllers have channels: their driver waits for the IOMMU, and is
-    /// called again some time after that is there.
+    /// Waits until these DMA controllers have channels. Their driver waits for the IOMMU, and is
+    /// called again some time after the IOMMU is there.
     pub fn wait_for_channels(&mut self, controllers: &[&str]) -> Result<()> {
         for controller in controllers {
             self.sh(&format!(". /tests/lib.sh; channels_of {controller}"))
@@ -129,8 +143,7 @@ impl Board {
         Ok(())
     }
 
-    /// Unloads our driver, behind whose IPMMUs no device may be: while there is one, the
-    /// core holds the module.
+    /// Unloads this driver. No device may be behind its IPMMUs: the core holds the module for each.
     pub fn unload_driver(&mut self) -> Result<()> {
         self.sh("rmmod ipmmu_vmsa").map(drop)
     }
@@ -145,7 +158,7 @@ impl Board {
         Ok(())
     }
 
-    /// Binds them again, after [`Self::clients_leave`].
+    /// Binds all clients again, after [`Self::clients_leave`].
     pub fn clients_come(&mut self) -> Result<()> {
         for (driver, device) in self.hardware.clients() {
             let absent = format!("[ ! -e {driver}/../../devices/{device} ]");
@@ -154,13 +167,13 @@ impl Board {
         Ok(())
     }
 
-    /// Has the DMA controllers' driver `bind` to a device, or `unbind` from it.
+    /// Binds the DMA controllers' driver to a device, or unbinds it: `verb` is `bind` or `unbind`.
     pub fn client(&mut self, verb: &str, device: &str) -> Result<()> {
         self.sh(&format!("echo {device} > {DMAC_DRIVER}/{verb}"))
             .map(drop)
     }
 
-    /// The devices that the IPMMU driver is bound to.
+    /// Returns the devices that the IPMMU driver is bound to.
     pub fn bound_ipmmus(&mut self) -> Result<Vec<String>> {
         let listed = self.sh("/tests/bound.sh")?;
         Ok(listed.split_whitespace().map(str::to_owned).collect())
@@ -168,8 +181,7 @@ impl Board {
 
     /// Fails unless the driver is bound to every IPMMU but `except`.
     ///
-    /// Waits a while for it: caches are bound after their root, by a work
-    /// queue of the driver core.
+    /// Waits a while for it: a work queue of the driver core binds caches after their root.
     pub fn expect_bound_except(&mut self, except: &[&str]) -> Result<()> {
         let deadline = Instant::now() + BIND_LIMIT;
         loop {
@@ -201,7 +213,7 @@ impl Board {
         Ok(bytes)
     }
 
-    /// Like [`Self::dma`] with little data, for what is done many times.
+    /// Runs less DMA than [`Self::dma`], for rows that run it many times.
     pub fn dma_briefly(&mut self, controllers: &[&str]) -> Result<()> {
         let script = format!("dma.sh {}", controllers.join(" "));
         let output = self.try_sh(&format!("SIZE=4096 ITERATIONS=2 /tests/{script}"))?;
@@ -270,14 +282,13 @@ impl Board {
         expect_same(before, &self.registers()?)
     }
 
-    /// Fails if a register of what is in use is not what it was; `before` has no
-    /// others. Those of a context that was given back keep what was in them until
-    /// the power goes.
+    /// Fails if a register in use is not what it was; `before` has no others. The registers of a
+    /// context that was given back keep their values until the power goes.
     pub fn expect_in_use(&mut self, before: &Registers) -> Result<()> {
         expect_same(before, &self.registers()?.in_use())
     }
 
-    /// How often software touched registers that do not exist.
+    /// Returns how often software touched registers that do not exist.
     pub fn guest_errors(&mut self) -> Result<u64> {
         self.qmp
             .get("/machine", "guest-errors")?
@@ -285,7 +296,7 @@ impl Board {
             .context("guest-errors is no number")
     }
 
-    /// What must hold at the end of every scenario.
+    /// Checks what must hold at the end of every scenario.
     pub fn expect_clean(&mut self) -> Result<()> {
         self.new_messages()?;
         let errors = self.guest_errors()?;
@@ -296,7 +307,28 @@ impl Board {
         Ok(())
     }
 
-    /// A counter of one of the machine's devices.
+    /// Checks, on a sanitised kernel, what must hold at the end of a board's life: no leak, no
+    /// error of a DMA mapping, and no checker that stopped.
+    pub fn expect_no_leak(&mut self) -> Result<()> {
+        // Only objects that are older than five seconds and did not change between two scans count.
+        const LEAKS: &str = "leaks=/sys/kernel/debug/kmemleak; echo scan > $leaks && sleep 6 && \
+             echo scan > $leaks && cat $leaks";
+        const DMA: &str = "cd /sys/kernel/debug/dma-api; cat disabled error_count";
+        if !self.is_sanitised {
+            return Ok(());
+        }
+        let number = self.console.start(LEAKS)?;
+        let leaks = self.console.finish(number, LEAK_LIMIT)?;
+        ensure!(leaks.code == 0, "kmemleak is off: {}", leaks.text);
+        let leaks = leaks.text;
+        ensure!(leaks.trim().is_empty(), "leaked:\n{leaks}");
+        let dma = self.sh(DMA)?;
+        let dma: Vec<&str> = dma.split_whitespace().collect();
+        ensure!(dma == ["N", "0"], "dma-api: disabled, errors: {dma:?}");
+        Ok(())
+    }
+
+    /// Returns a counter of one of the machine's devices.
     pub fn count(&mut self, device: &str, counter: &str) -> Result<u64> {
         self.qmp
             .get(&format!("/machine/{device}"), counter)?
@@ -315,7 +347,7 @@ impl Board {
     }
 }
 
-/// Fails if kernel messages say what no log may.
+/// Fails if kernel messages contain a word that no log may.
 pub fn expect_no_splat(text: &str) -> Result<()> {
     for splat in SPLATS {
         if let Some(at) = text.find(splat) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the tests know of a board.
+//! The hardware of the boards, as far as tests know it.
 
 use super::cards::MMC_HOSTS;
 use super::pcie::FUNCTIONS;
@@ -45,8 +45,8 @@ pub const GEN2: Hardware = Hardware {
 };
 
 impl Hardware {
-    /// All devices whose DMA our driver translates, with their drivers; the disk
-    /// is on some boards only.
+    /// Returns all devices whose DMA our driver translates, with their drivers; the disk is on some
+    /// boards only.
     pub fn clients(&self) -> Vec<(&'static str, &'static str)> {
         let sdhi = "/sys/bus/platform/drivers/renesas_sdhi_internal_dmac";
         let hosts = MMC_HOSTS.iter().filter(|_| self.mmc);

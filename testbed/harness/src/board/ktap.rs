@@ -3,19 +3,18 @@
 
 use anyhow::{Result, bail};
 
-/// What a KTAP stream says in sum.
+/// The results in a KTAP stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ktap {
-    /// Names of the test cases that went well. A suite that sums up its cases
-    /// is not a case.
+    /// Names of the test cases that passed. A suite that sums up its cases is not a case.
     pub passed: Vec<String>,
-    /// Names of those of them that had nothing to do.
+    /// Names of those of them that were skipped.
     pub skipped: Vec<String>,
-    /// Names of the cases and suites that did not.
+    /// Names of the cases and suites that failed.
     pub failed: Vec<String>,
     /// `key=value` diagnostics, in order.
     pub facts: Vec<(String, String)>,
-    /// How many cases the suites announced.
+    /// The number of cases that the suites announced.
     planned: usize,
 }
 
@@ -50,8 +49,7 @@ impl Ktap {
         ktap
     }
 
-    /// Fails unless all that was announced ran, which is at least one case,
-    /// and none failed.
+    /// Fails unless all announced cases ran, at least one, and none failed.
     pub fn judge(self) -> Result<Self> {
         if !self.failed.is_empty() {
             bail!("failed in the guest: {}", self.failed.join(", "));
@@ -63,7 +61,7 @@ impl Ktap {
         Ok(self)
     }
 
-    /// The sum of all facts of one name.
+    /// Returns the sum of all facts of one name.
     pub fn sum(&self, key: &str) -> u64 {
         self.facts
             .iter()
@@ -73,7 +71,7 @@ impl Ktap {
     }
 }
 
-/// `ok 1 name` or `not ok 1 name # directive`.
+/// Returns `ok 1 name` or `not ok 1 name # directive`.
 fn result(line: &str) -> Option<(bool, &str)> {
     let (good, rest) = match line.strip_prefix("not ok ") {
         Some(rest) => (false, rest),
@@ -85,7 +83,7 @@ fn result(line: &str) -> Option<(bool, &str)> {
     Some((good, name.trim_start_matches("- ").trim()))
 }
 
-/// A kernel log line without its `[    1.234567] `.
+/// Returns a kernel log line without its `[    1.234567] `.
 fn without_time_stamp(line: &str) -> &str {
     match line.strip_prefix('[').and_then(|l| l.split_once("] ")) {
         Some((time, rest)) if time.trim().parse::<f64>().is_ok() => rest,

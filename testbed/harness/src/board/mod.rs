@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The emulated board: booting it, and holding on to it.
+//! The emulated board: boots it and keeps it running.
 
 pub mod calls;
 pub mod cards;
 pub mod console;
 pub mod dtb;
+pub mod fdt;
 pub mod groups;
 pub mod guest;
 pub mod hardware;
@@ -12,17 +13,21 @@ pub mod ktap;
 pub mod pcie;
 pub mod qmp;
 pub mod registers;
+pub mod reports;
 mod setup;
+pub mod unkind;
+pub mod wiring;
+pub mod xen;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tempfile::TempDir;
 
@@ -31,19 +36,20 @@ use crate::provision::Provision;
 use console::Console;
 use hardware::Hardware;
 use qmp::Qmp;
+use wiring::Wiring;
 
 pub use setup::{Driver, Setup, System};
 
 /// Long enough for a loaded machine without acceleration.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
+pub const BOOT_LIMIT: Duration = Duration::from_secs(120);
 const CONNECT_LIMIT: u16 = 30_000;
 
-/// What is in the MMC hosts when the board is switched on.
+/// The contents of the cards when the board is switched on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CardsAre {
     /// Empty file systems; the logs begin anew, too.
     New,
-    /// What the board left there when it was last switched off.
+    /// The contents of when the board was last switched off.
     Kept,
 }
 
@@ -58,17 +64,22 @@ pub struct Board {
     pub port: Option<UnixStream>,
     /// Every kernel message so far.
     pub klog: String,
-    /// Which driver it was booted for.
+    /// The driver that it was booted for.
     pub driver: Driver,
-    /// What it runs with.
+    /// The system that it runs.
     system: System,
-    /// The labels of its IPMMUs.
-    ipmmus: Vec<&'static str>,
-    /// What of it the tests know.
+    /// The machine's names of its IPMMUs.
+    ipmmus: Vec<String>,
+    /// What its device tree says, if the machine was made from it.
+    pub wiring: Wiring,
+    /// Its hardware, as far as tests know it.
     pub hardware: &'static Hardware,
     /// Whether IPMMUs may sleep while the system is awake.
     autosuspend: bool,
     stage2: bool,
+    soc: Option<&'static str>,
+    /// Whether its kernel looks for leaks.
+    is_sanitised: bool,
     /// Whether registers are random when power comes.
     is_random: bool,
     _sockets: TempDir,
@@ -76,8 +87,8 @@ pub struct Board {
 
 impl Board {
     /// Boots until the agent answers.
-    pub fn boot(paths: &Paths, provision: &Provision, setup: &Setup) -> Result<Self> {
-        let mut board = Self::power_on(paths, provision, setup)?;
+    pub fn boot(provision: &Provision, setup: &Setup) -> Result<Self> {
+        let mut board = Self::start(provision, setup, CardsAre::New)?;
         board
             .console
             .wait_ready(BOOT_LIMIT)
@@ -86,17 +97,12 @@ impl Board {
         Ok(board)
     }
 
-    /// Takes the power away and boots again, with the cards as they are. Numbers
-    /// of commands go on: who is brought back from a card may still answer one.
-    pub fn power_cycle(
-        &mut self,
-        paths: &Paths,
-        provision: &Provision,
-        setup: &Setup,
-    ) -> Result<()> {
+    /// Takes the power away and boots again, with the cards as they are. Commands are numbered on:
+    /// a system that comes back from a card may still answer one.
+    pub fn power_cycle(&mut self, provision: &Provision, setup: &Setup) -> Result<()> {
         self.qemu.kill()?;
         self.qemu.wait()?;
-        let mut fresh = Self::start(paths, provision, setup, CardsAre::Kept)?;
+        let mut fresh = Self::start(provision, setup, CardsAre::Kept)?;
         fresh.console.continue_from(&self.console);
         fresh.klog = mem::take(&mut self.klog);
         *self = fresh;
@@ -106,17 +112,9 @@ impl Board {
         self.keep_awake()
     }
 
-    /// Starts QEMU and takes hold of its sockets.
-    pub fn power_on(paths: &Paths, provision: &Provision, setup: &Setup) -> Result<Self> {
-        Self::start(paths, provision, setup, CardsAre::New)
-    }
-
-    fn start(
-        paths: &Paths,
-        provision: &Provision,
-        setup: &Setup,
-        cards_are: CardsAre,
-    ) -> Result<Self> {
+    /// Starts QEMU, and connects to its sockets.
+    fn start(provision: &Provision, setup: &Setup, cards_are: CardsAre) -> Result<Self> {
+        let paths = &provision.paths;
         let sockets = tempfile::tempdir()?;
         let serial = UnixListener::bind(sockets.path().join("serial"))?;
         let control = UnixListener::bind(sockets.path().join("qmp"))?;
@@ -136,19 +134,27 @@ impl Board {
         };
         let (_, transcript) = log("console")?;
         let (errors, errors_file) = log("qemu")?;
-        let mut command = qemu_command(provision, setup, sockets.path());
-        if setup.cards {
-            insert_cards(paths, setup, cards_are, &mut command)?;
-        }
-        if setup.pcie.iter().flatten().any(|f| f == pcie::NVME) {
-            command.args(pcie::new_disk(paths, &setup.name)?);
-        }
-        for (slot, functions) in setup.pcie.iter().enumerate() {
-            command.args(pcie::options(slot, functions));
+        let wiring = match setup.tree {
+            Some(_) => Wiring::of(&fs::read(dtb(provision, setup))?)?,
+            None => Wiring::default(),
+        };
+        let mut command = qemu_command(provision, setup, cards_are)?;
+        let chardev = |name: &str| {
+            let path = sockets.path().join(name);
+            format!("socket,id={name},path={}", path.display())
+        };
+        command
+            .args(["-monitor", "none", "-chardev", &chardev("serial")])
+            .args(["-serial", "chardev:serial", "-chardev", &chardev("qmp")])
+            .args(["-mon", "chardev=qmp,mode=control"]);
+        if setup.port {
+            command
+                .args(["-chardev", &chardev("port")])
+                .args(["-serial", "chardev:port"]);
         }
         let mut qemu = command
             .stdin(Stdio::null())
-            // Never written to; its end tells that QEMU has ended.
+            // Nothing writes to it; its end shows that QEMU has ended.
             .stdout(Stdio::piped())
             .stderr(errors_file)
             .spawn()
@@ -163,7 +169,7 @@ impl Board {
             Err(e) => {
                 let _ = qemu.kill();
                 let _ = qemu.wait();
-                let said = std::fs::read_to_string(&errors).unwrap_or_default();
+                let said = fs::read_to_string(&errors).unwrap_or_default();
                 return Err(e.context(format!("QEMU did not start: {}", said.trim())));
             }
         };
@@ -175,10 +181,16 @@ impl Board {
             klog: String::new(),
             driver: setup.driver,
             system: setup.system,
-            ipmmus: registers::labels(setup.extra),
+            ipmmus: match setup.tree {
+                Some(_) => wiring.ipmmus.iter().map(|i| i.device.clone()).collect(),
+                None => registers::labels(setup.extra),
+            },
+            wiring,
             hardware: setup.hardware,
             autosuspend: setup.autosuspend,
             stage2: setup.stage2,
+            soc: setup.soc,
+            is_sanitised: provision.kernel.is_sanitised(),
             is_random: setup.is_random(),
             _sockets: sockets,
         })
@@ -194,50 +206,79 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        // Already gone after power_off; otherwise nobody wants it any more.
+        // Already gone after power_off; otherwise no longer needed.
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
 }
 
-fn qemu_command(provision: &Provision, setup: &Setup, sockets: &Path) -> Command {
-    let chardev = |name: &str| format!("socket,id={name},path={}", sockets.join(name).display());
-    let dtb = setup.dtb.clone().unwrap_or_else(|| provision.kernel.dtb());
-    // setpriv: no board may outlive the one who booted it.
+/// Boots a board whose console is the user's terminal, and waits until it is switched off.
+pub fn on_terminal(provision: &Provision, setup: &Setup) -> Result<()> {
+    let mut qemu = qemu_command(provision, setup, CardsAre::New)?;
+    let ended = qemu.args(["-serial", "mon:stdio"]).status()?;
+    ensure!(ended.success(), "QEMU ended with {ended}");
+    Ok(())
+}
+
+/// Returns QEMU with the board, but for the places where its console and others lead to.
+fn qemu_command(provision: &Provision, setup: &Setup, cards_are: CardsAre) -> Result<Command> {
+    let paths = &provision.paths;
+    // setpriv: no board may outlive the process that booted it.
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--"])
         .arg(&provision.qemu.binary)
-        .args([
-            "-M",
-            &setup.machine(),
-            "-display",
-            "none",
-            "-monitor",
-            "none",
-        ])
-        .args(["-cpu", setup.hardware.cpu])
-        .args(["-chardev", &chardev("serial")])
-        .args(["-serial", "chardev:serial"])
-        .args(["-chardev", &chardev("qmp")])
-        .args(["-mon", "chardev=qmp,mode=control"])
-        .arg("-kernel")
-        .arg(provision.kernel.image())
-        .arg("-dtb")
-        .arg(dtb)
-        .arg("-initrd")
-        .arg(setup.initramfs.as_ref().unwrap_or(&provision.initramfs))
-        .args(["-append", &setup.command_line()]);
-    if setup.port {
-        command
-            .args(["-chardev", &chardev("port")])
-            .args(["-serial", "chardev:port"]);
+        .args(["-M", &setup.machine(), "-display", "none", "-dtb"])
+        .arg(dtb(provision, setup));
+    if setup.tree.is_none() {
+        command.args(["-cpu", setup.hardware.cpu]);
+    }
+    match &provision.xen {
+        Some(xen) => xen::boot(&mut command, xen, provision),
+        None => {
+            command
+                .arg("-kernel")
+                .arg(provision.kernel.image())
+                .arg("-initrd")
+                .arg(setup.initramfs.as_ref().unwrap_or(&provision.initramfs))
+                .args(["-append", &command_line(provision, setup)]);
+        }
     }
     if let Some(plugin) = &setup.plugin {
         command.args(["-plugin", plugin]);
     }
+    if setup.cards {
+        insert_cards(paths, setup, cards_are, &mut command)?;
+    }
+    if setup.pcie.iter().flatten().any(|f| f == pcie::NVME) {
+        command.args(pcie::new_disk(paths, &setup.name)?);
+    }
+    for (slot, functions) in setup.pcie.iter().enumerate() {
+        command.args(pcie::options(slot, functions));
+    }
     command.args(&setup.options);
-    command
+    Ok(command)
+}
+
+/// Returns the device tree that the board boots.
+fn dtb(provision: &Provision, setup: &Setup) -> PathBuf {
+    match (&setup.dtb, setup.tree) {
+        (Some(dtb), _) => dtb.clone(),
+        (None, Some(board)) => provision.kernel.dtb_of(board),
+        (None, None) => provision.kernel.dtb(),
+    }
+}
+
+/// Returns the kernel's command line. Some checkers have to be switched on, and are so slow that
+/// clients would not wait for the driver.
+fn command_line(provision: &Provision, setup: &Setup) -> String {
+    const WATCH: &str =
+        "iommu.debug_pagealloc=1 page_poison=1 kasan_multi_shot deferred_probe_timeout=60 ";
+    let watch = match provision.kernel.is_sanitised() {
+        true => WATCH,
+        false => "",
+    };
+    format!("{watch}{}", setup.command_line())
 }
 
 fn insert_cards(
@@ -259,7 +300,7 @@ fn insert_cards(
     Ok(())
 }
 
-/// Waits for QEMU to connect, but not for one that is gone.
+/// Waits for QEMU to connect; fails if QEMU ends.
 fn accept(listener: &UnixListener, alive: &OwnedFd) -> Result<UnixStream> {
     let mut fds = [
         PollFd::new(listener.as_fd(), PollFlags::POLLIN),

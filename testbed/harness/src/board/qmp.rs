@@ -2,7 +2,7 @@
 //! QEMU's control socket: properties of the models, sleep and wake-up.
 
 use std::io::{BufReader, BufWriter};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use qapi::qmp;
 use serde_json::Value;
 
-/// A command is written at once: QEMU does what it is told when it has seen the last bracket, and
-/// when it is told to quit nobody may be writing the end of the line any more.
+/// A command is written at once. QEMU obeys when it has seen the last bracket; after `quit`, a
+/// write of the rest of the line would fail.
 type Stream = qapi::Stream<BufReader<UnixStream>, BufWriter<UnixStream>>;
 
 /// A QMP session.
@@ -57,8 +57,8 @@ impl Qmp {
         Ok(())
     }
 
-    /// Whether it sleeps and what the CPUs are doing, for a person to read, of a
-    /// board that says nothing.
+    /// Returns whether the board sleeps and what its CPUs do, as text for reports of a silent
+    /// board.
     pub fn cpus(&mut self) -> Result<String> {
         Ok(self.monitor("info status")? + &self.monitor("info registers -a")?)
     }
@@ -97,16 +97,6 @@ impl Qmp {
         })
     }
 
-    /// Whether the board has gone to sleep since this was last asked.
-    pub fn has_suspended(&mut self) -> Result<bool> {
-        self.inner.nop()?;
-        self.seen.extend(self.inner.events());
-        let before = self.seen.len();
-        self.seen
-            .retain(|e| !matches!(e, qmp::Event::SUSPEND { .. }));
-        Ok(self.seen.len() < before)
-    }
-
     /// Forgets earlier events, so that only later ones are waited for.
     pub fn forget_events(&mut self) -> Result<()> {
         self.inner.nop()?;
@@ -125,8 +115,8 @@ impl Qmp {
         })
     }
 
-    /// Has QEMU stay when the board switches itself off or resets itself, so that it can still be
-    /// asked; see [`Self::wait_shutdown`].
+    /// Keeps QEMU running when the board switches itself off or resets itself, so that it can still
+    /// be asked; see [`Self::wait_shutdown`].
     pub fn stay_after_shutdown(&mut self) -> Result<()> {
         self.inner
             .execute(&qmp::set_action {
@@ -176,17 +166,12 @@ impl Qmp {
         }
     }
 
-    /// What becomes readable when QEMU has something to say.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.inner().get_ref_read().get_ref().as_fd()
-    }
-
     fn wait_readable(&self, limit: Duration) -> Result<()> {
         let reader = self.inner.inner().get_ref_read();
         if !reader.buffer().is_empty() {
             return Ok(());
         }
-        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        let mut fds = [PollFd::new(reader.get_ref().as_fd(), PollFlags::POLLIN)];
         poll(
             &mut fds,
             PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the IPMMUs hold, as only an emulator can tell.
+//! The contents of the IPMMUs, as only an emulator can tell.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,38 +30,43 @@ pub const IPMMUS: [(&str, &str); 17] = [
     ("ipmmu_vp1", "fe980000.iommu"),
 ];
 
-/// The context of a root of Gen3 in which our driver has what must not get through.
+/// The context of a root of Gen3 that this driver parks micro-TLBs in.
 pub const PARKING: u32 = 7;
+
+/// IMTTBCR.PMB, which is never set for tables of stage 1.
+const STAGE_2: u32 = 1 << 30;
 
 /// The micro-TLBs that an IPMMU of Gen4 has; others have fewer.
 const UTLBS: u32 = 64;
 
-/// The device name of an IPMMU of the H3.
+/// Returns the device name of an IPMMU of the H3.
 pub fn device_of(ipmmu: &str) -> Result<&'static str> {
     let found = IPMMUS.iter().find(|(label, _)| *label == ipmmu);
     let (_, device) = found.with_context(|| format!("an H3 has no {ipmmu}"))?;
     Ok(device)
 }
 
-/// An IPMMU that no H3 has, and its cache, unless it is of Gen2.
+/// An IPMMU that no H3 has, and its cache, which Gen2 does not have.
 const EXTRA_IPMMUS: [&str; 2] = ["ipmmu_extra", "ipmmu_extra0"];
 
-/// The IPMMUs of a board, with one more of generation `extra`.
-pub fn labels(extra: Option<&str>) -> Vec<&'static str> {
+/// Returns the IPMMUs of an H3's board, with one more of generation `extra`.
+pub fn labels(extra: Option<&str>) -> Vec<String> {
     let more = match extra {
         None => 0,
         Some("gen2") => 1,
         Some(_) => 2,
     };
     let ours = IPMMUS.iter().map(|(label, _)| *label);
-    ours.chain(EXTRA_IPMMUS.into_iter().take(more)).collect()
+    ours.chain(EXTRA_IPMMUS.into_iter().take(more))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// All non-zero registers of all IPMMUs, by (IPMMU, register).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registers(BTreeMap<(String, String), u32>);
 
-/// One register that two snapshots disagree about.
+/// One register that differs between two snapshots.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Difference {
     /// `ipmmu_xx.NAME`
@@ -78,8 +83,8 @@ impl fmt::Display for Difference {
 }
 
 impl Registers {
-    /// Reads those of `ipmmus`.
-    pub fn read(qmp: &mut Qmp, ipmmus: &[&str]) -> Result<Self> {
+    /// Reads the registers of `ipmmus`.
+    pub fn read(qmp: &mut Qmp, ipmmus: &[String]) -> Result<Self> {
         let mut all = BTreeMap::new();
         for ipmmu in ipmmus {
             let value = qmp.get(&format!("/machine/{ipmmu}"), "registers")?;
@@ -89,8 +94,8 @@ impl Registers {
         Ok(Self(all))
     }
 
-    /// The same, with names and values changed by `change`, which is given an
-    /// IPMMU, a register's name and its value.
+    /// Returns a copy with names and values changed by `change`, which gets an IPMMU, a register's
+    /// name and its value.
     pub fn changed(&self, change: impl Fn(&str, &str, u32) -> (String, u32)) -> Self {
         let changed = self.0.iter().map(|((ipmmu, name), value)| {
             let (name, value) = change(ipmmu, name, *value);
@@ -99,13 +104,13 @@ impl Registers {
         Self(changed.collect())
     }
 
-    /// How many registers are not zero.
+    /// Returns the number of registers that are not zero.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Without those of contexts that are off: what these hold is left from the last use. A
-    /// cache in which nothing is parked any more does not use parking.
+    /// Removes the registers of contexts that are off, which keep values of their last use. A cache
+    /// in which nothing is parked any more does not use parking.
     pub fn in_use(mut self) -> Self {
         let all = self.clone();
         self.0
@@ -118,13 +123,16 @@ impl Registers {
         self
     }
 
-    /// Without those of micro-TLBs that are off, and without fault addresses: what these hold is
-    /// random where registers are when power comes.
+    /// Removes the registers of micro-TLBs that are off, fault addresses, and the memory attributes
+    /// of contexts of stage 2: they are random where registers are random at power-on.
     pub fn written(mut self) -> Self {
         let all = self.clone();
         self.0
             .retain(|(ipmmu, name), _| match name.split_once('(') {
                 Some(("IMELAR" | "IMEUAR", _)) => false,
+                Some(("IMMAIR0", index)) => {
+                    all.get(ipmmu, &format!("IMTTBCR({index}")) & STAGE_2 == 0
+                }
                 Some(("IMUCTR" | "IMUASID", index)) => index
                     .trim_end_matches(')')
                     .parse()
@@ -134,7 +142,7 @@ impl Registers {
         self
     }
 
-    /// Whether a context is on, and used.
+    /// Returns whether a context is on, and used.
     fn is_used(&self, ipmmu: &str, context: &str) -> bool {
         let is_on = self.get(ipmmu, &format!("IMCTR({context})")) & 1 != 0;
         // A root walks tables, and has no micro-TLBs.
@@ -144,18 +152,18 @@ impl Registers {
         is_on && (is_root || !parks || (0..UTLBS).any(of_it))
     }
 
-    /// How many registers of one IPMMU are not zero.
+    /// Returns the number of registers of one IPMMU that are not zero.
     pub fn of(&self, ipmmu: &str) -> usize {
         self.0.keys().filter(|(of, _)| of == ipmmu).count()
     }
 
-    /// A register's value; those not listed are zero.
+    /// Returns a register's value; those not listed are zero.
     pub fn get(&self, ipmmu: &str, name: &str) -> u32 {
         let key = (ipmmu.to_owned(), name.to_owned());
         self.0.get(&key).copied().unwrap_or(0)
     }
 
-    /// Where `later` says something else.
+    /// Returns the registers that differ in `later`.
     pub fn differences(&self, later: &Self) -> Vec<Difference> {
         let mut keys: Vec<_> = self.0.keys().chain(later.0.keys()).collect();
         keys.sort();
@@ -169,7 +177,7 @@ impl Registers {
             .collect()
     }
 
-    /// The context that a uTLB goes through, if it is enabled.
+    /// Returns the context that a uTLB goes through, if it is enabled.
     pub fn context_of(&self, ipmmu: &str, utlb: u32) -> Option<u32> {
         let imuctr = self.get(ipmmu, &format!("IMUCTR({utlb})"));
         (imuctr & 1 != 0).then_some((imuctr >> 4) & 0x1f)

@@ -1,98 +1,128 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which board is wanted.
+//! The description of a board to boot.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use derive_setters::Setters;
 
 use super::hardware::{GEN2, H3, Hardware};
-use super::pcie;
+use super::{pcie, unkind};
 use crate::provision::Arch;
 
-/// What every boot has on its command line: messages stay in the log, where
-/// `dmesg` finds them, and oopses still reach the console.
+/// The command line of every boot. Messages stay in the log, for `dmesg`; oopses still reach the
+/// console.
 const APPEND: &str = "console=ttySC0,115200 loglevel=1 printk.devkmsg=on log_buf_len=1M";
 
-/// Which IOMMU driver the board runs.
+/// The IOMMU driver that the board runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// The upstream one.
+    /// Upstream's.
     C,
-    /// Ours.
+    /// This one.
     Rust,
 }
 
-/// What boots, and how a driver gets into it.
+/// The system that boots, and where the driver is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
-    /// The testbed's kernel, with the C driver built in, and ours for `modprobe`.
+    /// The testbed's kernel, with the C driver built in, and this driver as a module.
     Testbed,
-    /// The same with serial ports that use DMA.
+    /// As `Testbed`, with serial ports that use DMA.
     Serial,
-    /// The same with ours built in, and no other.
+    /// As `Testbed`, with KVM.
+    Kvm,
+    /// As `Testbed`, with this driver built in, and no other.
     BuiltIn,
-    /// The same with ours among the modules of its own tree, and no other.
+    /// As `Testbed`, with this driver among the modules of its own tree, and no other.
     InTree,
-    /// Debian's kernel, with our package.
+    /// Debian's kernel, with the package of this driver.
     Debian,
+    /// The testbed's kernel as a domain of Xen, which has the IPMMUs.
+    Xen,
 }
 
-/// How to boot.
-#[derive(Clone, Debug)]
+impl System {
+    /// The number of systems.
+    pub const COUNT: usize = Self::Xen as usize + 1;
+}
+
+/// A board to boot. Fields with `generate` can be set by functions of their names.
+#[derive(Clone, Debug, Setters)]
+#[setters(generate = false)]
 pub struct Setup {
-    /// Names the logs.
+    /// The name of the board, and of its logs.
     pub name: String,
     /// The driver that should find the IPMMUs.
+    #[setters(generate)]
     pub driver: Driver,
-    /// What it runs with.
+    /// The system that boots.
+    #[setters(generate)]
     pub system: System,
-    /// What the SoC's product register says, unless an H3.
+    /// The value of the SoC's product register, if it is not an H3's.
+    #[setters(generate, strip_option)]
     pub prr: Option<u32>,
-    /// The device tree, unless the board's own.
+    /// The board whose device tree the machine is made from, as the kernel's sources call it; the
+    /// H3's machine if there is none.
+    pub tree: Option<&'static str>,
+    /// The device tree, if it is not the board's own.
+    #[setters(generate, strip_option)]
     pub dtb: Option<PathBuf>,
-    /// What the kernel runs on.
+    /// The architecture of the kernel.
     pub arch: Arch,
-    /// What of the board the tests know.
+    /// The hardware, as far as tests know it.
     pub hardware: &'static Hardware,
-    /// More of the command line.
+    /// Additions to the command line.
     pub append: String,
     /// Whether there is a second serial port.
     pub port: bool,
-    /// Whether a new card is in every MMC host.
+    /// Whether every MMC host has a new card.
+    #[setters(generate, bool)]
     pub cards: bool,
     /// The generation of an IPMMU that no H3 has.
+    #[setters(generate, strip_option, rename = "extra_ipmmu")]
     pub extra: Option<&'static str>,
     /// Whether there are masters that never stop, which the device tree must name.
+    #[setters(generate, bool)]
     pub traffic: bool,
     /// Whether IPMMUs lose their registers with the power of their area.
     pub power_areas: bool,
-    /// Whether an IPMMU that nobody needs may sleep while the system is awake.
+    /// Whether an IPMMU that nobody needs may sleep while the system is awake. If not, registers do
+    /// not depend on when a row looks at them.
+    #[setters(generate, bool)]
     pub autosuspend: bool,
-    /// Whether our driver is asked for page tables of stage 2.
+    /// Whether this driver is told to use page tables of stage 2.
+    #[setters(generate, bool)]
     pub stage2: bool,
+    /// The SoC that the kernel is told of, instead of that of the product register.
+    pub soc: Option<&'static str>,
     /// The functions of the card in each PCIe slot, as for QEMU's `-device`.
     pub pcie: [Vec<String>; pcie::SLOTS],
-    /// What is on the cards.
+    /// The files on the cards.
+    #[setters(generate, into)]
     pub files: Vec<PathBuf>,
-    /// What the eMMC is a copy of, unless it has a new file system.
+    /// The image that the eMMC is a copy of; a new file system if there is none.
+    #[setters(generate, strip_option)]
     pub emmc: Option<PathBuf>,
-    /// The initramfs, unless the one with the driver as it is.
+    /// The initramfs, if it is not the usual one with the driver.
     pub initramfs: Option<PathBuf>,
     /// How unkind the IPMMUs are: words of the model, joined by `+`.
     pub unkind: Option<String>,
     /// A plugin of QEMU, with its arguments.
+    #[setters(generate, strip_option)]
     pub plugin: Option<String>,
     /// More options of QEMU.
     pub options: Vec<String>,
 }
 
 impl Setup {
-    /// A board for `driver` as it comes.
+    /// Describes a board for `driver`, without changes.
     pub fn new(name: &str, driver: Driver) -> Self {
         Self {
-            name: name.into(),
+            name: unkind::called(name),
             driver,
             system: System::Testbed,
             prr: None,
+            tree: None,
             dtb: None,
             arch: Arch::Arm64,
             hardware: &H3,
@@ -104,17 +134,18 @@ impl Setup {
             power_areas: false,
             autosuspend: false,
             stage2: false,
+            soc: None,
             pcie: Default::default(),
             files: Vec::new(),
             emmc: None,
             initramfs: None,
-            unkind: unkind_boards(),
+            unkind: unkind::boards(),
             plugin: None,
             options: Vec::new(),
         }
     }
 
-    /// A board with 32-bit CPUs and an IPMMU of R-Car Gen2, described by `dtb`.
+    /// Describes a board with 32-bit CPUs and an IPMMU of R-Car Gen2, with the device tree `dtb`.
     pub fn gen2(name: &str, driver: Driver, dtb: PathBuf) -> Self {
         Self {
             dtb: Some(dtb),
@@ -125,131 +156,91 @@ impl Setup {
         }
     }
 
-    /// For another driver.
-    pub fn driver(mut self, driver: Driver) -> Self {
-        self.driver = driver;
-        self
+    /// Describes the board of this name in the kernel's sources, made from its device tree.
+    pub fn of_tree(name: &str, board: &'static str) -> Self {
+        Self {
+            tree: Some(board),
+            ..Self::new(name, Driver::Rust)
+        }
     }
 
-    /// With another kernel.
-    pub fn system(mut self, system: System) -> Self {
-        self.system = system;
-        self
-    }
-
-    /// With one more IPMMU, of this generation, which the device tree must name.
-    pub fn extra_ipmmu(mut self, generation: &'static str) -> Self {
-        self.extra = Some(generation);
-        self
-    }
-
-    /// With masters that never stop.
-    pub fn traffic(mut self) -> Self {
-        self.traffic = true;
-        self
-    }
-
-    /// With power areas that are really cut.
+    /// Cuts power areas for real.
     pub fn power_areas(mut self) -> Self {
         self.power_areas = true;
         self.autosuspend()
     }
 
-    /// With IPMMUs that sleep when nobody needs them. Otherwise what rows see in their
-    /// registers would depend on when they look.
-    pub fn autosuspend(mut self) -> Self {
-        self.autosuspend = true;
-        self
+    /// Uses page tables of stage 2, on a board whose product register names no SoC: the kernel is
+    /// told of one that has such tables.
+    pub fn stage2_of_gen3(mut self) -> Self {
+        self.soc = Some("r8a77965");
+        self.stage2()
     }
 
-    /// With page tables of stage 2, if the driver is ours.
-    pub fn stage2(mut self) -> Self {
-        self.stage2 = true;
-        self
-    }
-
-    /// With another value in the product register.
-    pub fn prr(mut self, prr: u32) -> Self {
-        self.prr = Some(prr);
-        self
-    }
-
-    /// With another device tree.
-    pub fn dtb(mut self, dtb: PathBuf) -> Self {
-        self.dtb = Some(dtb);
-        self
-    }
-
-    /// With more on the command line.
+    /// Adds to the command line.
     pub fn append(mut self, text: &str) -> Self {
         self.append = text.into();
         self
     }
 
-    /// With a second serial port, which the device tree must have enabled, and a kernel that
-    /// uses DMA for it.
+    /// Adds a second serial port, which the device tree must enable, and boots a kernel that uses
+    /// DMA for it.
     pub fn port(mut self) -> Self {
         self.port = true;
         self.system(System::Serial)
     }
 
-    /// With a new card in every MMC host.
-    pub fn cards(mut self) -> Self {
-        self.cards = true;
-        self
-    }
-
-    /// With a card of these functions in the first PCIe slot. The device tree
-    /// must say that there is one: [`pcie::device_tree`].
+    /// Puts a card with these functions into the first PCIe slot. The device tree must have the
+    /// slot: [`pcie::device_tree`].
     pub fn pcie(self, functions: &[&str]) -> Self {
         self.pcie_slot(0, functions)
     }
 
-    /// With a card of these functions in this PCIe slot.
+    /// Puts a card with these functions into this PCIe slot.
     pub fn pcie_slot(mut self, slot: usize, functions: &[&str]) -> Self {
         self.pcie[slot] = functions.iter().map(|&f| f.into()).collect();
         self
     }
 
-    /// With these files on each card.
-    pub fn files(mut self, files: &[PathBuf]) -> Self {
-        self.files = files.to_vec();
-        self
-    }
-
-    /// With this image, which is copied, in the eMMC.
-    pub fn emmc(mut self, image: &Path) -> Self {
-        self.emmc = Some(image.into());
-        self
-    }
-
-    /// With IPMMUs that are unkind in these ways, and no others.
+    /// Makes IPMMUs unkind in these ways, and in no others.
     pub fn unkind(mut self, words: &str) -> Self {
         self.unkind = Some(words.into()).filter(|w: &String| !w.is_empty());
         self
     }
 
-    /// Whether registers are random when power comes.
+    /// Makes IPMMUs refuse where a context is off. The driver relies on that from the end of a
+    /// kernel to the probe of the next one, and while an image is made.
+    pub fn refuses_when_off(mut self) -> Self {
+        if self.unkind.as_deref() == Some(unkind::ALL) {
+            let words = unkind::WORDS.into_iter();
+            let words: Vec<_> = words.filter(|word| *word != unkind::OFF_PASSES).collect();
+            self.unkind = Some(words.join("+"));
+        }
+        self
+    }
+
+    /// Returns whether registers are random at power-on.
     pub(super) fn is_random(&self) -> bool {
         let words = self.unkind.as_deref().unwrap_or("").split('+');
         words
             .into_iter()
-            .any(|word| ["all", "reset"].contains(&word))
+            .any(|word| [unkind::ALL, "reset"].contains(&word))
     }
 
-    /// With a plugin of QEMU.
-    pub fn plugin(mut self, argument: &str) -> Self {
-        self.plugin = Some(argument.into());
-        self
-    }
-
-    /// With more options of QEMU.
+    /// Adds options of QEMU.
     pub fn options(mut self, options: &[impl ToString]) -> Self {
-        self.options = options.iter().map(ToString::to_string).collect();
+        self.options.extend(options.iter().map(ToString::to_string));
         self
     }
 
-    /// The type of the groups that devices are in, unless one is told another.
+    /// Lets time advance with instructions, so that timers do not depend on the speed of the
+    /// machine; with one CPU, so that tasks do not migrate.
+    pub fn counted_time(self) -> Self {
+        self.append("maxcpus=1")
+            .options(&["-icount", "shift=0,sleep=off"])
+    }
+
+    /// Returns the type of the groups that devices are in by default.
     pub fn group_type(&self) -> &'static str {
         match self.append.contains("iommu.strict=0") {
             true => "DMA-FQ",
@@ -259,7 +250,7 @@ impl Setup {
 
     pub(super) fn command_line(&self) -> String {
         let driver = match (self.system, self.driver) {
-            (System::Testbed | System::Serial, Driver::Rust) => {
+            (System::Testbed | System::Serial | System::Kvm, Driver::Rust) => {
                 "initcall_blacklist=ipmmu_driver_init"
             }
             _ => "",
@@ -268,7 +259,10 @@ impl Setup {
     }
 
     pub(super) fn machine(&self) -> String {
-        let mut machine = String::from("rcar-h3");
+        let mut machine = String::from(match self.tree {
+            Some(_) => "rcar-ipmmu",
+            None => "rcar-h3",
+        });
         if let Some(prr) = self.prr {
             machine += &format!(",prr={prr:#x}");
         }
@@ -286,10 +280,4 @@ impl Setup {
         }
         machine
     }
-}
-
-/// What every board is that is not told otherwise: `IPMMU_UNKIND=all make check` runs
-/// all rows on the unkind model.
-fn unkind_boards() -> Option<String> {
-    env::var("IPMMU_UNKIND").ok().filter(|w| !w.is_empty())
 }

@@ -1,15 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Memory is short while user space moves its device from one address space to the next: each
-//! allocation of a move fails once.
+//! Memory is short: each allocation fails once, of a move between address spaces, of loading the
+//! driver, of a device that appears, and of other operations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use libtest_mimic::Trial;
 
+use super::looking::H3_ES2;
 use super::vfio::{DEVICE, EDU, TRUSTED, device_tree, run, same_as_before};
 use super::{Bench, Fixture};
-use crate::board::{Driver, Setup};
+use crate::board::ktap::Ktap;
+use crate::board::registers::IPMMUS;
+use crate::board::{Board, Driver, Setup};
+
+/// Limit for hundreds of allocations, each of which is tried anew.
+const LIMIT: Duration = Duration::from_secs(900);
+
+const DEVICES: &str = "/sys/bus/platform/devices";
+
+/// The device that is added and removed; no driver binds to it.
+const CLIENT: &str = "fea27000.fcp";
+
+const TRACING: &str = "/sys/kernel/tracing";
+
+/// Trace events of allocations.
+const EVENTS: [&str; 3] = ["kmalloc", "kmem_cache_alloc", "mm_page_alloc"];
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let setup = Setup::new("allocation", Driver::Rust)
@@ -17,11 +34,125 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         .dtb(device_tree(bench)?)
         .pcie(&[EDU]);
     let board = Fixture::new(bench, setup, |b| {
-        b.load_driver(&[])?;
+        b.load_driver(&[CLIENT])?;
         b.expect_bound_except(&[])?;
         b.test(&format!("userdma {DEVICE} take")).map(drop)
     });
-    Ok(vec![board.row("each_one_fails_once", |b| {
-        same_as_before(b, |b| run(b, "failing").map(drop))
-    })])
+    Ok(vec![
+        board.row("each_one_fails_once", |b| {
+            same_as_before(b, |b| run(b, "failing").map(drop))
+        }),
+        board.row("of_another_default_domain", |b| {
+            same_as_before(b, another_default_domain)
+        }),
+        board.row("of_a_device_that_appears", |b| {
+            same_as_before(b, device_appears)
+        }),
+        board.row("of_looking_at_it", looking),
+        board.row("none_in_suspend_and_resume", none_in_suspend),
+    ])
+}
+
+/// Returns a row that takes minutes.
+pub fn many(bench: &Arc<Bench>) -> Trial {
+    // Without clients the module can be unloaded.
+    let setup = Setup::new("allocation-load", Driver::Rust).prr(H3_ES2);
+    Fixture::new(bench, setup, |_| Ok(())).row("of_loading_the_module", loading)
+}
+
+/// Tries `operation` with each of its allocations failing once. The shell command `look` must
+/// succeed after each time.
+fn each_fails(board: &mut Board, look: &str, operation: &str) -> Result<()> {
+    let number = board
+        .console
+        .start(&format!("/tests/shortage '{look}' {operation}"))?;
+    let output = board.console.finish(number, LIMIT)?;
+    ensure!(
+        output.code == 0 && Ktap::parse(&output.text).sum("allocations") > 0,
+        "{operation}: {}",
+        output.text
+    );
+    board.new_messages().map(drop)
+}
+
+fn another_default_domain(board: &mut Board) -> Result<()> {
+    let group = format!("{DEVICES}/{CLIENT}/iommu_group/type");
+    each_fails(
+        board,
+        &format!("echo DMA > {group} && grep -q ^DMA$ {group}"),
+        &format!("write {group} identity"),
+    )?;
+    each_fails(
+        board,
+        &format!("echo identity > {group} && grep -q ^identity$ {group}"),
+        &format!("write {group} DMA"),
+    )?;
+    board.sh(&format!("echo DMA > {group}")).map(drop)
+}
+
+/// A device appears while memory is short. Whatever became of that, it can be removed, and comes
+/// back complete.
+fn device_appears(board: &mut Board) -> Result<()> {
+    let present = "/sys/module/reappear/parameters/present";
+    let goes = format!("echo N > {present}");
+    let comes = format!("echo Y > {present} && [ -e {DEVICES}/{CLIENT}/iommu_group ]");
+
+    board.sh(&format!("modprobe reappear device={CLIENT} && {goes}"))?;
+    each_fails(
+        board,
+        &format!("{goes} && {comes} && {goes}"),
+        &format!("write {present} Y"),
+    )?;
+    board.sh(&comes).map(drop)
+}
+
+fn looking(board: &mut Board) -> Result<()> {
+    let root = format!("/sys/kernel/debug/ipmmu/{}", IPMMUS[0].1);
+    for file in ["contexts", "registers"] {
+        each_fails(board, "true", &format!("read {root}/{file}"))?;
+    }
+    Ok(())
+}
+
+/// Counts the driver's allocations during `work`.
+fn allocations(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<usize> {
+    let switch = |verb: &str| {
+        let one =
+            |event| format!("echo '{verb}stacktrace' > {TRACING}/events/kmem/{event}/trigger");
+        EVENTS.map(one).join(" && ")
+    };
+    board.sh(&format!(
+        "echo 8192 > {TRACING}/buffer_size_kb && echo > {TRACING}/trace && {}",
+        switch("")
+    ))?;
+    work(board)?;
+    board.sh(&switch("!"))?;
+    let count = board.sh(&format!("grep -c '=> .*ipmmu_vmsa' {TRACING}/trace; true"))?;
+    Ok(count.trim().parse()?)
+}
+
+fn none_in_suspend(board: &mut Board) -> Result<()> {
+    let group = format!("{DEVICES}/{CLIENT}/iommu_group/type");
+    let seen = allocations(board, |b| {
+        b.sh(&format!("echo identity > {group} && echo DMA > {group}"))
+            .map(drop)
+    })?;
+    ensure!(seen > 0, "another default domain takes no memory");
+    let seen = allocations(board, Board::suspend_and_compare)?;
+    ensure!(
+        seen == 0,
+        "suspend and resume allocate: {seen} lines of their stacks"
+    );
+    Ok(())
+}
+
+/// The module is loaded while memory is short. Whatever was bound, it can be removed, loaded
+/// completely, and removed again.
+fn loading(board: &mut Board) -> Result<()> {
+    // The core holds it while instances that waited for the root are bound.
+    let goes = "modprobe probed && rmmod probed && \
+                { [ ! -e /sys/module/ipmmu_vmsa ] || rmmod ipmmu_vmsa; }";
+    each_fails(board, goes, "load $(find /lib/modules -name ipmmu_vmsa.ko)")?;
+    board.load_driver(&[])?;
+    board.expect_bound_except(&[])
 }

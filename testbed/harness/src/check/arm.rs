@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! 32 bits: both drivers on a kernel for Arm, with an IPMMU of R-Car Gen2.
 //!
-//! There the kernel's DMA API is another one, which takes what the driver gives
-//! it; and the IPMMU's one context is shared by all that is behind it.
+//! The kernel has another DMA API there, which uses the mapping that the driver gives it. All
+//! devices behind the IPMMU share its one context.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The board's device tree with nobody behind the IPMMU.
+/// Returns the board's device tree with nobody behind the IPMMU.
 fn without_clients(bench: &Bench, dtb: &Path) -> Result<PathBuf> {
     let mut alone = Dtb::copy(&bench.paths, dtb, "gen2-alone")?;
     for device in GEN2.dmacs {
@@ -72,7 +72,7 @@ fn boot_and_bind(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Both controllers copy at once, and the IPMMU saw every address.
+/// Both controllers copy at once, and all of it goes through the IPMMU.
 fn dma_is_translated(board: &mut Board) -> Result<()> {
     let before = board.count(ipmmu(), "translations")?;
     board.dma(GEN2.dmacs)?;
@@ -80,7 +80,7 @@ fn dma_is_translated(board: &mut Board) -> Result<()> {
     ensure!(translated > 0, "nothing went through the IPMMU");
 
     let registers = board.registers()?;
-    // Channel 0 is left alone by Linux, and its micro-TLB enabled nevertheless.
+    // Linux does not use channel 0, but its micro-TLB is enabled.
     for utlb in [1, 17] {
         ensure!(
             registers.context_of(ipmmu(), utlb) == Some(0),
@@ -114,9 +114,8 @@ fn sleep_and_compare(board: &mut Board) -> Result<()> {
     board.expect_registers(&before)
 }
 
-/// The architecture's code takes the C driver's mapping for its own when a
-/// client is unbound. Afterwards the client has a domain to itself, for which
-/// there is no context.
+/// The architecture's code treats the C driver's mapping as its own when a client is unbound.
+/// Afterwards the client has a domain of its own, for which there is no context.
 fn c_loses_a_client(board: &mut Board) -> Result<()> {
     let (driver, device) = GEN2.clients()[0];
     board.sh(&format!("echo {device} > {driver}/unbind"))?;
@@ -129,7 +128,7 @@ fn c_loses_a_client(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// One client is bound anew while the other one copies on.
+/// One client is bound anew while the other one goes on copying.
 fn clients_come_and_go(board: &mut Board) -> Result<()> {
     let clients = GEN2.dmacs;
     for device in clients.iter().chain(clients) {
@@ -141,8 +140,8 @@ fn clients_come_and_go(board: &mut Board) -> Result<()> {
     dma_is_translated(board)
 }
 
-/// A client that has left its driver is to be attached to a domain of its own, while the other
-/// one's uses the context.
+/// A client without a driver is attached to a domain of its own, while the other client's domain
+/// uses the context.
 fn another_domain_is_refused(board: &mut Board) -> Result<()> {
     let [mover, other] = GEN2.dmacs else {
         bail!("two clients are needed");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A function with ATS is reset: meanwhile the core has it blocked alone, without the others of its
-//! group. Beside it, behind the same micro-TLB, is a disk that is busy.
+//! A function with ATS is reset. The core attaches it to the blocked domain meanwhile, without the
+//! others of its group. A busy disk is behind the same micro-TLB.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::board::pcie::{FUNCTIONS, HOSTS, IPMMU, NVME, OTHER_CARD};
 use crate::board::registers::{IPMMUS, device_of};
 use crate::board::{Board, Driver, Setup};
 
-/// A function whose DMA goes through the IPMMU, and that has ATS.
+/// A function with ATS whose DMA goes through the IPMMU.
 const WITH_ATS: &str = "virtio-rng-pci,ats=on,iommu_platform=on";
 const DISK: &str = FUNCTIONS[0];
 const FUNCTION: &str = FUNCTIONS[1];
@@ -45,7 +45,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The function is reset several times, while the disk is refused nothing.
+/// The function is reset several times, and no access of the disk is refused.
 fn reset_beside_disk(board: &mut Board) -> Result<()> {
     let methods = board.sh(&format!("cat /sys/bus/pci/devices/{FUNCTION}/reset_method"))?;
     ensure!(!methods.trim().is_empty(), "it cannot be reset");
@@ -62,11 +62,11 @@ fn reset_beside_disk(board: &mut Board) -> Result<()> {
     is_as_told(board)
 }
 
-/// How often the function is reset while another device becomes blocked, later each time.
+/// The number of resets, in each of which another device becomes blocked a little later.
 const ROUNDS: u32 = 10;
 
-/// User space takes a device meanwhile, and has it reach nothing. A reset takes a tenth of a second
-/// in hardware, so that one or the other round has this in the middle of it.
+/// Meanwhile user space takes a device, and blocks it. A reset takes a tenth of a second in
+/// hardware, so that this comes in the middle of some of them.
 fn reset_and_removed(board: &mut Board) -> Result<()> {
     board.test(&format!("userdma {OTHER_CARD} take"))?;
     is_as_told(board).context("before the reset")?;
@@ -100,8 +100,8 @@ fn contexts(board: &mut Board) -> Result<String> {
     debugfs(board, IPMMUS[0].0, "contexts")
 }
 
-/// What debugfs says of micro-TLBs and contexts is what the registers hold: the disk is translated
-/// by a context that is on, and by the one that is said to be its own.
+/// Micro-TLBs and contexts in debugfs agree with the registers: the disk is translated by a context
+/// that is on, and that debugfs shows as its own.
 fn is_as_told(board: &mut Board) -> Result<()> {
     let (utlbs, contexts) = (debugfs(board, IPMMU, "utlbs")?, contexts(board)?);
     let registers = board.registers()?;

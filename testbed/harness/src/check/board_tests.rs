@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The archive of tests for real boards, run on the emulated one as somebody
-//! with a serial cable would.
+//! The archive of tests for real boards, run on the emulated board with a serial cable.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::Bench;
@@ -18,11 +17,12 @@ use crate::board::console::Output;
 use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
 use crate::board::registers::IPMMUS;
+use crate::board::unkind::called;
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 use crate::provision::{Provision, with_file};
 
-/// What must have been done, among others. Nothing at all may be skipped.
+/// Some of the tests that must have run. None may be skipped.
 const DONE: [&str; 9] = [
     "modprobe ipmmu_vmsa",
     "registers before the driver",
@@ -37,15 +37,12 @@ const DONE: [&str; 9] = [
 const CYCLES: u32 = 2;
 const ROOT: &str = IPMMUS[0].1;
 
-/// Between two things that the board says: suites, on a machine that is busy.
+/// Limit between two lines of the board: for a suite, on a busy machine.
 const ROUND: Duration = Duration::from_secs(300);
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let row = |name: &str, work: fn(&Bench) -> Result<()>| {
-        let bench = bench.clone();
-        Trial::test(format!("board_tests::{name}"), move || {
-            work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
-        })
+        bench.row(format!("{}::{name}", called("board_tests")), work)
     };
     vec![
         row("archive_runs", archive_runs),
@@ -55,12 +52,12 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// A board with the archive unpacked, and no driver of ours loaded.
+/// Returns a board with the archive unpacked, and no driver of ours loaded.
 fn board(bench: &Bench, name: &str, driver: Driver) -> Result<Board> {
     board_with(bench, name, driver, "")
 }
 
-/// The same with more on its command line.
+/// Returns such a board with more on its command line.
 fn board_with(bench: &Bench, name: &str, driver: Driver, append: &str) -> Result<Board> {
     let paths = &bench.paths;
     let archive = Provision::board_tests(paths, &bench.provision.kernel)?;
@@ -74,13 +71,13 @@ fn board_with(bench: &Bench, name: &str, driver: Driver, append: &str) -> Result
             "kunit.enable=1 kunit.autorun=1 deferred_probe_timeout=-1 {TRUSTED} {append}"
         ))
         .cards()
-        // As boards do.
+        // As on boards.
         .autosuspend();
     if driver == Driver::Rust {
         setup = setup.dtb(vfio::device_tree(bench)?).pcie(&[EDU]);
     }
     setup.initramfs = Some(image);
-    let mut board = Board::boot(paths, &bench.provision, &setup)?;
+    let mut board = Board::boot(&bench.provision, &setup)?;
     board.sh("cd /root && tar -xzf tests.tar.gz")?;
     Ok(board)
 }
@@ -101,8 +98,8 @@ fn archive_runs(bench: &Bench) -> Result<()> {
     board.expect_clean()
 }
 
-/// Without being told to, the tests leave cards as they are; nor do they sleep
-/// where nobody would wake them. The C driver serves as well.
+/// By default the tests write to no card, and sleep only where something can wake the board. The C
+/// driver serves as well.
 fn nothing_is_written(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-unasked", Driver::C)?;
     let image = |host: usize| MMC_HOSTS[host].image(&bench.paths, "board-tests-unasked");
@@ -128,7 +125,7 @@ fn nothing_is_written(bench: &Bench) -> Result<()> {
     board.expect_clean()
 }
 
-/// What goes past the IPMMU tells nothing of it: no result of such a host counts.
+/// DMA that goes past the IPMMU proves nothing: no result of such a host counts.
 fn not_translated(bench: &Bench) -> Result<()> {
     // The card's host knows 32 bits of an address; the test kernel bounces nothing there.
     let append = "mem=512M";
@@ -145,7 +142,7 @@ fn not_translated(bench: &Bench) -> Result<()> {
          echo identity > {driver}/../../devices/{card}/iommu_group/type && \
          echo {card} > {driver}/bind"
     ))?;
-    // Until there is something to read.
+    // Waits until there is something to read.
     for host in [card, emmc] {
         board.sh(&format!(
             ". /tests/storage-lib.sh; block_device {host} | grep ."
@@ -170,14 +167,14 @@ fn not_translated(bench: &Bench) -> Result<()> {
     board.expect_clean()
 }
 
-/// Whether the card of this host was read, which was not skipped then.
+/// Returns whether the card of this host was read, which was not skipped then.
 fn was_read(ktap: &Ktap, host: &str) -> bool {
     let case = format!("{host} (");
     let has = |names: &[String]| names.iter().any(|name| name.starts_with(&case));
     has(&ktap.passed) && !has(&ktap.skipped)
 }
 
-/// Hardware that does not take a register at resume fails the test.
+/// Hardware that discards a write at resume fails the test.
 fn lost_register(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-lost", Driver::Rust)?;
     attended(&mut board, "--only firmware", |_| Ok(()))?;
@@ -202,7 +199,7 @@ fn lost_register(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The number of the context that a client's group has, whether its IPMMU sleeps or not.
+/// Returns the number of the context that a client's group has, whether its IPMMU sleeps or not.
 fn context_of(board: &mut Board, client: &str) -> Result<u32> {
     let contexts = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{ROOT}/contexts"))?;
     let mut each = contexts.split("context ");
@@ -212,7 +209,7 @@ fn context_of(board: &mut Board, client: &str) -> Result<u32> {
     number.with_context(|| format!("{client} is not in {contexts}"))
 }
 
-/// Runs the archive, and wakes the board whenever it asks for that.
+/// Runs the archive, and wakes the board whenever the archive asks for it.
 fn attended(
     board: &mut Board,
     options: &str,
@@ -243,7 +240,7 @@ fn attended(
     }
 }
 
-/// Leaves the output where the other logs are.
+/// Copies the output to the other logs.
 fn keep(paths: &Paths, name: &str, text: &str) -> Result<()> {
     let log = paths.log().join(format!("{name}.ktap.log"));
     Ok(fs::write(log, text)?)

@@ -9,8 +9,8 @@ use super::common::{TWO_IPMMUS, dma_through_two_ipmmus, unmapped_access_faults};
 use super::{Bench, Fixture};
 use crate::board::{Driver, Setup};
 
-/// A product register that names no SoC the C driver has heard of: on a known
-/// one its policy refuses the DMA controllers.
+/// A product register that names no SoC known to the C driver: on a known one its policy refuses
+/// the DMA controllers.
 pub const UNKNOWN_SOC: u32 = 0x0000_7f00;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {

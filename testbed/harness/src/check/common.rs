@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What more than one scenario does.
+//! Helpers of more than one scenario.
 
 use std::ops::Range;
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use crate::board::Board;
 use crate::board::guest::DMACS;
 use crate::board::registers::PARKING;
 
-/// An address that no DMA mapping uses: they are given out from the top.
+/// An address that no DMA mapping uses: IOVAs are allocated from the top.
 pub const UNMAPPED: u32 = 0x1234_5678;
 
 /// Channels of two IPMMUs: dmac0 is behind DS0, dmac1 and dmac2 behind DS1.
@@ -28,11 +28,11 @@ pub const TWO_IPMMUS: [&str; 4] = [
 pub struct Fault {
     /// The faulting address.
     pub iova: u64,
-    /// The translation context, where the driver names it.
+    /// The context, if the driver names it.
     pub context: Option<u64>,
 }
 
-/// The faults in kernel messages.
+/// Returns the faults in kernel messages.
 pub fn faults(messages: &str) -> Vec<Fault> {
     messages
         .lines()
@@ -79,8 +79,8 @@ pub fn unmapped_access_faults(board: &mut Board) -> Result<()> {
     one_fault(board, ("ipmmu_ds0", 0), UNMAPPED, &script)
 }
 
-/// A test that makes a master behind this micro-TLB access an unmapped address
-/// leads to one report, of that address and of the right context.
+/// An access to an unmapped address by a master behind this micro-TLB leads to one report, with
+/// that address and the right context.
 pub fn one_fault(
     board: &mut Board,
     (ipmmu, utlb): (&str, u32),
@@ -110,8 +110,8 @@ pub fn one_fault(
     Ok(())
 }
 
-/// The messages at warning level or worse that an IPMMU driver printed, also
-/// those in the name of a client.
+/// Returns the messages at warning level or worse that an IPMMU driver printed, also those in the
+/// name of a client.
 pub fn complaints(raw_messages: &str) -> Vec<&str> {
     raw_messages
         .lines()
@@ -121,16 +121,15 @@ pub fn complaints(raw_messages: &str) -> Vec<&str> {
             level.is_some_and(|(l, _)| l.parse::<u32>().is_ok_and(|l| l <= 4))
         })
         .filter(|line| line.contains("ipmmu") || line.contains("iommu"))
-        // What the kernel itself adds to every failed probe, and to a module
-        // from outside its tree.
+        // The kernel's own messages about a failed probe, and about a module from outside its tree.
         .filter(|line| !line.contains("probe with driver") && !line.contains("taints kernel"))
         .collect()
 }
 
-/// For what the hardware or the kernel does on its own, soon.
+/// Limit for work of the hardware or the kernel.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Asks again until `is_so`; the error is `otherwise`, if it never is.
+/// Waits until `is_so`; fails with `otherwise` if that takes too long.
 pub fn wait_until(
     board: &mut Board,
     otherwise: &'static str,
@@ -144,11 +143,11 @@ pub fn wait_until(
     Ok(())
 }
 
-/// What busybox's `rmmod` says of a module that somebody uses.
+/// The message of busybox's `rmmod` about a module in use.
 const IN_USE: &str = "Resource temporarily unavailable";
 
-/// The module stays while a device is behind one of its IPMMUs, bound to a driver or
-/// not: the core holds it, and `works` shows that all goes on.
+/// The module stays while a device is behind one of its IPMMUs, bound to a driver or not: the core
+/// holds it. `works` shows that everything goes on.
 pub fn rmmod_is_refused(board: &mut Board, works: fn(&mut Board) -> Result<()>) -> Result<()> {
     let refused = |board: &mut Board| {
         let output = board.try_sh("rmmod ipmmu_vmsa 2>&1")?;
@@ -168,11 +167,10 @@ pub fn rmmod_is_refused(board: &mut Board, works: fn(&mut Board) -> Result<()>) 
     works(board)
 }
 
-/// How often a module comes and goes.
+/// The number of times that the module is removed and loaded.
 const TIMES: u32 = 20;
 
-/// With no device behind its IPMMUs the module goes and comes. Nothing is on when it
-/// is gone.
+/// The module can be removed and loaded while no device is behind its IPMMUs. It leaves nothing on.
 pub fn rmmod_and_modprobe(
     board: &mut Board,
     ipmmus: &[(&str, &str)],
@@ -207,7 +205,7 @@ mod tests {
     #[test]
     fn both_drivers_faults_are_understood() {
         let ours = "<3>[1.0] ipmmu-vmsa e67b0000.iommu: Unhandled fault: context 2, \
-                    iova 0x12345678, status 0x1 (read)";
+                    iova 0x12345678, status 0x00000101 (not mapped), clients: e6700000.dma";
         let upstream = "<3>[1.0] ipmmu-vmsa e67b0000.iommu: Unhandled fault: status \
                         0x00000001 iova 0x12345678";
         let at = |context| Fault {

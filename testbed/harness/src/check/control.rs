@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The registers that are an instance's, not a context's or a micro-TLB's: what
-//! firmware left in them stays, across a sleep as well, but for USE_SECGRP.
+//! Control registers: an instance's, rather than a context's or a micro-TLB's. The values of the
+//! firmware stay, across a sleep as well, except USE_SECGRP.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 
-/// What firmware leaves in IMSCTLR, and in IMSAUXCTLR after it, of the root and of
-/// a cache. The root walks tables of another format with S2PTE, which a cache may have.
+/// The firmware's values of IMSCTLR, and of IMSAUXCTLR after it, of the root and of a cache. A root
+/// with S2PTE walks tables of another format; a cache may have that bit.
 const KEPT: [(u64, [u32; 2]); 2] = [(0xe67b_0500, [0x5, 0x30]), (0xe674_0500, [0x2, 0x8])];
 const USE_SECGRP: u32 = 1 << 28;
 
-/// IMSAUXCTLR of another cache, in which firmware leaves nothing.
+/// IMSAUXCTLR of another cache, in which the firmware leaves nothing.
 const CHANGED: (u64, u32) = (0xe774_0504, 0x8);
 
-/// IMSCTLR with the caches off: of the root, and of a cache in A3VC.
+/// IMSCTLR with caching off: of the root, and of a cache in A3VC.
 const CACHES_OFF: [(u64, u32); 2] = [(0xe67b_0500, 0xc000_0000), (0xfe6b_0500, 0xe000_0000)];
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let soc = Setup::new("restricted", Driver::Rust).prr(UNKNOWN_SOC);
-    // An M3-N, on which the system has to switch the caches of IPMMUs off.
+    // An M3-N, on which the system has to switch the caching of IPMMUs off.
     let restricted = Fixture::new(bench, soc, |b| {
         b.sh("modprobe other_soc soc_id=r8a77965 revision=ES1.1")?;
         b.load_driver(&[])
@@ -67,7 +67,7 @@ fn expect_caches_off(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Leaves something in the registers, before the driver is loaded.
+/// Writes values to the registers before the driver is loaded, as firmware does.
 pub fn be_firmware(board: &mut Board) -> Result<()> {
     for (register, [control, auxiliary]) in KEPT {
         let value = control | USE_SECGRP;
@@ -77,7 +77,8 @@ pub fn be_firmware(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the registers are what [`be_firmware`] left there, as far as it stays.
+/// Fails unless the registers hold what [`be_firmware`] wrote, except the bits that the driver
+/// changes.
 pub fn expect_kept(board: &mut Board) -> Result<()> {
     for (register, kept) in KEPT {
         for (address, value) in [register, register + 4].into_iter().zip(kept) {
@@ -87,7 +88,7 @@ pub fn expect_kept(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Has a register hold something else than what the driver found at probe.
+/// Changes a register after the driver's probe.
 pub fn change(board: &mut Board) -> Result<()> {
     let (register, value) = CHANGED;
     board

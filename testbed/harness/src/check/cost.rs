@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What saving and restoring cost, by what is in use: guest instructions and
-//! register accesses, counted by a plugin of QEMU. Writes `pm.json`.
+//! Costs of saving and restoring, by the number of contexts and micro-TLBs in use: guest
+//! instructions and register accesses, counted by a plugin of QEMU. Writes `pm.json`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,10 +22,9 @@ use crate::board::guest::DMACS;
 use crate::board::registers::device_of;
 use crate::board::{Board, Driver, Setup};
 
-/// As many devices as groups have contexts, each alone behind a cache, with this many
-/// micro-TLBs there: with the first n of them translated n contexts are in use. No
-/// driver is bound to them, so that they can be translated at one time and not at
-/// another.
+/// As many devices as there are contexts for groups, each alone behind a cache, with so many
+/// micro-TLBs. If the first n of them are translated, n contexts are in use. They have no drivers,
+/// so that they can be translated at one time and not at another.
 const MASTERS: [(&str, &str, u32); 6] = [
     ("fea27000.fcp", "ipmmu_ds0", 1),
     ("fea2f000.fcp", "ipmmu_ds1", 2),
@@ -35,8 +34,8 @@ const MASTERS: [(&str, &str, u32); 6] = [
     ("fe951000.fcp", "ipmmu_vp0", 48),
 ];
 
-/// How many measurements must agree, by how many percent they may differ, and
-/// how often is tried: an interrupt in between adds to some.
+/// The number of measurements that must agree, the percentage by which they may differ, and the
+/// limit of attempts: an interrupt adds to some measurements.
 const AGREE: usize = 3;
 const ATTEMPTS: usize = 8;
 const TOLERANCE: f64 = 1.0;
@@ -50,13 +49,14 @@ const FUNCTIONS: [(&str, &str); 2] = [
 ];
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    let Some(plugin) = &bench.provision.plugin else {
+    let Some(plugins) = &bench.provision.plugins else {
         return Ok(Vec::new());
     };
     let calls = Calls::new(&bench.paths, "cost");
     let setup = Setup::new("cost", Driver::Rust)
         .dtb(one_master_each(bench)?)
-        .plugin(&calls.argument(plugin, None));
+        .counted_time()
+        .plugin(calls.argument(&plugins.calls(), None));
     let board = Fixture::new(bench, setup, |_| Ok(()));
     let report = bench.paths.report().join("pm.json");
     Ok(vec![board.row("save_and_restore", move |b| {
@@ -66,7 +66,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     })])
 }
 
-/// The board's device tree, with the wires of [`MASTERS`] and no others: of devices that
+/// Returns the board's device tree, with the wires of [`MASTERS`] and no others: of devices that
 /// share a micro-TLB the first decides whether it is translated.
 fn one_master_each(bench: &Bench) -> Result<PathBuf> {
     let mut dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "cost")?;
@@ -79,7 +79,7 @@ fn one_master_each(bench: &Bench) -> Result<PathBuf> {
     Ok(dtb.put_behind(&MASTERS)?.into_path())
 }
 
-/// The costs for one number of what is in use.
+/// The costs for one number of contexts and micro-TLBs in use.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Point {
     in_use: u32,
@@ -87,7 +87,7 @@ struct Point {
     cost: Cost,
 }
 
-/// How costs grow with what is in use.
+/// The growth of costs with the number in use.
 #[derive(Debug, Serialize)]
 struct Growth {
     points: Vec<Point>,
@@ -96,7 +96,7 @@ struct Growth {
     mmio_writes_each: f64,
 }
 
-/// `pm.json`: by function, the root's cost by contexts, a cache's by micro-TLBs.
+/// `pm.json`: the cost of each function, for the root by contexts, for a cache by micro-TLBs.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     spread_percent: f64,
@@ -140,11 +140,11 @@ fn measure(board: &mut Board, calls: &Calls) -> Result<Report> {
     Ok(report)
 }
 
-/// A function, and what its cost depends on.
+/// A function, and the quantity that its cost depends on.
 type Key = (&'static str, &'static str);
 
-/// What `runs` with this many contexts agree about: the root's cost; with all
-/// contexts that of the caches, too.
+/// Returns the costs with this many contexts, on which `runs` agree: the root's; with all contexts
+/// the caches', too.
 fn agreed_points(runs: &[Vec<Call>], contexts: usize) -> Result<Vec<(Key, Point, f64)>> {
     let mut wanted = vec![("ipmmu_mm", "contexts_of_a_root", contexts as u32)];
     if contexts == MASTERS.len() {
@@ -162,7 +162,7 @@ fn agreed_points(runs: &[Vec<Call>], contexts: usize) -> Result<Vec<(Key, Point,
     Ok(noted)
 }
 
-/// Has the first `contexts` masters be translated, and no others, and sleeps once.
+/// Translates the first `contexts` masters, and no others, and sleeps once.
 fn prepare(board: &mut Board, calls: &Calls, contexts: usize) -> Result<()> {
     if contexts == 1 {
         board.load_driver(&MASTERS.map(|(master, ..)| master))?;
@@ -180,11 +180,11 @@ fn prepare(board: &mut Board, calls: &Calls, contexts: usize) -> Result<()> {
             "{master} is {to}, and not all of its micro-TLBs are as that is"
         );
     }
-    // The first one is not like the others: lockdep learns, caches fill.
+    // The first sleep differs from the others: lockdep learns, CPU caches fill.
     board.suspend(|_| Ok(())).map(drop)
 }
 
-/// Waits until a device is behind its IPMMU: that is listed as bound when its probing
+/// Waits until a device is behind its IPMMU. sysfs lists the IPMMU as bound as soon as its probe
 /// has begun.
 fn wait_for_group(board: &mut Board, device: &str) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
@@ -194,7 +194,7 @@ fn wait_for_group(board: &mut Board, device: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps once; returns the calls that this took.
+/// Sleeps once, and returns the calls of that.
 fn suspend_once(board: &mut Board, calls: &Calls) -> Result<Vec<Call>> {
     calls.during(|| board.suspend(|_| Ok(())).map(drop))
 }
@@ -214,15 +214,15 @@ fn base_of(ipmmu: &str) -> Result<u64> {
     Ok(u64::from_str_radix(address, 16)? & !0xffff)
 }
 
-/// What a function cost for one device: the least of all runs, and by how many
-/// percent the most expensive one of the others that count was above it.
+/// Returns the cost of a function for one device, which is the least of all runs, and by how many
+/// percent the greatest of the runs that count exceeded it.
 fn agreed(runs: &[Vec<Call>], function: &str, device: u64) -> Result<(Cost, f64)> {
     let mut costs = Vec::new();
     for run in runs {
         let mut calls = run
             .iter()
             .filter(|c| c.function == function && c.device == device);
-        // Where an interrupt came first, the call is not known for this device's.
+        // After an interrupt the first device of the call may be another one.
         let Some(call) = calls.next() else { continue };
         ensure!(calls.next().is_none(), "it was called twice");
         costs.push(call.cost);
@@ -255,7 +255,7 @@ impl Growth {
         }
     }
 
-    /// Each one more in use costs the same number of register accesses.
+    /// Each further one in use costs the same number of register accesses.
     fn expect_linear(&self) -> Result<()> {
         let first = self.points.first().context("no point")?;
         for point in &self.points {
@@ -276,7 +276,7 @@ impl Growth {
     }
 }
 
-/// The slope of the line through `points`.
+/// Returns the slope of the line through `points`.
 fn least_squares(points: &[Point], of: fn(&Cost) -> u64) -> f64 {
     let count = points.len() as f64;
     let mean = |value: &dyn Fn(&Point) -> f64| points.iter().map(value).sum::<f64>() / count;

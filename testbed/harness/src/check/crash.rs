@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Another kernel takes over while masters that nobody knows go on: after a panic, and by kexec. A
-//! master that was translated must not go on untranslated, nor by somebody else's mappings. Needs
-//! the module testbed/guest/modules/bus_master.c.
+//! Boots another kernel while masters go on that it does not know: after a panic, and by kexec. A
+//! translated master must not go on untranslated, nor through mappings of another device. Needs the
+//! module testbed/guest/modules/bus_master.c.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::board::{Board, Driver, Setup};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// What goes on is a channel of the first DMA controller, which is behind this IPMMU.
+/// The master: a channel of the first DMA controller, and the IPMMU that it is behind.
 const MASTER: &str = DMACS[0];
 const IPMMU: &str = "ipmmu_ds0";
 
@@ -25,9 +25,9 @@ const IPMMU: &str = "ipmmu_ds0";
 #[derive(Clone, Copy)]
 struct Channel(u32);
 
-/// One that Linux leaves alone, also when it ends.
+/// A channel that Linux does not use, and does not stop when it ends.
 const UNKNOWN: Channel = Channel(0);
-/// One that its driver brings to rest when it begins and when it ends, but not when it dies.
+/// A channel that its driver stops at probe and at shutdown, but not at a panic.
 const KNOWN: Channel = Channel(15);
 
 impl Channel {
@@ -35,13 +35,13 @@ impl Channel {
         0xe670_8000 + 0x80 * u64::from(self.0)
     }
 
-    /// What it is doing.
+    /// Returns the state of the channel.
     fn state(self, board: &mut Board) -> Result<String> {
         let state = board.sh(&format!("/tests/master.sh state e6700000 {}", self.0))?;
         Ok(state.trim().to_owned())
     }
 
-    /// Whether it goes on, and by way of the IPMMU.
+    /// Returns whether it goes on, and by way of the IPMMU.
     fn is_copying(self, board: &mut Board) -> Result<bool> {
         let before = board.count(IPMMU, "translations")?;
         let state = self.state(board)?;
@@ -49,12 +49,12 @@ impl Channel {
         Ok(state == "copying" && after > before)
     }
 
-    /// The context that its micro-TLB is pointed to.
+    /// Returns the context that its micro-TLB is pointed to.
     fn context(self, board: &mut Board) -> Result<Option<u32>> {
         Ok(board.registers()?.context_of(IPMMU, self.0))
     }
 
-    /// Has it go on whenever it was refused something. It was not brought to rest.
+    /// Makes the channel go on after each refusal. Fails if the channel is at rest.
     fn insist(self, board: &mut Board) -> Result<()> {
         ensure!(self.state(board)? != "idle", "the channel is at rest");
         let command = format!("echo insist {:#x} > {RUN}", self.registers());
@@ -65,8 +65,9 @@ impl Channel {
 }
 
 const RUN: &str = "/sys/module/bus_master/parameters/run";
-/// Where the channel copies: an IOVA at which there is RAM, too, which no kernel uses.
-const IOVA: u64 = 0x5000_0000;
+/// The channel's destination: an IOVA that is also an address of RAM, that no kernel uses, nor QEMU
+/// when it loads one.
+const IOVA: u64 = 0x6000_0000;
 const WORDS: usize = 4096;
 const RESERVED: &str = "
 / {
@@ -74,15 +75,15 @@ const RESERVED: &str = "
         #address-cells = <2>;
         #size-cells = <2>;
         ranges;
-        nobody@50000000 {
-            reg = <0x0 0x50000000 0x0 0x10000>;
+        nobody@60000000 {
+            reg = <0x0 0x60000000 0x0 0x10000>;
             no-map;
         };
     };
 };
 ";
 
-/// Another device behind that IPMMU, which no driver of the board is for.
+/// Another device behind that IPMMU, for which the board has no driver.
 const OTHER: &str = "e6800000.ethernet";
 
 /// The next kernel has no driver that would stop the channel.
@@ -96,8 +97,9 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     // Each row ends in another kernel.
     let board = |name: &str, allow: &'static [&'static str]| {
         let setup = Setup::new(name, Driver::Rust)
-            // With more CPUs some may not have stopped when the next kernel begins: the master
-            // without end leaves little of QEMU to them, and the kernel waits for a second at most.
+            .refuses_when_off()
+            // With more CPUs some may not have stopped when the next kernel begins: the endless
+            // master leaves them little of QEMU's time, and the kernel waits a second at most.
             .append("crashkernel=320M maxcpus=1")
             .dtb(dtb.clone())
             .cards()
@@ -114,7 +116,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The channel copies without end, and the next kernel is there to be booted.
+/// Starts the endless copy, and loads the next kernel.
 fn prepare(board: &mut Board, channel: Channel) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board.sh(&format!(
@@ -124,7 +126,10 @@ fn prepare(board: &mut Board, channel: Channel) -> Result<()> {
     board.sh(&format!(
         "echo on > /sys/bus/platform/devices/{MASTER}/power/control"
     ))?;
-    // What it would copy if it were not translated.
+    board
+        .sh("! dmesg | grep 'failed to reserve memory'")
+        .context("the memory is in use")?;
+    // The source, for a channel that is not translated.
     board.sh(&format!("devmem {IOVA:#x} 32 0x5a5a5a5a"))?;
     describe(board, IOVA)?;
     map(board, MASTER)?;
@@ -140,7 +145,7 @@ fn prepare(board: &mut Board, channel: Channel) -> Result<()> {
     Ok(())
 }
 
-/// Puts what the channel is told to do where it would find it if it reached these pages.
+/// Writes the channel's descriptors where the channel would find them if it reached these pages.
 fn describe(board: &mut Board, pages: u64) -> Result<()> {
     for (offset, word) in [(0x2000, IOVA), (0x2004, IOVA + 0x1000), (0x2008, 1024)] {
         board.sh(&format!("devmem {:#x} 32 {word:#x}", pages + offset))?;
@@ -148,7 +153,7 @@ fn describe(board: &mut Board, pages: u64) -> Result<()> {
     Ok(())
 }
 
-/// Has `device` see memory at [`IOVA`].
+/// Maps memory at [`IOVA`] for `device`.
 fn map(board: &mut Board, device: &str) -> Result<()> {
     board
         .sh(&format!(
@@ -157,7 +162,7 @@ fn map(board: &mut Board, device: &str) -> Result<()> {
         .map(drop)
 }
 
-/// The memory that has the IOVA for its physical address.
+/// Returns the memory that has the IOVA for its physical address.
 fn memory(board: &mut Board) -> Result<Vec<u32>> {
     board.qmp.memory(IOVA, WORDS)
 }
@@ -191,8 +196,7 @@ fn after_a_panic(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// Boots the next kernel in the middle of it. The channel is refused what it asks for, and does not
-/// give up.
+/// Boots the next kernel in the middle of the copy. The channel is refused, and does not give up.
 fn kexec(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.console.start(&format!(
@@ -203,8 +207,8 @@ fn kexec(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// What happens between the kernels is left out: then it is relied upon that a context that is off
-/// refuses.
+/// Looks only after the next kernel's probe: between the kernels the driver relies on contexts that
+/// refuse while they are off.
 fn after_kexec(board: &mut Board) -> Result<()> {
     prepare(board, UNKNOWN)?;
     kexec(board)?;
@@ -219,8 +223,8 @@ fn after_kexec(board: &mut Board) -> Result<()> {
     expect_unchanged(board, &before)
 }
 
-/// The master has no driver any more, and is behind no IPMMU that anybody knows of; the context
-/// that it had is another one's.
+/// Leaves the master without a driver, so no kernel knows that it is behind an IPMMU. Its former
+/// context belongs to another device.
 fn in_use_again(board: &mut Board) -> Result<()> {
     prepare(board, UNKNOWN)?;
     let old = UNKNOWN
@@ -239,7 +243,7 @@ fn in_use_again(board: &mut Board) -> Result<()> {
     describe(board, pages)?;
     board.sh(&format!("devmem {:#x} 32 0", pages + 0x1000))?;
     UNKNOWN.insist(board)?;
-    // The channel has had its chance when it was refused this often.
+    // The channel has had its chance after this many refusals.
     for _ in 0..100 {
         UNKNOWN.state(board)?;
     }
@@ -249,12 +253,12 @@ fn in_use_again(board: &mut Board) -> Result<()> {
     relax(board)
 }
 
-/// Brings the channel to rest.
+/// Stops the channel.
 fn relax(board: &mut Board) -> Result<()> {
     board.sh(&format!("echo relax > {RUN}")).map(drop)
 }
 
-/// The device that `context` is now in use for.
+/// Returns the device that `context` is now in use for.
 fn owner(board: &mut Board, context: u32) -> Result<String> {
     let text = board.sh("cat /sys/kernel/debug/ipmmu/e67b0000.iommu/contexts")?;
     let line = format!("context {context}: ");

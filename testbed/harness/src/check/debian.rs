@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian's own kernel, for which there is a package: whether the module fits,
-//! and what it does on a board that runs Debian 13, from the eMMC.
+//! Debian's own kernel, for which there is a package: the module fits it, and works on a board that
+//! runs Debian 13 from the eMMC.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use super::common::complaints;
 use super::debian_install::INSTALLER;
@@ -19,26 +19,22 @@ use crate::board::{Board, Driver, Setup, System};
 use crate::exec::capture;
 use crate::provision::debian::{self, INITRAMFS};
 
-/// Modules that udev loads for what is behind an IPMMU, and one that those need.
+/// Modules that udev loads for devices behind an IPMMU, and one that they need.
 const CLIENTS: [&str; 2] = ["renesas_sdhi_internal_dmac", "tmio_mmc_core"];
 
-/// What the package must contain, beside its documentation.
+/// The module in the package.
 const MODULE: &str = "updates/ipmmu_vmsa.ko.xz";
 const IN_INITRAMFS_TOOLS: &str = "/usr/share/initramfs-tools/";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
-    let row = |name: &str, work: fn(&Bench) -> Result<()>| {
-        let bench = bench.clone();
-        Trial::test(format!("debian::{name}"), move || {
-            work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
-        })
-    };
+    let row =
+        |name: &str, work: fn(&Bench) -> Result<()>| bench.row(format!("debian::{name}"), work);
     let setup = Setup::new("debian", Driver::Rust)
         .system(System::Debian)
         .append("root=LABEL=debian rw init=/ipmmu/tests/debian-init maxcpus=4")
         .dtb(Dtb::place(&bench.paths, "debian"))
         .cards()
-        .emmc(&EMMC.image(&bench.paths, INSTALLER));
+        .emmc(EMMC.image(&bench.paths, INSTALLER));
     let board = Fixture::new(bench, setup, |_| Ok(()));
     let paths = bench.paths.clone();
     vec![
@@ -75,7 +71,7 @@ fn dpkg_deb(option: &str, package: &Path) -> Result<String> {
     capture(Command::new("dpkg-deb").arg(option).arg(package))
 }
 
-/// `make deb` gives two packages, of which apt and modprobe know what to do.
+/// `make deb` builds two packages, which apt and modprobe can use.
 fn package_builds(bench: &Bench) -> Result<()> {
     let built = debian::packages(&bench.paths)?;
     let [modules, initramfs]: [PathBuf; 2] = built
@@ -115,7 +111,7 @@ fn package_builds(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Whether a word was not filled in.
+/// Returns whether a word was not filled in.
 fn has_blanks(text: &str) -> bool {
     ["@RELEASE@", "@VERSION@", "@KERNEL_VERSION@", "@MAINTAINER@"]
         .iter()
@@ -133,7 +129,7 @@ fn only_name_in(dir: &Path) -> Result<String> {
     }
 }
 
-/// The crates that the module was built with are those in Debian's kernel.
+/// The module was built with the same crates as Debian's kernel.
 fn symbols_match(bench: &Bench) -> Result<()> {
     let found = debian::agreement(&bench.paths)?;
     ensure!(found.rust_imports > 0, "it needs nothing of Rust's");
@@ -142,8 +138,8 @@ fn symbols_match(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// It is Debian's kernel, with Debian's module for the cards and ours for the
-/// IPMMUs, and runs from a card.
+/// The board runs Debian's kernel from a card, with Debian's module for the cards and this one for
+/// the IPMMUs.
 fn boots_on_debians_kernel(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     let release = board.sh("uname -r")?;
@@ -172,7 +168,7 @@ fn boots_on_debians_kernel(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// It was there before udev, and so before the driver of the card that Debian is on.
+/// The driver was loaded before udev began, and so before the driver of the card that Debian is on.
 fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let line = |text: &str| {
@@ -186,7 +182,7 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
         ipmmu < card && card < mounted,
         "the IPMMU was found in line {ipmmu}, cards in {card}, mounted in {mounted}"
     );
-    // Whatever udev has loaded since is in front of it.
+    // Modules that udev loaded later are listed before it.
     let modules = board.sh("cut -d ' ' -f 1 /proc/modules")?;
     let place = |name: &str| modules.lines().position(|l| l == name);
     for client in CLIENTS {
@@ -203,8 +199,8 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// What is read from the cards is what was written, through the IPMMU, before
-/// and after the SoC was switched off.
+/// Data read from the cards equals the data written, through the IPMMU, before and after the SoC
+/// was off.
 fn dma_and_suspend(board: &mut Board) -> Result<()> {
     files_through_the_ipmmu(board)?;
     let before = board.registers()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian's packages put on a board that runs Debian's kernel.
+//! Installs Debian's packages on a board that runs Debian's kernel.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::provision::debian::{self, Bare};
 use crate::provision::{Provision, Qemu};
 use crate::ui::Step;
 
-/// What Debian has drivers for, and the emulated board has not.
+/// Drivers of Debian for devices that the emulated board does not have.
 const NOT_THERE: [&str; 4] = [
     "e6800000.ethernet",
     "ee0a0000.usb",
@@ -21,14 +21,14 @@ const NOT_THERE: [&str; 4] = [
     "ee0a0200.usb-phy",
 ];
 
-/// Names the board on which the packages are installed.
+/// The name of the board on which the packages are installed.
 pub const INSTALLER: &str = "debian-install";
 
-/// The emulated CPUs make the initramfs in about four minutes.
+/// Limit for the installation: the emulated CPUs make the initramfs in about four minutes.
 const INSTALL_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Installs the packages on a board that runs Debian's kernel; what comes of it
-/// boots with the initramfs that Debian's tools made there.
+/// Installs the packages on a board that runs Debian's kernel. The result boots with the initramfs
+/// that Debian's tools made there.
 pub fn install(paths: &Paths, qemu: &Qemu) -> Result<Provision> {
     let packages = debian::packages(paths)?;
     let Bare {
@@ -45,9 +45,9 @@ pub fn install(paths: &Paths, qemu: &Qemu) -> Result<Provision> {
         .append("maxcpus=4")
         .dtb(dtb.into_path())
         .cards()
-        .files(&packages)
-        .emmc(&emmc);
-    let mut board = Board::boot(paths, &provision, &setup)?;
+        .files(packages.as_slice())
+        .emmc(emmc);
+    let mut board = Board::boot(&provision, &setup)?;
     let number = board.console.start(&format!(
         "/tests/debian-install.sh {} {}",
         EMMC.device, MMC_HOSTS[0].device

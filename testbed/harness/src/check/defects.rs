@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Known defects of the C driver, each with what would show it in ours.
+//! Known defects of the C driver, each with a row that would show it in this driver.
 
 use std::sync::Arc;
 
@@ -17,12 +17,12 @@ use crate::board::{Board, Driver, Setup};
 
 const FIRST: &str = "/soc/dma-controller@e6700000";
 const THIRD: &str = "/soc/dma-controller@e7310000";
-/// The cell of `iommus` with the micro-TLB of channel 0, which Linux leaves alone.
+/// The cell of `iommus` with the micro-TLB of channel 0, which Linux does not use.
 const UTLB_OF_CHANNEL_0: usize = 1;
-/// Gen3 has 48 micro-TLBs, and the C driver room for 64.
+/// A micro-TLB beyond the 48 of Gen3, within the 64 that the C driver has room for.
 const BEYOND_THE_SOC: u32 = 50;
 const BEYOND_THE_ARRAY: u32 = 300;
-/// The micro-TLB of a channel of the second DMA controller that Linux does use.
+/// The micro-TLB of a channel of the second DMA controller that Linux uses.
 const SHARED_UTLB: u32 = 1;
 
 const UTLB_BEYOND_THE_SOC: Feature = Feature {
@@ -89,7 +89,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         .collect())
 }
 
-/// A board on which channel 0 of a DMA controller is said to be behind `utlb`.
+/// Returns a board on which channel 0 of a DMA controller is said to be behind `utlb`.
 fn with_utlb(bench: &Arc<Bench>, name: &str, controller: &str, utlb: u32) -> Result<Setup> {
     let setup = groups::roomy(bench, name)?;
     let dtb = setup.dtb.clone().context("no device tree")?;
@@ -107,7 +107,7 @@ fn two_root_setup(bench: &Arc<Bench>) -> Result<Setup> {
         .dtb(dtb.into_path()))
 }
 
-/// The first DMA controller works, and is not translated; the others are.
+/// The first DMA controller works untranslated; the others are translated.
 fn untranslated(board: &mut Board) -> Result<()> {
     board.dma(&DMACS)?;
     board.expect_clean()?;
@@ -135,8 +135,8 @@ fn one_group(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// The third controller wants out of its domain. That it is refused is as good
-/// as that it does no harm to the second.
+/// The third controller is to leave its domain. Either that is refused, or it does no harm to the
+/// second one.
 fn stays_on(board: &mut Board) -> Result<()> {
     board.client("unbind", DMACS[2])?;
     let group = groups::path(DMACS[2]);

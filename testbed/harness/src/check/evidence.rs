@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Features that rows elsewhere show.
+//! Features that rows of other files show.
 
 use super::ledger::{C, Feature, Ledger, Part};
 
-/// A feature, the rows of our driver, and those of the C driver. None of the
-/// latter where the question does not arise.
+/// A feature, with its rows of this driver and of the C driver: none of the latter where the
+/// question does not arise.
 type Entry = (Feature, &'static [&'static str], &'static [&'static str]);
 
 const ENTRIES: &[Entry] = &[
@@ -230,7 +230,7 @@ const ENTRIES: &[Entry] = &[
     ),
 ];
 
-/// Enters them all.
+/// Enters all features.
 pub fn enter(ledger: &Ledger) {
     for (feature, rust, c) in ENTRIES {
         ledger.enter(*feature, rust, c);

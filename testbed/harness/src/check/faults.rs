@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What becomes of a fault: who is told, what is counted, and what if there are
-//! very many.
+//! The way of a fault: its report, its count, and storms of faults.
 
 use std::sync::Arc;
 
@@ -15,11 +14,11 @@ use crate::board::Board;
 use crate::board::guest::DMACS;
 
 const STORM: u64 = 100_000;
-/// Enough that most are not shown.
+/// Enough faults that most are not shown.
 const SQUALL: u64 = 1_000;
 
-/// Lines in the log that a storm may cost, one or two for each that the kernel's
-/// own rate limit lets through: ten in five seconds.
+/// Lines in the log that a storm may cost: one or two for each that the rate limit lets through,
+/// ten in five seconds.
 const LINES_PER_STORM: usize = 200;
 
 const CONTEXTS: &str = "/sys/kernel/debug/ipmmu/e67b0000.iommu/contexts";
@@ -112,13 +111,12 @@ fn trace_names_device(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// A fault that comes again as soon as the driver has acknowledged it. Returns
-/// what was logged.
+/// Causes a fault that recurs as soon as the driver has acknowledged it. Returns the messages.
 fn storm(board: &mut Board, times: u64) -> Result<String> {
     let before = board.count("ipmmu_mm", "faults")?;
     board.set_ipmmu("ipmmu_mm", "storm", json!(times))?;
     let mut messages = fault(board)?;
-    // The device is told of its error at once, while the storm goes on.
+    // The device reports its error at once, while the storm goes on.
     wait_until(board, "the storm is not acknowledged", |b| {
         Ok(b.count("ipmmu_mm", "storm")? == 0)
     })?;
@@ -144,7 +142,7 @@ fn storm_is_survived(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// The number of faults that debugfs has of the first DMA controller's context.
+/// Returns the number of faults that debugfs has of the first DMA controller's context.
 fn counted(board: &mut Board) -> Result<u64> {
     let contexts = board.sh(&format!("cat {CONTEXTS}"))?;
     // The devices of a context are on the lines below its own.

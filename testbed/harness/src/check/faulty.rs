@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Our driver on hardware that does not do what it should.
+//! This driver on hardware that misbehaves.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -21,15 +21,16 @@ const UTLBS: Range<u32> = 0..16;
 const UTLB: u32 = 1;
 const ROOT: &str = "ipmmu_mm";
 
-/// Where the registers of an IPMMU are, by their offsets.
-const IMTTUBR0: u32 = 0x14;
+/// The offset from a context of an IPMMU's to the next one, and offsets of other registers.
 const CONTEXT_STRIDE: u32 = 0x40;
+const IMTTLBR0: u32 = 0x10;
+const IMUCTR: u32 = 0x300;
 const IMUASID: u32 = 0x308;
 const UTLB_STRIDE: u32 = 0x10;
 const IMSCTLR: u32 = 0x500;
 const IMSAUXCTLR: u32 = 0x504;
 
-/// What of an IPMMU a register is of.
+/// The part of an IPMMU that a register belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// The context of the first controller's group.
@@ -39,13 +40,13 @@ enum Part {
     Control,
 }
 
-/// A register that the hardware can lose at resume.
+/// A register that the hardware loses at resume.
 struct Loss {
     ipmmu: &'static str,
     register: &'static str,
     part: Part,
-    /// Where it is, from the first one of its kind, and what to write there before, if the driver
-    /// leaves a 0 in it: a reset does, too.
+    /// The offset from the first one of its kind, and a value to write there before, if the driver
+    /// leaves a 0 in it: a reset does the same.
     before: Option<(u32, u32)>,
 }
 
@@ -63,10 +64,13 @@ const fn loss(
     }
 }
 
-/// One of each that an H3 has. Nobody uses the context while its table is elsewhere.
+/// Tables are below 4 GiB on this board.
+const HOLDS_ZERO: &str = "IMTTUBR0";
+
+/// One register of each kind that an H3 has.
 const LOSSES: [Loss; 10] = [
     loss(ROOT, "IMTTLBR0", Part::Context, None),
-    loss(ROOT, "IMTTUBR0", Part::Context, Some((IMTTUBR0, 1))),
+    loss(ROOT, "IMTTUBR0", Part::Context, None),
     loss(ROOT, "IMTTBCR", Part::Context, None),
     loss(ROOT, "IMMAIR0", Part::Context, None),
     loss(ROOT, "IMCTR", Part::Context, None),
@@ -81,25 +85,37 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let flush = Fixture::new(bench, Setup::new("stuck-flush", Driver::Rust), |b| {
         b.load_driver(&DMACS)
     });
-    let discard = Fixture::new(bench, Setup::new("lost-table", Driver::Rust), |b| {
+    let prepare = |b: &mut Board| {
         b.load_driver(&DMACS)?;
         b.wait_for_channels(&DMACS)
-    });
+    };
+    let discard = Fixture::new(bench, Setup::new("lost-table", Driver::Rust), prepare);
+    // A lost register holds a wrong value here, also where the right one is 0.
+    let setup = Setup::new("lost-zero", Driver::Rust).unkind("reset");
+    let random = Fixture::new(bench, setup, prepare);
     vec![
         flush.row("gives_one_message", stuck_flush),
         flush.row("is_noticed_at_resume", stuck_at_resume),
-        discard.row("every_register_that_is_lost_is_named", lost_registers),
+        discard.row("every_register_that_is_lost_is_named", |b| {
+            lost_registers(b, |loss| loss.register != HOLDS_ZERO)
+        }),
+        random.row("every_register_that_is_lost_is_named", |b| {
+            lost_registers(b, |loss| loss.part != Part::Control)
+        }),
         discard.row("the_rest_of_the_context_stays_off", lost_table),
         discard.row("parking_that_is_lost_is_named_and_off", lost_parking),
+        discard.row("an_attach_does_not_open_what_is_lost", attach_lost),
+        discard.row("what_was_wrong_before_is_right_after", wrong_before),
+        flush.row("keeps_the_next_table_from_being_used", stuck_at_attach),
     ]
 }
 
-/// FLUSH never completes: said once, not once a flush, and nothing hangs.
+/// Expects one message, not one for each flush, from a FLUSH that never completes. Nothing hangs.
 fn stuck_flush(board: &mut Board) -> Result<()> {
     board.dma(&[DMACS[0]])?;
     board.new_messages()?;
     board.set_ipmmu("ipmmu_mm", "flush-stuck", json!(true))?;
-    // Stale translations may well spoil it: what matters is that it ends.
+    // Stale translations may spoil it: it only has to end.
     board.try_dma(DMACS[0], 4)?;
     board.set_ipmmu("ipmmu_mm", "flush-stuck", json!(false))?;
     let messages = board.new_messages()?;
@@ -114,8 +130,7 @@ fn stuck_flush(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// What is restored is flushed, and that is waited for: once per context, and not
-/// for ever.
+/// Fails unless resume waits for the flush of each restored context: once, and not for ever.
 fn stuck_at_resume(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.suspend(|b| b.set_ipmmu("ipmmu_mm", "flush-stuck", json!(true)))?;
@@ -123,7 +138,7 @@ fn stuck_at_resume(board: &mut Board) -> Result<()> {
     board.set_ipmmu("ipmmu_mm", "flush-stuck", json!(false))?;
     let stuck: Vec<&str> = messages
         .lines()
-        .filter(|line| line.contains("TLB flush") && line.contains("complete"))
+        .filter(|line| line.contains("TLB flush") && line.contains("timed out"))
         .collect();
     for context in 1..=DMACS.len() {
         let of_it = format!("context {context} ");
@@ -133,15 +148,14 @@ fn stuck_at_resume(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// The context of the first controller's group.
+/// Returns the context of the first controller's group.
 fn context(board: &mut Board) -> Result<u32> {
     let context = board.registers()?.context_of(CACHE, UTLB);
     context.context("the first controller is not translated")
 }
 
-/// The write that restores the page table's address is lost: this is what a
-/// driver that forgot it would look like, and it must not go unnoticed. All else
-/// that there is of the context stays off, and nothing else is changed.
+/// Loses the write that restores the page table's address, as if the driver had forgotten it. The
+/// rest of the context stays off, and nothing else changes.
 fn lost_table(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)?;
     let context = context(board)?;
@@ -165,7 +179,74 @@ fn lost_table(board: &mut Board) -> Result<()> {
     recover(board, ROOT, Part::Context)
 }
 
-/// What could not be parked safely is not parked at all; groups go on.
+/// Lets the register discard its value still. The next attach reports it, and opens nothing.
+fn attach_lost(board: &mut Board) -> Result<()> {
+    let context = context(board)?;
+    board.new_messages()?;
+    change_type(board, DMACS[0], "identity")?;
+    // The new table may be where the old one was.
+    let base = base_of(ROOT)?;
+    let register = base + CONTEXT_STRIDE * context + IMTTLBR0;
+    board.sh(&format!("devmem {register:#x} 32 0"))?;
+    board.set_ipmmu(
+        ROOT,
+        "discard-writes",
+        json!(format!("IMTTLBR0({context})")),
+    )?;
+    change_type(board, DMACS[0], "DMA")?;
+    let messages = board.new_messages()?;
+    let named = format!("context {context}: IMTTLBR0 is 0x");
+    ensure!(
+        messages.contains(&named) && messages.contains("after attach"),
+        "the driver said {messages}"
+    );
+    expect_closed(board, context, None)?;
+    recover(board, ROOT, Part::Context)
+}
+
+/// Returns the address of an IPMMU, by its label.
+fn base_of(ipmmu: &str) -> Result<u32> {
+    let address = device_of(ipmmu)?.split('.').next().unwrap_or_default();
+    Ok(u32::from_str_radix(address, 16)?)
+}
+
+/// Makes a register that controls access read wrong: it is not saved as it reads.
+fn wrong_before(board: &mut Board) -> Result<()> {
+    let context = context(board)?;
+    // Reports earlier faults.
+    board.suspend(|_| Ok(()))?;
+    let before = board.registers()?.in_use();
+    let base = base_of(CACHE)?;
+    for register in [
+        base + CONTEXT_STRIDE * context,
+        base + IMUCTR + UTLB_STRIDE * UTLB,
+    ] {
+        board.sh(&format!("devmem {register:#x} 32 0"))?;
+    }
+    board.new_messages()?;
+    board.suspend(|_| Ok(()))?;
+    let messages = board.new_messages()?;
+    let named = format!("uTLB {UTLB}: IMUCTR is 0x00000000 at suspend");
+    ensure!(messages.contains(&named), "the driver said {messages}");
+    let differing = before.differences(&board.registers()?.in_use());
+    ensure!(differing.is_empty(), "registers that differ: {differing:?}");
+    board.dma_briefly(&DMACS)
+}
+
+/// Keeps the flushes of the former table and of the new one from completing. Nothing gets through,
+/// as the root may still hold old translations.
+fn stuck_at_attach(board: &mut Board) -> Result<()> {
+    let context = context(board)?;
+    board.set_ipmmu(ROOT, "flush-stuck", json!(true))?;
+    change_type(board, DMACS[0], "identity")?;
+    change_type(board, DMACS[0], "DMA")?;
+    board.set_ipmmu(ROOT, "flush-stuck", json!(false))?;
+    expect_closed(board, context, None)?;
+    board.new_messages()?;
+    recover(board, ROOT, Part::Context)
+}
+
+/// Keeps parking from being restored: it stays off, and groups go on.
 fn lost_parking(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)?;
     board.new_messages()?;
@@ -175,7 +256,7 @@ fn lost_parking(board: &mut Board) -> Result<()> {
     let imctr = board.registers()?.get(ROOT, &format!("IMCTR({PARKING})"));
     ensure!(imctr & 1 == 0, "parking is on, without its table");
     board.dma_briefly(&DMACS)?;
-    // What was saved has nothing to do with it: the next resume makes it anew.
+    // Parking does not depend on saved registers: the next resume programs it anew.
     board.set_ipmmu(ROOT, "discard-writes", json!(""))?;
     board.suspend(|_| Ok(()))?;
     let imctr = board.registers()?.get(ROOT, &format!("IMCTR({PARKING})"));
@@ -183,10 +264,10 @@ fn lost_parking(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)
 }
 
-/// The driver reads back what it restored, says what is missing, has the resume of
-/// the device fail, and lets nothing through what it cannot trust.
-fn lost_registers(board: &mut Board) -> Result<()> {
-    for loss in &LOSSES {
+/// Loses what the driver restores: it reads back, names what is missing, fails the resume of the
+/// device, and lets nothing through what it cannot trust.
+fn lost_registers(board: &mut Board, is_tried: impl Fn(&Loss) -> bool) -> Result<()> {
+    for loss in LOSSES.iter().filter(|loss| is_tried(loss)) {
         lost_register(board, loss)
             .with_context(|| format!("{} of {} was lost", loss.register, loss.ipmmu))?;
     }
@@ -225,7 +306,7 @@ fn lost_register(board: &mut Board, loss: &Loss) -> Result<()> {
         "{failed} devices failed to resume, the last is {last}"
     );
     match loss.part {
-        // What cannot be written cannot be parked either.
+        // A micro-TLB that cannot be written cannot be parked either.
         Part::Utlb => expect_closed(board, context, Some(UTLB))?,
         Part::Context => expect_closed(board, context, None)?,
         Part::Control => board.dma_briefly(&DMACS)?,
@@ -233,7 +314,7 @@ fn lost_register(board: &mut Board, loss: &Loss) -> Result<()> {
     recover(board, loss.ipmmu, loss.part)
 }
 
-/// Fails unless one message names the register as one that was lost.
+/// Fails unless one message names the register as lost.
 fn expect_named(board: &mut Board, ipmmu: &str, part: &str, register: &str) -> Result<()> {
     let messages = board.new_messages()?;
     let named: Vec<&str> = messages
@@ -249,8 +330,8 @@ fn expect_named(board: &mut Board, ipmmu: &str, part: &str, register: &str) -> R
     Ok(())
 }
 
-/// Fails unless the first controller, in `context`, reaches nothing, and the others
-/// go on. One of its micro-TLBs may be out of the driver's reach.
+/// Fails unless the first controller, in `context`, reaches nothing, and the others go on. One of
+/// its micro-TLBs may be beyond the driver's reach.
 fn expect_closed(board: &mut Board, context: u32, lost: Option<u32>) -> Result<()> {
     let registers = board.registers()?;
     for ipmmu in [ROOT, CACHE] {
@@ -276,7 +357,7 @@ fn expect_closed(board: &mut Board, context: u32, lost: Option<u32>) -> Result<(
     board.dma_briefly(&DMACS[1..])
 }
 
-/// Has the hardware take writes again. The next attach makes a context anew.
+/// Makes the hardware take writes again. The next attach programs the context anew.
 fn recover(board: &mut Board, ipmmu: &str, part: Part) -> Result<()> {
     board.set_ipmmu(ipmmu, "discard-writes", json!(""))?;
     if part != Part::Control {
@@ -287,7 +368,7 @@ fn recover(board: &mut Board, ipmmu: &str, part: Part) -> Result<()> {
     board.dma_briefly(&DMACS)
 }
 
-/// What the PM core says of how devices slept.
+/// Statistics of the PM core about suspends.
 const STATS: &str = "/sys/power/suspend_stats";
 
 fn failed_resumes(board: &mut Board) -> Result<u32> {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Which rows show that a driver has a feature.
+//! Features, and the rows that show them.
 //!
-//! A [`Feature`] is a behaviour in one sentence. [`Pair::feature`] runs one
-//! piece of work for it on two boards, which differ in the driver only; other
-//! rows are made its evidence in `evidence.rs`.
+//! A [`Feature`] is a behaviour in one sentence. [`Pair::feature`] runs one piece of work for it on
+//! two boards, which differ in the driver only. Other rows become its evidence in `evidence.rs`.
 
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use crate::board::{Board, Driver, Setup};
 
 pub use super::ledger::{C, Feature, Part};
 
-/// The same board twice: once with each driver.
+/// Two boards that differ in the driver only.
 pub struct Pair {
     rust: Arc<Fixture>,
     c: Arc<Fixture>,
@@ -24,8 +23,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Boards set up by `setup`, whose driver is filled in, and prepared by
-    /// `prepare`.
+    /// Returns boards set up by `setup`, with either driver, and prepared by `prepare`.
     pub fn new(
         bench: &Arc<Bench>,
         setup: Setup,
@@ -41,8 +39,8 @@ impl Pair {
         }
     }
 
-    /// Has `work` show `feature` on both boards, or on ours alone where there is
-    /// nothing to ask of the C driver. The rows of a board run in this order.
+    /// Adds rows in which `work` shows `feature`, on both boards, or on this driver's alone where
+    /// the question does not arise for the C driver. The rows of a board run in this order.
     pub fn feature(
         mut self,
         feature: Feature,
@@ -61,7 +59,7 @@ impl Pair {
         self
     }
 
-    /// All rows.
+    /// Returns all rows.
     pub fn rows(self) -> impl Iterator<Item = Trial> {
         self.of_rust.into_iter().chain(self.of_c)
     }

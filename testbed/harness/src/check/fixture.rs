@@ -5,78 +5,97 @@ use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Result, anyhow, bail};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 
 use super::debian_install;
+use super::junit::Cases;
 use super::ledger::{C, Ledger, judge};
 use crate::board::{Board, Driver, Setup, System};
 use crate::paths::Paths;
-use crate::provision::{Arch, Provision};
+use crate::provision::{Arch, Provision, Purpose};
 
-/// What the scenarios share.
+/// The state that all scenarios share.
 pub struct Bench {
     pub paths: Paths,
-    pub provision: Provision,
+    pub provision: Arc<Provision>,
     pub ledger: Ledger,
-    /// What the 32-bit board boots, or why there is nothing, once a row wants it.
-    arm: OnceLock<Result<Provision, String>>,
-    /// The same for the board whose serial ports use DMA.
-    serial: OnceLock<Result<Provision, String>>,
-    /// The same for the board whose kernel has the driver built in.
-    built_in: OnceLock<Result<Provision, String>>,
-    /// The same for the board whose kernel has the driver among its modules.
-    in_tree: OnceLock<Result<Provision, String>>,
-    /// The same for the board with Debian's kernel and our package.
-    debian: OnceLock<Result<Provision, String>>,
+    pub cases: Cases,
+    /// Other systems, by [`System`], or the reasons why there are none; each is made for the first
+    /// row that needs it.
+    others: [OnceLock<Result<Provision, String>>; System::COUNT],
 }
 
 impl Bench {
-    /// For one run; no board has been booted.
-    pub fn new(paths: Paths, provision: Provision) -> Self {
+    /// Makes the state for one run; no board has been booted.
+    pub fn new(provision: Arc<Provision>) -> Self {
         Self {
-            paths,
+            paths: provision.paths.clone(),
             provision,
             ledger: Ledger::default(),
-            arm: OnceLock::new(),
-            serial: OnceLock::new(),
-            built_in: OnceLock::new(),
-            in_tree: OnceLock::new(),
-            debian: OnceLock::new(),
+            cases: Cases::default(),
+            others: Default::default(),
         }
     }
 
-    /// What boots on a board; made now if it is not there yet.
+    /// Returns a row that does `work` without a board of a fixture.
+    pub fn row(
+        self: &Arc<Self>,
+        name: String,
+        work: impl FnOnce(&Self) -> Result<()> + Send + 'static,
+    ) -> Trial {
+        self.trial(name, |bench| {
+            work(bench).map_err(|e| Failed::from(format!("{e:#}")))
+        })
+    }
+
+    /// Returns a row that is part of the report once it ran.
+    pub fn trial(
+        self: &Arc<Self>,
+        name: String,
+        work: impl FnOnce(&Self) -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
+        let this = self.clone();
+        Trial::test(name.clone(), move || {
+            this.cases.watch(&name, || work(&this))
+        })
+    }
+
+    /// Returns a row that is skipped, for this reason.
+    pub fn skipped(self: &Arc<Self>, name: &'static str, why: &'static str) -> Trial {
+        let this = self.clone();
+        Trial::ignorable_test(name, move || {
+            this.cases.skip(name, why);
+            Ok(Completion::ignored_with(why))
+        })
+    }
+
+    /// Returns the system that boots on a board, and makes it if it is not there yet.
     pub fn provision(&self, arch: Arch, system: System) -> Result<&Provision> {
-        let made = match (arch, system) {
-            (_, System::Serial) => {
-                let prepare = || self.provision.prepare_serial(&self.paths);
-                self.serial.get_or_init(|| said(prepare()))
-            }
-            (_, System::BuiltIn) => {
-                let prepare = || self.provision.prepare_built_in(&self.paths);
-                self.built_in.get_or_init(|| said(prepare()))
-            }
-            (_, System::InTree) => {
-                let prepare = || self.provision.prepare_in_tree(&self.paths);
-                self.in_tree.get_or_init(|| said(prepare()))
-            }
-            (_, System::Debian) => {
-                let prepare = || debian_install::install(&self.paths, &self.provision.qemu);
-                self.debian.get_or_init(|| said(prepare()))
-            }
-            (Arch::Arm64, System::Testbed) => return Ok(&self.provision),
-            (Arch::Arm, System::Testbed) => {
-                let prepare = || self.provision.prepare_arm(&self.paths);
-                self.arm.get_or_init(|| said(prepare()))
-            }
+        let provision = &self.provision;
+        let is_there = match system {
+            System::Testbed => arch == Arch::Arm64,
+            // The sanitised kernel has such serial ports, too.
+            System::Serial => provision.kernel.is_sanitised(),
+            System::Xen => provision.xen.is_some(),
+            _ => false,
         };
+        if is_there {
+            return Ok(provision);
+        }
+        let other = |arch, purpose| provision.prepare_other(arch, purpose);
+        let prepare = || match system {
+            System::Testbed => other(Arch::Arm, Purpose::Tests),
+            System::Serial => other(Arch::Arm64, Purpose::Serial),
+            System::Kvm => other(Arch::Arm64, Purpose::Kvm),
+            System::BuiltIn => provision.prepare_built_in(),
+            System::InTree => provision.prepare_in_tree(),
+            System::Debian => debian_install::install(&self.paths, &provision.qemu),
+            System::Xen => Provision::prepare_xen(&self.paths, &provision.qemu, None),
+        };
+        let made =
+            self.others[system as usize].get_or_init(|| prepare().map_err(|e| format!("{e:#}")));
         made.as_ref().map_err(|e| anyhow!("{e}"))
     }
-}
-
-/// An error as it is told to each row that meets it.
-fn said(made: Result<Provision>) -> Result<Provision, String> {
-    made.map_err(|e| format!("{e:#}"))
 }
 
 type Prepare = Box<dyn Fn(&mut Board) -> Result<()> + Send + Sync>;
@@ -91,7 +110,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A board set up by `setup`, and by `prepare` once it runs.
+    /// Returns a board set up by `setup`, and by `prepare` once it runs.
     pub fn new(
         bench: &Arc<Bench>,
         setup: Setup,
@@ -105,7 +124,7 @@ impl Fixture {
         })
     }
 
-    /// A row that does `work` on this board and leaves it fit for the next.
+    /// Returns a row that does `work` on this board and leaves it fit for the next.
     pub fn row(
         self: &Arc<Self>,
         name: &str,
@@ -114,8 +133,8 @@ impl Fixture {
         self.trial(name, work, None)
     }
 
-    /// A row that does `work` where the C driver is known to do what `expected`
-    /// says, and fails if it does anything else.
+    /// Returns a row that does `work` where the C driver is known to do what `expected` says, and
+    /// fails if it does anything else.
     pub fn observed(
         self: &Arc<Self>,
         name: &str,
@@ -125,7 +144,7 @@ impl Fixture {
         self.trial(name, work, Some(expected))
     }
 
-    /// Where it is written down what rows have shown.
+    /// Returns the ledger of what rows have shown.
     pub fn ledger(&self) -> &Ledger {
         &self.bench.ledger
     }
@@ -138,8 +157,13 @@ impl Fixture {
     ) -> Trial {
         let this = self.clone();
         let name = format!("{}::{name}", self.setup.name);
-        Trial::test(name.clone(), move || {
+        self.bench.trial(name.clone(), move |bench| {
             let mut good = Ok(());
+            let is_last = Arc::strong_count(&this) == 1;
+            let work = |board: &mut Board| match is_last {
+                true => work(board).and_then(|()| board.expect_no_leak()),
+                false => work(board),
+            };
             let seen = this.with_board(work, |seen| {
                 match expected {
                     Some(c) => good = judge(c, seen),
@@ -147,21 +171,21 @@ impl Fixture {
                 }
                 good.is_ok()
             });
-            this.ledger().note(&name, &seen);
+            bench.ledger.note(&name, &seen);
             let verdict = match expected {
                 Some(_) => good,
                 None => seen,
             };
             verdict.map_err(|e| {
-                let log = this.bench.paths.log();
-                let logs = this.bench.paths.short(&log).join(&this.setup.name);
+                let log = bench.paths.log();
+                let logs = bench.paths.short(&log).join(&this.setup.name);
                 Failed::from(format!("{e:#}\n(logs: {}.*.log)", logs.display()))
             })
         })
     }
 
-    /// Does `work` on the board, which the next row gets if nothing is wrong
-    /// with it: all went well, or failed as `expected`, and did no harm.
+    /// Does `work` on the board. The next row gets the same board if all went well, or failed as
+    /// `expected`, and did no harm.
     fn with_board(
         &self,
         work: impl FnOnce(&mut Board) -> Result<()>,
@@ -178,7 +202,7 @@ impl Fixture {
             }
         };
         let mut seen = work(&mut board);
-        // Also after a failure: the messages are the first thing that one looks at.
+        // Also after a failure: the messages are what one looks at first.
         let clean = board.expect_clean();
         let harmless = clean.is_ok();
         seen = seen.and(clean);
@@ -199,7 +223,7 @@ impl Fixture {
         if let (Driver::Rust, Some(why)) = (self.setup.driver, &provision.no_module) {
             bail!("there is no module to load: {why}");
         }
-        let mut board = Board::boot(&self.bench.paths, provision, &self.setup)?;
+        let mut board = Board::boot(provision, &self.setup)?;
         (self.prepare)(&mut board)?;
         Ok(board)
     }

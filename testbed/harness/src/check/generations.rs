@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! IPMMUs of all generations, on a board that has one of each only to be tested.
+//! IPMMUs of all generations, on a board with an extra one of each for these tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::paths::Paths;
 pub const EXTRA_DMAC: &str = "e8200000.dma-controller";
 const EXTRA_CHANNELS: [&str; 2] = [EXTRA_DMAC, "e8200000.dma-controller:13"];
 
-/// All that the binding has, most specific first.
+/// All compatible strings of the binding, most specific first.
 const BINDING: [&[&str]; 25] = [
     &["r8a73a4", "vmsa"],
     &["r8a7742", "vmsa"],
@@ -51,31 +51,30 @@ const BINDING: [&[&str]; 25] = [
 /// Stands for the one compatible string that begins differently.
 const GEN4: &str = "gen4";
 
-/// What the device trees of the boards have, beside what is generated here: the
-/// H3 itself, and the IPMMU of the board with 32-bit CPUs.
+/// SoCs that are not generated here: the H3 itself, and that of the board with 32-bit CPUs.
 const BOARDS: [&str; 2] = ["r8a7795", "r8a7790"];
 
-/// The SoCs to whose compatible strings a test has the driver bound.
+/// Returns the SoCs to whose compatible strings a test has the driver bound.
 pub fn bound() -> impl Iterator<Item = &'static str> {
     BINDING.iter().map(|ends| ends[0])
 }
 
-/// The SoCs as whose IPMMU one is emulated, with DMA, faults and suspend.
+/// Returns the SoCs as whose IPMMU one is emulated, with DMA, faults and suspend.
 pub fn emulated() -> impl Iterator<Item = &'static str> {
     let here = GENERATIONS.iter().map(|g| g.compatible[0]);
     here.chain(BOARDS)
 }
 
-/// The context of a root of Gen4 in which our driver parks.
+/// The context of a root of Gen4 that this driver parks micro-TLBs in.
 const PARKING_GEN4: u32 = 15;
 
-/// A generation, and what is different about its instance here.
+/// A generation, and the properties of its instance here.
 struct Generation {
     name: &'static str,
     compatible: &'static [&'static str],
     /// The IPMMU whose micro-TLBs the DMA controller goes through.
     masters_at: &'static str,
-    /// The contexts that groups have are below this one.
+    /// The number that the contexts of groups are below.
     contexts: u32,
     dma: Feature,
     fault: Feature,
@@ -103,7 +102,7 @@ const GENERATIONS: [Generation; 3] = [
         fault: feature!(
             "gen2_fault",
             "Gen2: a fault is stopped and reported, and only registers that exist are touched.",
-            // It reads IMEUAR wherever the kernel has 64 bits.
+            // It reads IMEUAR on any 64-bit kernel.
             C::Fails("registers that do not exist")
         ),
         sleep: feature!(
@@ -174,14 +173,11 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// The same on a SoC whose IPMMU walks tables of stage 2.
+/// Returns the rows on a SoC whose IPMMU walks tables of stage 2.
 fn stage2_rows(bench: &Arc<Bench>, generation: &'static Generation) -> Result<Vec<Trial>> {
-    let mut setup = setup(bench, generation)?.stage2();
-    setup.name = format!("{}-stage2", generation.name);
-    let board = Fixture::new(bench, setup, |b| {
-        b.sh("modprobe other_soc soc_id=r8a77965 revision=ES3.0")?;
-        b.load_driver(&[])
-    });
+    let mut setup = setup(bench, generation)?.stage2_of_gen3();
+    setup.name += "-stage2";
+    let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
     Ok(vec![
         board.row("dma", |b| {
             expect_stage2(b, generation)?;
@@ -192,7 +188,7 @@ fn stage2_rows(bench: &Arc<Bench>, generation: &'static Generation) -> Result<Ve
     ])
 }
 
-/// The registers hold what Xen's driver writes.
+/// Fails unless the registers hold the values of Xen's driver.
 fn expect_stage2(board: &mut Board, generation: &Generation) -> Result<()> {
     let registers = board.registers()?;
     let context = registers.context_of(generation.masters_at, 1);
@@ -200,7 +196,7 @@ fn expect_stage2(board: &mut Board, generation: &Generation) -> Result<()> {
     stage2::expect_values(&registers, "ipmmu_extra", context)
 }
 
-/// A board whose own IPMMUs are left out: only the extra one is there.
+/// Returns a board whose own IPMMUs are left out: only the extra one is there.
 fn setup(bench: &Bench, generation: &Generation) -> Result<Setup> {
     let (paths, original) = (&bench.paths, bench.provision.kernel.dtb());
     let mut dtb = Dtb::open(device_tree(paths, &original, generation)?);
@@ -224,13 +220,13 @@ fn device_tree(paths: &Paths, original: &Path, generation: &Generation) -> Resul
     Ok(dtb.add(&nodes)?.into_path())
 }
 
-/// What the boards of all generations are described by, made from that of the H3.
+/// Makes the device trees of the boards of all generations from that of the H3.
 pub fn device_trees(paths: &Paths, original: &Path) -> Result<Vec<PathBuf>> {
     let all = GENERATIONS.iter();
     all.map(|g| device_tree(paths, original, g)).collect()
 }
 
-/// A property with all compatible strings, from their ends.
+/// Returns a property with all compatible strings, from their ends.
 fn compatible(ends: &[&str]) -> String {
     let strings: Vec<String> = ends
         .iter()
@@ -242,11 +238,11 @@ fn compatible(ends: &[&str]) -> String {
     format!("compatible = {};", strings.join(", "))
 }
 
-/// What the machine has beside an H3's devices: a root, a cache unless all is in
-/// one, and a DMA controller whose channel n is behind micro-TLB n.
+/// Returns nodes for what the machine has beside an H3's devices: a root, a cache if the generation
+/// has such, and a DMA controller whose channel n is behind micro-TLB n.
 pub fn extra_nodes(ends: &[&str], split: bool) -> String {
     let compatible = compatible(ends);
-    // The number of a cache is for Gen3 alone, and an area is not asked for on Gen2.
+    // Only Gen3 gives the cache a number, and Gen2 needs no power area.
     let main = match ends.contains(&GEN4) {
         true => "<&extra_root>",
         false => "<&extra_root 0>",
@@ -303,8 +299,8 @@ pub fn extra_nodes(ends: &[&str], split: bool) -> String {
     .replace("0x0 0x20000>", &format!("0x0 {size:#x}>"))
 }
 
-/// One of each kind in the binding. Without registers, so that nothing comes of
-/// it but that a driver says so.
+/// Returns one node of each kind in the binding. They have no registers, so that a driver reports
+/// them, and nothing else comes of it.
 fn nodes_without_registers() -> String {
     let nodes: Vec<String> = BINDING
         .iter()

@@ -16,17 +16,18 @@ use crate::board::{Board, Driver, Setup, System};
 
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// The image has all memory that is in use, much of which describes memory.
+/// An image contains all memory that is in use, and much of that describes memory.
 const LITTLE_MEMORY: &str = "mem=256M";
 
 /// Too small for any image, and large enough to be a swap area.
 const SMALL: u32 = 1024;
 
-/// Levels of /sys/power/pm_test, and how far each goes.
+/// Levels of /sys/power/pm_test, each of which goes further than the one before.
 const STAGES: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let setup = Setup::new("hibernate", Driver::Rust)
+        .refuses_when_off()
         .cards()
         .append(LITTLE_MEMORY);
     let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
@@ -74,7 +75,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// The row for a board whose kernel has the driver built in.
+/// Returns the row for a board whose kernel has the driver built in.
 pub fn built_in(bench: &Arc<Bench>) -> Trial {
     let allow = DMACS.join(",");
     let setup = Setup::new("in-tree-built-in-hibernate", Driver::Rust)
@@ -91,12 +92,12 @@ pub fn built_in(bench: &Arc<Bench>) -> Trial {
     })
 }
 
-/// Where the image goes: the eMMC.
+/// Returns the host with the image: the eMMC's.
 fn host() -> &'static str {
     MMC_HOSTS[1].device
 }
 
-/// After `work` all is as before: registers, DMA, files, and nothing to say.
+/// After `work` all is as before: registers, DMA, files, and no complaints.
 fn unchanged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)?;
     other_card(board)?;
@@ -114,7 +115,7 @@ fn unchanged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> 
     Ok(())
 }
 
-/// A file on the card that is not swapped to.
+/// Writes and reads a file on the card that is not swapped to.
 fn other_card(board: &mut Board) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board
@@ -148,7 +149,7 @@ fn expect_refusal(board: &mut Board, mode: &str) -> Result<()> {
     Ok(())
 }
 
-/// The image is made, devices thaw to write it, and then there is no room.
+/// The image is made, devices thaw to write it, and there is no room.
 fn without_room(board: &mut Board) -> Result<()> {
     board.sh(&format!("/tests/swap.sh on {} {SMALL}", host()))?;
     let done = unchanged(board, |b| expect_refusal(b, "shutdown"));
@@ -180,7 +181,7 @@ fn start_both(board: &mut Board) -> Result<u32> {
     Ok(number)
 }
 
-/// How to boot once more, on the same cards.
+/// A setup that boots once more, on the same cards.
 #[derive(Clone)]
 struct Again {
     bench: Arc<Bench>,
@@ -195,8 +196,8 @@ impl Again {
         self.resume_on_fresh_board(board, number, allow)
     }
 
-    /// Writes the image and switches off. On a fresh board, a device fails when
-    /// all IPMMUs are ready for what the image brings: it goes on as it is.
+    /// Writes the image and switches off. On a fresh board, a device fails when all IPMMUs are
+    /// ready for the image's kernel: the fresh kernel goes on.
     fn refuse(&self, board: &mut Board) -> Result<()> {
         board.sh(&format!("/tests/swap.sh on {}", host()))?;
         self.write_image(board)?;
@@ -217,8 +218,7 @@ impl Again {
         board.sh("rmmod pm_trouble").map(drop)
     }
 
-    /// Boots a fresh board, with nothing to be resumed, and has the driver translate
-    /// `allow`.
+    /// Boots a fresh board, with nothing to be resumed, and loads the driver for `allow`.
     fn start_anew(&self, board: &mut Board, allow: &[&str]) -> Result<()> {
         board.sh("sync")?;
         self.power_cycle(board)?;
@@ -227,8 +227,8 @@ impl Again {
         board.wait_for_channels(&DMACS)
     }
 
-    /// Leaves the board switched off; the number is that of the command that
-    /// goes on when the image does.
+    /// Writes the image, which leaves the board switched off. Returns the number of the command
+    /// that ends after the resume.
     fn write_image(&self, board: &mut Board) -> Result<u32> {
         board.sh("echo shutdown > /sys/power/disk")?;
         board.qmp.stay_after_shutdown()?;
@@ -250,7 +250,7 @@ impl Again {
         resume(board, number, &DMACS)
     }
 
-    /// Writes the image and sleeps, and then the battery is empty.
+    /// Writes the image and sleeps, until the battery is empty.
     fn lose_power(&self, board: &mut Board) -> Result<()> {
         let number = start_both(board)?;
         no_guest_errors(board)?;
@@ -266,12 +266,12 @@ impl Again {
     fn power_cycle(&self, board: &mut Board) -> Result<()> {
         let (arch, system) = (self.setup.arch, self.setup.system);
         let provision = self.bench.provision(arch, system)?;
-        board.power_cycle(&self.bench.paths, provision, &self.setup)
+        board.power_cycle(provision, &self.setup)
     }
 }
 
-/// What a board's boot scripts do: loads the driver and looks for an image. The
-/// command that hibernated then ends.
+/// Does the work of a board's boot scripts: loads the driver and looks for an image. The command
+/// that hibernated then ends.
 fn resume(board: &mut Board, number: u32, allow: &[&str]) -> Result<()> {
     board.load_driver(allow)?;
     board.expect_bound_except(&[])?;

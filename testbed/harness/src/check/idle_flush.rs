@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A cache that was put to sleep keeps its power, and what it has cached; a page is unmapped
-//! meanwhile. Needs the module testbed/guest/modules/bus_master.c.
+//! A cache sleeps with its power on and keeps its translations, and a page is unmapped meanwhile.
+//! Needs the module testbed/guest/modules/bus_master.c.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::{Bench, Fixture};
 use crate::board::dtb::Dtb;
 use crate::board::{Board, Driver, Setup};
 
-/// The cache is in a power area that Linux switches off; the machine leaves it on, as it does when
-/// somebody else needs it.
+/// The cache is in a power area that Linux switches off. The machine leaves the area on, as if
+/// another device needed it.
 const AREA: &str = "
     &{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };
 ";
@@ -23,10 +23,10 @@ const ROOT: &str = "e8000000.iommu";
 const CACHE: &str = "e8100000.iommu";
 
 const RUN: &str = "/sys/module/bus_master/parameters/run";
-/// Where the client's domain has memory: something to read, and after it something to write.
+/// The memory of the client's domain: a page to read, and after it a page to write.
 const SOURCE: u64 = 0x5000_0000;
 const DESTINATION: u64 = SOURCE + 0x1000;
-/// What is there before anybody copies.
+/// The contents of the pages before the first copy.
 const KEPT: u32 = 0x600d_600d;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -53,7 +53,7 @@ fn power(device: &str) -> String {
     format!("/sys/bus/platform/devices/{device}/power")
 }
 
-/// A channel that Linux leaves alone copies by itself. Says whether it did.
+/// Starts a copy by a channel that Linux does not use, and returns whether it succeeded.
 fn copies(board: &mut Board) -> Result<bool> {
     let verdict = board.sh(&format!(
         "/tests/master.sh copy e8200000 0 {SOURCE:#x} {DESTINATION:#x}"
@@ -61,7 +61,7 @@ fn copies(board: &mut Board) -> Result<bool> {
     Ok(verdict.trim() == "copied")
 }
 
-/// The channel does not reach the page at `address`, whatever it is told.
+/// The channel does not write the page at `address`, and is refused.
 fn reaches_nothing(board: &mut Board, address: u64) -> Result<()> {
     let copied = copies(board)?;
     let found = board.qmp.memory(address, 1)?[0];
@@ -73,7 +73,7 @@ fn reaches_nothing(board: &mut Board, address: u64) -> Result<()> {
     Ok(())
 }
 
-/// The root is kept awake if its `control` is "on".
+/// Unmaps a page while the cache sleeps. The root stays awake if its `control` is "on".
 fn unmapped(board: &mut Board, control: &str) -> Result<()> {
     board.sh(&format!("echo {control} > {}/control", power(ROOT)))?;
     board.sh("modprobe bus_master")?;

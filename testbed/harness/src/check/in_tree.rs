@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver in the kernel's tree: built in and as a module, on the board; and
-//! built for kernels that lack what it can do without.
+//! The driver in the kernel's tree: built in and as a module, on the board; and built for kernels
+//! without features that it does not need.
 
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use super::c_driver::UNKNOWN_SOC;
 use super::common::{dma_through_two_ipmmus, rmmod_is_refused, unmapped_access_faults};
@@ -16,7 +16,7 @@ use crate::board::{Board, Driver, Setup, System};
 use crate::provision::{Arch, Changes, Config, Provision};
 use crate::tree::HOME;
 
-/// Has the driver core tell whose probing it puts off.
+/// Makes the driver core print which probes it defers.
 const TELL_DEFERRALS: &str = "dyndbg=\"file drivers/base/dd.c +p\"";
 
 const fn config(name: &'static str, arch: Arch, changes: Changes) -> Config {
@@ -28,7 +28,8 @@ const fn config(name: &'static str, arch: Arch, changes: Changes) -> Config {
     }
 }
 
-/// The whole kernel is built: what the driver calls of it must be there.
+/// Returns a configuration for which the whole kernel is built: all functions that the driver calls
+/// must be there.
 const fn linked(config: Config) -> Config {
     Config {
         is_linked: true,
@@ -36,10 +37,10 @@ const fn linked(config: Config) -> Config {
     }
 }
 
-/// What a kernel may be without, and what a developer may switch on. Each symbol
-/// that the driver asks for, or that what it uses of the kernel depends on, has
-/// both values in one of them. Without a SoC there is nothing that insists on
-/// power management; arm64 always has SMP and IOMMU_DMA, and arm has not the latter.
+/// Kernels with options missing that the driver does not need, and with options that a developer
+/// may set. Each symbol that the driver needs, or that its interfaces depend on, has both values in
+/// some configuration. Without a SoC no other option selects power management. arm64 always has SMP
+/// and IOMMU_DMA, and arm never has the latter.
 const CONFIGS: [Config; 14] = [
     config("as_it_is", Arch::Arm64, &[]),
     config("module", Arch::Arm64, &[("IPMMU_VMSA_RUST", "m")]),
@@ -88,13 +89,13 @@ const CONFIGS: [Config; 14] = [
             ("DMA_API_DEBUG", "y"),
         ],
     ),
-    // Functions carry the types by which they may be called, returns are kept apart.
+    // CFI checks the types of called functions; returns are kept apart.
     config(
         "hardened",
         Arch::Arm64,
         &[("CFI", "y"), ("SHADOW_CALL_STACK", "y")],
     ),
-    // Nothing that looks for errors, and a module that stays.
+    // No debugging options, and a module that stays.
     config(
         "product",
         Arch::Arm64,
@@ -150,10 +151,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     rows.push(hibernate::built_in(bench));
     rows.extend(module(bench));
     rows.extend(CONFIGS.into_iter().map(|config| {
-        let bench = bench.clone();
-        Trial::test(format!("in-tree-config::{}", config.name), move || {
-            Provision::try_config(&bench.paths, &config).map_err(|e| Failed::from(format!("{e:#}")))
-        })
+        let name = format!("in-tree-config::{}", config.name);
+        bench.row(name, move |b| Provision::try_config(&b.paths, &config))
     }));
     Ok(rows)
 }
@@ -168,7 +167,7 @@ fn built_in(bench: &Arc<Bench>) -> Vec<Trial> {
         .system(System::BuiltIn)
         .append("kunit.enable=1 kunit.autorun=1");
     let kunit = Fixture::new(bench, kunit_setup, |_| Ok(()));
-    // What is asked of ours is no more than upstream's does.
+    // The C driver passes the same row.
     let setup = Setup::new("in-tree-built-in-c", Driver::C)
         .prr(UNKNOWN_SOC)
         .append(TELL_DEFERRALS);
@@ -206,8 +205,8 @@ fn module(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// The one module that there is comes from where the tree installs it, and the
-/// kernel does not think that it is from elsewhere.
+/// The only module comes from where the tree installs it, and the kernel does not take it for one
+/// from elsewhere.
 fn it_is_the_kernels_own(board: &mut Board) -> Result<()> {
     let found = board.sh("cd /lib/modules/$(uname -r); find . -name 'ipmmu*vmsa*.ko*'")?;
     let wanted = format!("./{INSTALLED}/{HOME}/ipmmu_vmsa.ko");
@@ -217,9 +216,8 @@ fn it_is_the_kernels_own(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Drivers are tried in the order in which they are linked, and devices in that
-/// of the device tree. So a cache may wait for its root, and its client for
-/// both; but nothing waits again and again.
+/// The kernel tries drivers in the order of linking, and devices in that of the device tree. So a
+/// cache may wait for its root, and its client for both, but no probe is deferred again and again.
 fn nothing_waits_in_circles(board: &mut Board) -> Result<()> {
     board.wait_for_channels(&DMACS)?;
     board.new_messages()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How the module gets to where it is found, and is found there.
+//! Installation of the module, and how the kernel finds it there.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,14 +8,14 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 
 use super::common::dma_through_two_ipmmus;
 use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 use crate::exec::{Log, capture};
-use crate::paths::copy_tree;
+use crate::paths::{copy_tree, driver_sources};
 use crate::provision::debian::INITRAMFS;
 use crate::tree::{HOME, Tree};
 use crate::ui::Step;
@@ -23,23 +23,20 @@ use crate::ui::Step;
 /// An alias that modprobe derives from the device tree of the board.
 const ALIAS: &str = "of:NiommuT(null)Crenesas,ipmmu-r8a7795";
 
-/// Going through all aliases takes a while: clients are to wait for that.
+/// Clients wait without a limit: going through all aliases takes a while.
 pub const PATIENT: &str = "deferred_probe_timeout=-1";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let setup = Setup::new("install-autoload", Driver::Rust).append(PATIENT);
     let board = Fixture::new(bench, setup, |_| Ok(()));
-    let row = |name: &str, work: fn(&Bench) -> Result<()>| {
-        let bench = bench.clone();
-        Trial::test(format!("install::{name}"), move || {
-            work(&bench).map_err(|e| Failed::from(format!("{e:#}")))
-        })
-    };
+    let row =
+        |name: &str, work: fn(&Bench) -> Result<()>| bench.row(format!("install::{name}"), work);
     vec![
         row("modules_install_where_asked", modules_install),
         row("unsuitable_kernels_are_refused", unsuitable),
         row("hook_of_initramfs_tools", hook),
         row("make_adds_and_takes_away", targets),
+        row("recipes_of_yocto_build_and_install", yocto),
         board.row("modaliases_find_the_driver", modaliases),
     ]
 }
@@ -78,8 +75,8 @@ fn modules_install(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Kernels that are ours but for one thing: `make` says in one sentence what that
-/// is, and builds nothing. (What else there may be is in tests/check_kernel.rs.)
+/// Kernels with one unsuitable property: `make` names that in one sentence, and builds nothing.
+/// tests/check_kernel.rs has the other ones.
 fn unsuitable(bench: &Bench) -> Result<()> {
     let kernel = &bench.provision.kernel;
     let config = fs::read_to_string(kernel.kdir.join(".config"))?;
@@ -115,8 +112,8 @@ fn unsuitable(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The hook asks for the module with a kernel that has it, and for nothing
-/// with another one. Functions of initramfs-tools stand in for the real ones.
+/// The hook adds the module for a kernel that has it, and nothing for another one. Stubs stand in
+/// for the functions of initramfs-tools.
 fn hook(bench: &Bench) -> Result<()> {
     let dir = tempfile::tempdir()?;
     install(bench, dir.path())?;
@@ -155,8 +152,58 @@ fn hook(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The top of a checkout that is ours in all but what is built there: the lock of
-/// that one is held while rows run, and patches that are there are the user's.
+/// `make` with the variables that the class `module` of OpenEmbedded gives it: source and build
+/// directory of the kernel have names of their own, and the module goes where `MODLIB` says.
+fn yocto(bench: &Bench) -> Result<()> {
+    let (paths, kernel) = (&bench.paths, &bench.provision.kernel);
+    let dir = tempfile::tempdir()?;
+    let [top, root] = ["top", "root"].map(|d| dir.path().join(d));
+    let mut files = driver_sources(&paths.repo)?;
+    files.extend(["Makefile", "packaging/check-kernel"].map(|f| paths.repo.join(f)));
+    for file in files {
+        let copy = top.join(file.strip_prefix(&paths.repo)?);
+        fs::create_dir_all(copy.parent().context("the copy is in no directory")?)?;
+        fs::copy(&file, copy)?;
+    }
+    let step = Step::new("Building the module as a recipe of Yocto does");
+    let mut log = Log::create(paths, "make-yocto")?;
+    let mut run = |what: &[&str]| {
+        let mut make = plain_make(&top, what);
+        make.arg(format!(
+            "KERNEL_SRC={}",
+            fs::canonicalize(kernel.tree())?.display()
+        ));
+        make.arg(format!("O={}", kernel.kdir.display()));
+        kernel.with_tools(&mut make);
+        log.run(&step, &what.join(" "), &mut make)
+    };
+    run(&["KBUILD_EXTRA_SYMBOLS="])?;
+    ensure!(
+        top.join("Module.symvers").is_file(),
+        "Module.symvers is missing"
+    );
+    let modlib = format!("MODLIB={}", root.display());
+    run(&["DEPMOD=echo", &modlib, "modules_install"])?;
+    let module = root.join("updates/ipmmu_vmsa.ko");
+    ensure!(module.is_file(), "{} is missing", module.display());
+    run(&["clean"])?;
+    ensure!(!top.join("ipmmu_vmsa.ko").exists(), "it was not cleaned");
+    step.done();
+    Ok(())
+}
+
+/// Returns `make` in `top`, without what the testbed itself was called with.
+fn plain_make(top: &Path, arguments: &[&str]) -> Command {
+    let mut make = Command::new("make");
+    make.arg("-C").arg(top).args(arguments);
+    for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KDIR", "KSRC", "QEMU"] {
+        make.env_remove(name);
+    }
+    make
+}
+
+/// Fills `top` with links to the checkout, without its build results: rows hold the lock there, and
+/// patches there belong to the user.
 fn checkout(bench: &Bench, top: &Path) -> Result<()> {
     fs::create_dir(top)?;
     for entry in fs::read_dir(&bench.paths.repo)? {
@@ -168,7 +215,7 @@ fn checkout(bench: &Bench, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// As much of the kernel's source in `top` as the driver changes.
+/// Copies the files of the kernel's source that the driver changes into `top`.
 fn kernel_source(bench: &Bench, top: &Path) -> Result<()> {
     let original = bench.provision.kernel.tree();
     Tree::excerpt(&Tree::open(&original)?, top)?;
@@ -177,21 +224,14 @@ fn kernel_source(bench: &Bench, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `make` for the driver in the kernel's tree, as patches, and in the system.
+/// `make` targets for the driver in the kernel's tree, as patches, and in the system.
 fn targets(bench: &Bench) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let [top, linux, before, root] = ["top", "linux", "before", "root"].map(|d| dir.path().join(d));
     checkout(bench, &top)?;
     kernel_source(bench, &linux)?;
     copy_tree(&linux, &before)?;
-    let make = |arguments: &[&str]| {
-        let mut make = Command::new("make");
-        make.arg("-C").arg(&top).args(arguments);
-        for name in ["MAKEFLAGS", "MAKELEVEL", "MFLAGS", "KDIR", "KSRC", "QEMU"] {
-            make.env_remove(name);
-        }
-        make
-    };
+    let make = |arguments: &[&str]| plain_make(&top, arguments);
     let step = Step::new("Calling make for the driver in a tree");
     let mut log = Log::create(&bench.paths, "make-targets")?;
     let mut run = |arguments: &[&str]| log.run(&step, &arguments.join(" "), &mut make(arguments));
@@ -229,7 +269,7 @@ fn targets(bench: &Bench) -> Result<()> {
     )
 }
 
-/// Fails if the directories are not alike.
+/// Fails if the directories differ.
 fn same(one: &Path, other: &Path) -> Result<()> {
     let diff = Command::new("diff").arg("-r").args([one, other]).output()?;
     let found = String::from_utf8_lossy(&diff.stdout);
@@ -240,7 +280,7 @@ fn same(one: &Path, other: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless `make` does, and says one sentence with `words` in it.
+/// Fails unless `make` fails with one sentence that contains `words`.
 fn one_sentence(mut make: Command, words: &str) -> Result<()> {
     let output = make.output()?;
     let said = String::from_utf8_lossy(&output.stderr);
@@ -257,7 +297,7 @@ fn modaliases(board: &mut Board) -> Result<()> {
     dma_through_two_ipmmus(board)
 }
 
-/// The device tree alone leads to the module, and to options for it.
+/// The device tree alone leads udev to the module and its options.
 pub fn autoload(board: &mut Board) -> Result<()> {
     let loaded = |board: &mut Board| board.sh("grep -c ipmmu_vmsa /proc/modules || true");
     ensure!(loaded(board)?.trim() == "0", "it was loaded before");

@@ -19,7 +19,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
 pub fn suites(board: &mut Board) -> Result<()> {
     let output = board.try_sh("/tests/kunit.sh")?;
     let ktap = Ktap::parse(&output.text).judge()?;
-    // One that silently stopped being built would look like success.
+    // A suite that is no longer built would look like success.
     ensure!(
         ktap.passed.len() >= 3,
         "only {} cases ran: {}",

@@ -11,13 +11,14 @@ use super::common::wait_until;
 use super::{Bench, Fixture};
 use crate::board::guest::{DMACS, expect_no_splat};
 use crate::board::hardware::DMAC_DRIVER;
+use crate::board::reports;
 use crate::board::{Board, Driver, Setup};
 
-/// Clients wait this many seconds for an IOMMU.
+/// Seconds that clients wait for an IOMMU.
 const PATIENCE: &str = "deferred_probe_timeout=1";
 
-/// What the IOMMU core says of a client that it first sees when a driver is bound to it, and which
-/// of its functions does.
+/// The IOMMU core's warning about a client that it first sees when a driver is bound to it, and the
+/// function that prints it.
 const WARNING: &str = "late IOMMU probe at driver bind, something fishy here!";
 const FUNCTION: &str = "__iommu_probe_device";
 
@@ -67,29 +68,13 @@ fn bound_anew(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The reports with [`WARNING`] in `log`, and the rest of it.
+/// Returns the reports with [`WARNING`] in `log`, and the rest of it.
 fn late_probes(log: &str) -> (Vec<String>, String) {
-    const BEGIN: &str = "[ cut here ]";
-    const END: &str = "[ end trace ";
-    let (mut reports, mut others) = (Vec::new(), String::new());
-    let mut lines = log.split_inclusive('\n');
-    while let Some(line) = lines.next() {
-        let mut report = line.to_owned();
-        if line.contains(BEGIN) {
-            for line in lines.by_ref() {
-                report.push_str(line);
-                if line.contains(END) {
-                    break;
-                }
-            }
-        }
-        if report.contains(WARNING) {
-            reports.push(report);
-        } else {
-            others.push_str(&report);
-        }
-    }
-    (reports, others)
+    let (reports, mut others) = reports::split(log);
+    let is_late = |report: &String| report.contains(WARNING);
+    let (late, rest): (Vec<_>, Vec<_>) = reports.into_iter().partition(is_late);
+    others.extend(rest);
+    (late, others)
 }
 
 #[cfg(test)]
@@ -105,6 +90,6 @@ mod tests {
         let late = report(&format!("mmc: {WARNING}"));
         let (reports, others) = late_probes(&format!("{other}<6>one\n{late}<6>two\n"));
         assert_eq!(reports, [late]);
-        assert_eq!(others, format!("{other}<6>one\n<6>two\n"));
+        assert_eq!(others, format!("<6>one\n<6>two\n{other}"));
     }
 }

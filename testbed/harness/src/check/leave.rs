@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a kernel leaves behind when it ends: nothing may go on translating
-//! through page tables that the next one uses as ordinary memory.
+//! The IPMMUs when a kernel ends: they must not go on translating through page tables whose memory
+//! the next kernel uses.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use anyhow::{Result, bail, ensure};
 use libtest_mimic::Trial;
 
 use super::common::{TWO_IPMMUS, complaints};
+use super::stage2::S2PTE;
 use super::{Bench, Fixture};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::guest::DMACS;
@@ -19,41 +20,45 @@ use crate::paths::Paths;
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Micro-TLBs and contexts of an IPMMU.
+const ROOT: &str = IPMMUS[0].0;
+
+/// The numbers of micro-TLBs and contexts of an IPMMU.
 const UTLBS: u32 = 48;
 const CONTEXTS: u32 = PARKING + 1;
+const MMC_IPMMU: &str = "ipmmu_ds1";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let provision = &bench.provision;
     let setup = Setup::new("leave", Driver::Rust)
+        .refuses_when_off()
         .cards()
         .files(&[provision.kernel.image(), provision.initramfs.clone()]);
     let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
-    // At once: whoever waits until all is written waits for as long as somebody writes.
+    // At once: with a sync, the end would wait as long as data is written.
     let ends = ["reboot -f -n", "poweroff -f -n"];
     let ends = ends.map(|command| (bench.clone(), setup.clone(), command));
     let [reboot, poweroff] = ends.map(|(bench, setup, command)| {
         move |board: &mut Board| {
             end_with(board, command, &bench.paths)?;
-            // Fit for what comes next.
-            board.power_cycle(&bench.paths, &bench.provision, &setup)?;
+            // Ready for the next row.
+            board.power_cycle(&bench.provision, &setup)?;
             board.load_driver(&DMACS)
         }
     });
-    // Which has to leave the root as a driver of stage 1 expects it.
+    // This one has to leave the root as a driver of stage 1 expects it.
     let mut stage2 = setup.stage2();
-    stage2.name = "leave-stage2".into();
+    stage2.name += "-stage2";
     let stage2 = Fixture::new(bench, stage2, |b| b.load_driver(&DMACS));
     vec![
         stage2.row("kexec_finds_all_off", kexec),
+        stage2.row("kexec_to_the_c_driver", kexec_to_c),
         board.row("kexec_finds_all_off", kexec),
         board.row("reboot_leaves_all_off", reboot),
         board.row("poweroff_leaves_all_off", poweroff),
     ]
 }
 
-/// DMA on two IPMMUs and on both cards, without end. Nobody brings it to rest at
-/// shutdown.
+/// Keeps DMA on two IPMMUs and on both cards going. Nothing stops it at shutdown.
 fn keep_busy(board: &mut Board) -> Result<()> {
     let hosts = MMC_HOSTS.map(|host| host.device).join(" ");
     let channels = TWO_IPMMUS.join(" ");
@@ -62,8 +67,9 @@ fn keep_busy(board: &mut Board) -> Result<()> {
         .map(drop)
 }
 
-/// The same kernel boots from itself, in the middle of DMA.
-fn kexec(board: &mut Board) -> Result<()> {
+/// Boots the same kernel by kexec, in the middle of DMA, with the command line that `command`
+/// returns.
+fn next_kernel(board: &mut Board, command: &str) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board.test(&format!("storage.sh {host}"))?;
     board.sh(&format!(
@@ -71,15 +77,24 @@ fn kexec(board: &mut Board) -> Result<()> {
     ))?;
     keep_busy(board)?;
     board.new_messages()?;
-    board
-        .console
-        .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
-    board.console.wait_ready(LIMIT)?;
-    // The driver is not loaded yet: what is there, the old kernel left.
+    board.console.start(&format!(
+        "/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$({command})\""
+    ))?;
+    board.console.wait_ready(LIMIT)
+}
+
+fn kexec(board: &mut Board) -> Result<()> {
+    let host = MMC_HOSTS[0].device;
+    let control = board.registers()?.get(ROOT, "IMSAUXCTLR");
+    next_kernel(board, "cat /proc/cmdline")?;
+    // The driver is not loaded yet: the registers are as the old kernel left them.
     expect_all_off(board)?;
     expect_parked(board)?;
-    let control = board.registers()?.get(IPMMUS[0].0, "IMSAUXCTLR");
-    ensure!(control == 0, "IMSAUXCTLR of the root is {control:#x}");
+    let left = board.registers()?.get(ROOT, "IMSAUXCTLR");
+    ensure!(
+        left == control & !S2PTE,
+        "IMSAUXCTLR of the root is {left:#x}"
+    );
     let messages = board.new_messages()?;
     ensure!(complaints(&messages).is_empty(), "{messages}");
     board.load_driver(&DMACS)?;
@@ -93,8 +108,23 @@ fn kexec(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Ends the kernel by `command` in the middle of DMA, and looks at the hardware
-/// before it is reset. If it does not end, `leave.cpus.log` has what it does.
+/// The C driver takes the IPMMUs over. It uses stage 1 only, and translates the MMC hosts.
+fn kexec_to_c(board: &mut Board) -> Result<()> {
+    next_kernel(board, "sed 's/initcall_blacklist=[^ ]*//' /proc/cmdline")?;
+    board.driver = Driver::C;
+    board.expect_bound_except(&[])?;
+    let before = board.count(MMC_IPMMU, "translations")?;
+    for _ in 0..2 {
+        board.test(&format!("storage.sh {}", MMC_HOSTS[0].device))?;
+        board.suspend(|_| Ok(()))?;
+    }
+    let translations = board.count(MMC_IPMMU, "translations")? - before;
+    ensure!(translations > 0, "nothing is translated");
+    Ok(())
+}
+
+/// Ends the kernel by `command` in the middle of DMA, and looks at the hardware before it is reset.
+/// If the kernel does not end, `leave.cpus.log` has the state of the CPUs.
 fn end_with(board: &mut Board, command: &str, paths: &Paths) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)?;
     keep_busy(board)?;
@@ -106,13 +136,13 @@ fn end_with(board: &mut Board, command: &str, paths: &Paths) -> Result<()> {
         let said = board.console.finish(number, Duration::from_secs(5));
         bail!("{e:#} ({said:?})");
     }
-    // An address that nobody has: DMA with an IOVA, untranslated.
+    // Untranslated DMA with an IOVA would reach an address without a device.
     ensure!(board.guest_errors()? == 0, "there were guest errors");
     expect_all_off(board)?;
     expect_parked(board)
 }
 
-/// Fails if a context is enabled.
+/// Fails if a context is on.
 fn expect_all_off(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     let mut enabled = Vec::new();
@@ -133,7 +163,7 @@ fn expect_all_off(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a micro-TLB points anywhere but to parking, or if none is on.
+/// Fails if a micro-TLB points to another context than parking, or if none is on.
 fn expect_parked(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     let mut parked = 0;
@@ -153,7 +183,7 @@ fn expect_parked(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a micro-TLB is pointed to a context that is off.
+/// Fails if a micro-TLB points to a context that is off.
 fn expect_nothing_stale(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     for (ipmmu, _) in IPMMUS {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a driver for the IPMMU can do, and what rows have shown of it.
+//! Features of a driver for the IPMMU, and the results of the rows that show them.
 //!
-//! What came of it is what `build/report/features.json` and `features.md` say:
-//! nothing there is written by hand.
+//! `build/report/features.json` and `features.md` contain these results only: no entry is written
+//! by hand.
 //!
-//! Our driver must do everything. Of the C driver it is recorded here what it is
-//! known to do, so that its row fails when that changes.
+//! This driver must have every feature. For the C driver its known behaviour is recorded here, so
+//! that its row fails when that changes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,10 +18,10 @@ use serde::Serialize;
 
 use crate::paths::Paths;
 
-/// The page that says in words what the report shows.
+/// The page that describes the features in words.
 pub const PAGE: &str = "Documentation/differences.rst";
 
-/// What a feature has to do with.
+/// The area that a feature belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Part {
     #[serde(rename = "translation and domains")]
@@ -40,14 +40,14 @@ pub enum Part {
     Sleep,
 }
 
-/// What the C driver is known to do.
+/// The known behaviour of the C driver.
 #[derive(Clone, Copy, Debug)]
 pub enum C {
-    /// The same.
+    /// It has the feature.
     Works,
-    /// Something else: this is part of the failure.
+    /// It fails, and this is part of the failure.
     Fails(&'static str),
-    /// The question does not arise, because.
+    /// The question does not arise, for this reason.
     NotApplicable(&'static str),
 }
 
@@ -56,11 +56,11 @@ pub enum C {
 pub struct Feature {
     /// Also the name of its rows.
     pub id: &'static str,
-    /// What it has to do with.
+    /// Its area.
     pub part: Part,
-    /// One sentence that is true of a driver that has it.
+    /// One sentence that is true of a driver with the feature.
     pub says: &'static str,
-    /// What the C driver does.
+    /// The behaviour of the C driver.
     pub c: C,
 }
 
@@ -71,14 +71,14 @@ struct Entry {
     c: Vec<String>,
 }
 
-/// What the rows of this run have shown, and of what.
+/// The results of this run, by feature.
 #[derive(Default)]
 pub struct Ledger(Mutex<Pages>);
 
 #[derive(Default)]
 struct Pages {
     features: Vec<Entry>,
-    /// What happened in each row that ran, expected or not.
+    /// The result of each row that ran, expected or not.
     seen: BTreeMap<String, Result<(), String>>,
 }
 
@@ -90,7 +90,7 @@ struct Line {
     says: &'static str,
     rust: &'static str,
     c: &'static str,
-    /// How the C driver failed, or why the question does not arise.
+    /// The failure of the C driver, or why the question does not arise.
     #[serde(skip_serializing_if = "Option::is_none")]
     c_because: Option<String>,
     rust_rows: Vec<String>,
@@ -108,13 +108,13 @@ impl Ledger {
         });
     }
 
-    /// Notes what happened in a row.
+    /// Notes the result of a row.
     pub fn note(&self, row: &str, seen: &Result<()>) {
         let seen = seen.as_ref().copied().map_err(|e| format!("{e:#}"));
         self.pages().seen.insert(row.to_owned(), seen);
     }
 
-    /// Fails if a feature rests on no row, or on one that does not exist.
+    /// Fails if a feature has no row, or one that does not exist.
     pub fn check_names(&self, rows: &[Trial]) -> Result<()> {
         let pages = self.pages();
         let known: Vec<&str> = rows.iter().map(Trial::name).collect();
@@ -137,8 +137,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Fails unless the page on what differs from the C driver names each feature
-    /// that it lacks, and none that there is not.
+    /// Fails unless the page about differences names exactly the features that the C driver lacks.
     pub fn check_page(&self, page: &str) -> Result<()> {
         let named = features_named(page);
         let pages = self.pages();
@@ -155,7 +154,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the report on the features whose rows have run; returns it in a line.
+    /// Writes the report about the features whose rows have run. Returns a summary in one line.
     pub fn report(&self, paths: &Paths) -> Result<String> {
         let pages = self.pages();
         let mut lines: Vec<Line> = pages
@@ -176,7 +175,7 @@ impl Ledger {
     }
 }
 
-/// The names that a page has in brackets: ``[``one``, ``two``]``.
+/// Returns the names that a page has in brackets: ``[``one``, ``two``]``.
 fn features_named(page: &str) -> Vec<&str> {
     let bracketed = page
         .split('[')
@@ -187,7 +186,7 @@ fn features_named(page: &str) -> Vec<&str> {
         .collect()
 }
 
-/// What these rows amount to; none if one of them did not run.
+/// Returns the verdict of these rows; none if one of them did not run.
 fn verdict(
     rows: &[String],
     seen: &BTreeMap<String, Result<(), String>>,
@@ -246,7 +245,7 @@ fn sum(lines: &[Line], all: usize) -> String {
     text
 }
 
-/// The report for people.
+/// Returns the report for people.
 fn page(lines: &[Line], all: usize) -> String {
     let mut text = format!("# What the drivers can do\n\n{}.\n", sum(lines, all));
     text +=
@@ -272,7 +271,7 @@ fn page(lines: &[Line], all: usize) -> String {
     text
 }
 
-/// Fails unless the C driver did what it is known to do.
+/// Fails unless the C driver behaves as known.
 pub fn judge(expected: C, seen: &Result<()>) -> Result<()> {
     match (expected, seen) {
         (C::Works, Ok(())) => Ok(()),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fault status, and interrupts that are enabled, in contexts that nobody uses: left there by who
-//! had the IPMMU before, or while the system slept. No interrupt handler looks for them.
+//! Fault status and enabled interrupts in contexts that nobody uses, from a former user of the
+//! IPMMU, or from the time when the system slept. No interrupt handler looks for them.
 
 use std::sync::Arc;
 
@@ -14,23 +14,24 @@ use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
-/// Where the root and IPMMU-DS0 have their registers.
+/// Addresses of the registers of the root and of IPMMU-DS0.
 const ROOT: u64 = 0xe67b_0000;
 const CACHE: u64 = 0xe674_0000;
-/// Those of channel 0 of the first DMA controller, which is behind micro-TLB 0 of IPMMU-DS0.
+/// The address of the registers of channel 0 of the first DMA controller, which is behind micro-TLB
+/// 0 of IPMMU-DS0.
 const CHANNEL: u64 = 0xe670_8000;
 /// `IMCTR.INTEN`.
 const INTEN: u32 = 4;
-/// A context that is not used, with so few clients.
+/// A context that is unused with so few clients.
 const UNUSED: u32 = 6;
-/// The interrupts that faults of these could cause are a hundred thousand until the kernel has
-/// enough.
+/// A limit for interrupts: an unhandled one would recur a hundred thousand times until the kernel
+/// disables it.
 const FEW: u64 = 10;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let fresh = Fixture::new(bench, Setup::new("leftovers", Driver::Rust), |_| Ok(()));
     let asleep = Fixture::new(bench, Setup::new("leftovers-asleep", Driver::Rust), |b| {
-        // The first controller is nobody's client, and its micro-TLBs are off.
+        // The first controller has no IOMMU, and its micro-TLBs are off.
         b.load_driver(&DMACS[1..])?;
         b.wait_for_channels(&DMACS)?;
         let root = IPMMUS[0].1;
@@ -45,7 +46,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// How many interrupts the IPMMUs have caused.
+/// Returns how many interrupts the IPMMUs have caused.
 fn interrupts(board: &mut Board) -> Result<u64> {
     let text = board.sh("cat /proc/interrupts")?;
     let ours = text
@@ -64,7 +65,7 @@ fn imctr(context: u32) -> u64 {
     ROOT + 0x40 * u64::from(context)
 }
 
-/// Points the first controller's micro-TLB to a context that is off; it is told of interrupts.
+/// Points the first controller's micro-TLB to a context that is off, with interrupts enabled.
 fn point(board: &mut Board, context: u32) -> Result<()> {
     board.sh(&format!("devmem {:#x} 32 {INTEN}", imctr(context)))?;
     let imuctr = 1 | context << 4;
@@ -79,7 +80,7 @@ fn status(board: &mut Board, context: u32) -> Result<(u32, u32)> {
     Ok((of("IMSTR"), of("IMCTR") & INTEN))
 }
 
-/// Somebody had a fault in each context before the module came, and dealt with none.
+/// Each context has an old fault before the module is loaded.
 fn after_probe(board: &mut Board) -> Result<()> {
     for context in 1..8 {
         point(board, context)?;
@@ -111,7 +112,7 @@ fn after_probe(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// A master faults while all is asleep, in a context that is not in use.
+/// A master faults while everything sleeps, in a context that is not in use.
 fn after_resume(board: &mut Board) -> Result<()> {
     let used = board
         .registers()?

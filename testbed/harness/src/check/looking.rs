@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a person can find out: why a device is not translated, what the driver
-//! and its hardware hold, which parameters there are.
+//! Information for users: why a device is not translated, the state of driver and hardware, the
+//! parameters.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::board::{Board, Driver, Setup};
 /// R-Car H3, cut 2.0: its IPMMU cannot be used.
 pub const H3_ES2: u32 = 0x0000_4f10;
 
-/// A device that upstream's policy allows where the IPMMU can be used.
+/// A device that upstream's policy allows on SoCs with a usable IPMMU.
 const VERIFIED: &str = "ee140000.mmc";
 
 const BY_POLICY: Feature = Feature {
@@ -64,7 +64,7 @@ fn is_in_a_group(board: &mut Board, device: &str) -> Result<bool> {
     Ok(board.try_sh(&format!("[ -e {group} ]"))?.code == 0)
 }
 
-/// The messages that say why `device` is not translated.
+/// Returns the messages that say why `device` is not translated.
 fn messages_about(board: &mut Board, device: &str) -> Result<Vec<String>> {
     board.new_messages()?;
     let about = |line: &&str| line.contains(device) && line.contains("translat");
@@ -76,8 +76,7 @@ fn messages_about(board: &mut Board, device: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Untranslated devices work, and one message each says why, however often
-/// they are probed.
+/// An untranslated device works, and one message says why, however often it is probed.
 fn told_once(board: &mut Board, device: &str, why: &str) -> Result<()> {
     ensure!(!is_in_a_group(board, device)?, "{device} is in a group");
     if DMACS.contains(&device) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Our driver on device trees with one thing wrong: one clear message, no
-//! oops, and everything that does not depend on the broken part works.
+//! This driver on device trees with one mistake: one clear message, no oops, and everything works
+//! that does not depend on the broken part.
 
 use std::sync::Arc;
 
@@ -20,10 +20,10 @@ const CACHE_DEVICE: &str = "e6740000.iommu";
 const OTHER_CACHE: &str = "/soc/iommu@e7740000";
 const CLIENT: &str = "/soc/dma-controller@e6700000";
 
-/// What should still work.
+/// The part that still works.
 #[derive(Clone, Copy)]
 enum Rest {
-    /// All IPMMUs; one client is turned away.
+    /// All IPMMUs; one client is refused.
     AllBound,
     /// All but the broken cache.
     AllButCache,
@@ -31,11 +31,11 @@ enum Rest {
     Nothing,
 }
 
-/// One thing that is wrong.
+/// One mistake.
 struct Case {
     name: &'static str,
     damage: fn(Dtb) -> Result<Dtb>,
-    /// What the message must speak of.
+    /// A word of the message.
     word: &'static str,
     rest: Rest,
 }

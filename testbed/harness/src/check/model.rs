@@ -7,17 +7,16 @@ use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Result, anyhow};
-use libtest_mimic::{Completion, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 
 use super::Bench;
 use crate::exec::capture;
 
-/// One row for each test that the built binaries list.
+/// Returns one row for each test that the built binaries list.
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     if bench.provision.qemu.qtests.is_empty() {
         // The user's own QEMU comes without them.
-        let skip = || Ok(Completion::ignored_with("QEMU= brings no model tests"));
-        return Ok(vec![Trial::ignorable_test("model", skip)]);
+        return Ok(vec![bench.skipped("model", "QEMU= brings no model tests")]);
     }
     let mut rows = Vec::new();
     for binary in &bench.provision.qemu.qtests {
@@ -34,9 +33,9 @@ fn row(bench: &Arc<Bench>, binary: &Path, test: &str) -> Trial {
         "model::{}",
         test.trim_start_matches("/aarch64/").replace('/', "::")
     );
-    let (bench, binary, test) = (bench.clone(), binary.to_owned(), test.to_owned());
-    Trial::test(name.clone(), move || {
-        let output = qtest(&bench, &binary).args(["-p", &test]).output()?;
+    let (binary, test) = (binary.to_owned(), test.to_owned());
+    bench.trial(name.clone(), move |bench| {
+        let output = qtest(bench, &binary).args(["-p", &test]).output()?;
         let said = [output.stdout, output.stderr].concat();
         let log = bench
             .paths

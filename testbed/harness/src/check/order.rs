@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Masters sleep before their cache, caches before the root, and wake up the
-//! other way round: with devices suspended one after the other and side by
-//! side, whatever the order of the device tree, with CPUs coming and going.
+//! Masters sleep before their cache, caches before the root, and they resume in the reverse order:
+//! with devices suspended one after the other and in parallel, in any order of the device tree,
+//! with CPUs going offline and online.
 
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ const CPUS: &str = "/sys/devices/system/cpu";
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let original = bench.provision.kernel.dtb();
-    let reversed = Dtb::copy(&bench.paths, &original, "reversed")?.reverse_children("soc")?;
+    let reversed = Dtb::copy(&bench.paths, &original, "reversed")?.reverse_children("/soc")?;
     let board = Fixture::new(bench, Setup::new("order", Driver::Rust), |b| {
         b.load_driver(&DMACS)
     });
@@ -53,10 +53,10 @@ fn both_orders(board: &mut Board) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)
 }
 
-/// Sleeps once, and looks at the order in which that was told to the devices.
+/// Sleeps once, and checks the order of the devices' callbacks.
 fn in_order(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
-    // This empties the trace, too.
+    // This also empties the trace.
     board.sh("echo local > /sys/kernel/tracing/trace_clock")?;
     board.sh("echo counter > /sys/kernel/tracing/trace_clock")?;
     board.sh(&format!(
@@ -76,8 +76,8 @@ fn in_order(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// `consumer` is asleep before `supplier` begins, and begins to wake up after
-/// it is awake.
+/// `consumer` sleeps before `supplier` begins to suspend, and begins to resume after `supplier` has
+/// resumed.
 fn expect_nested(trace: &str, consumer: &str, supplier: &str) -> Result<()> {
     let (_, consumer_slept) = callback(trace, consumer, "suspend")?;
     let (supplier_sleeps, _) = callback(trace, supplier, "suspend")?;
@@ -94,7 +94,7 @@ fn expect_nested(trace: &str, consumer: &str, supplier: &str) -> Result<()> {
     Ok(())
 }
 
-/// Where in the trace a device's callback of the noirq phase begins and ends.
+/// Returns where in the trace a device's callback of the noirq phase begins and ends.
 fn callback(trace: &str, device: &str, verb: &str) -> Result<(usize, usize)> {
     // `device_pm_callback_start: DRIVER DEVICE, parent: …, noirq … [VERB]`
     let is_of_device = |line: &str, event: &str| {
@@ -116,7 +116,7 @@ fn callback(trace: &str, device: &str, verb: &str) -> Result<(usize, usize)> {
     Ok((begins, begins + lasts))
 }
 
-/// Between suspends one more CPU is missing each time, and then they are back.
+/// Before each suspend one more CPU goes offline; in the end all come back.
 fn cpus_come_and_go(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     let listed = board.sh(&format!("ls -d {CPUS}/cpu[1-9]"))?;
@@ -124,7 +124,7 @@ fn cpus_come_and_go(board: &mut Board) -> Result<()> {
     ensure!(!cpus.is_empty(), "there is one CPU only");
     for online in [0, 1] {
         for cpu in &cpus {
-            // Those that the device tree has and the board has not stay away.
+            // CPUs that the device tree has and the board does not have stay offline.
             board.try_sh(&format!("echo {online} > {cpu}/online"))?;
             board.suspend(|_| Ok(()))?;
             board.expect_registers(&before)?;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! PCIe cards behind an IPMMU: an NVMe disk with a file system on it, a second
-//! function that shares its micro-TLB, and a card that has one of its own.
+//! PCIe cards behind an IPMMU: an NVMe disk with a file system, a second function that shares its
+//! micro-TLB, and a card with a micro-TLB of its own.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -10,14 +11,16 @@ use libtest_mimic::Trial;
 
 use super::common::one_fault;
 use super::{Bench, Fixture, storage};
+use crate::board::dtb::{Dtb, node_of};
 use crate::board::pcie::{self, FUNCTIONS, IPMMU, NVME, OTHER_CARD, ROOT_PORT};
+use crate::board::registers::device_of;
 use crate::board::{Board, Driver, Setup, cards};
 
-/// A device that copies when it is told to, from anywhere.
+/// A device that copies on demand, from and to any address.
 const EDU: &str = "edu";
-/// One that no DMA mapping uses, within the 28 bits that `edu` knows.
+/// An address that no DMA mapping uses, within the 28 bits that `edu` has.
 const UNMAPPED: u32 = 0x0123_4560;
-/// The least that the IPMMU is asked about at once is a page.
+/// The size of the smallest request to the IPMMU.
 const PAGE: u64 = 4096;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -29,17 +32,36 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ] {
         rows.extend(board_rows(bench, Setup::new(name, driver).append(append))?);
     }
+    let setup = Setup::new("pcie-osid", Driver::Rust)
+        .dtb(one_utlb_each(bench)?)
+        .options(&["-global", "rcar-pcie.osid=on"])
+        .pcie(&[NVME, EDU]);
+    let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
+    rows.push(board.row("two_isolated_functions_are_apart", functions_are_apart));
     Ok(rows)
 }
 
-/// Rows of a board like this, which gets two cards.
+/// Returns a device tree in which the first host maps the functions of its card to a micro-TLB
+/// each, after that of the root port.
+fn one_utlb_each(bench: &Bench) -> Result<PathBuf> {
+    let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
+    let dtb = Dtb::copy(&bench.paths, &dtb, "pcie-osid")?;
+    let ipmmu = dtb.cell(&node_of(device_of(IPMMU)?), "phandle", 0)?;
+    let [host, other] = pcie::HOSTS;
+    let map = [0, ipmmu, 0, 1, 0x100, ipmmu, 1, 8];
+    let dtb = dtb.delete(host, "iommu-map-mask")?;
+    let dtb = dtb.set_cells(host, "iommu-map", &map)?;
+    Ok(dtb.set_text(other, "status", "disabled")?.into_path())
+}
+
+/// Returns the rows of a board like this, which gets two cards.
 pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let (name, group) = (setup.name.clone(), setup.group_type());
-    // Upstream has one group for all that is behind an IPMMU; and once is enough.
+    // Upstream has one group for everything behind an IPMMU; and once is enough.
     let is_apart = name == "pcie";
     let setup = setup.dtb(dtb).pcie(&[NVME, EDU]).pcie_slot(1, &[EDU]);
-    // Nothing is allowed by name: PCI devices need no mention.
+    // `allow=` is empty: PCI devices need no mention.
     let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
     let image = pcie::disk_image(&bench.paths, &name);
     let mut rows = vec![
@@ -61,7 +83,7 @@ pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns once the disk was found.
+/// Waits until the disk was found.
 fn wait_for_disk(board: &mut Board) -> Result<()> {
     let disk = FUNCTIONS[0];
     board
@@ -69,13 +91,13 @@ fn wait_for_disk(board: &mut Board) -> Result<()> {
         .map(drop)
 }
 
-/// A function's group, and then its type.
+/// Returns a function's group, and then its type.
 fn group_of(board: &mut Board, function: &str) -> Result<String> {
     let link = format!("/sys/bus/pci/devices/{function}/iommu_group");
     board.sh(&format!("readlink -f {link} && cat {link}/type"))
 }
 
-/// The context that the card in a slot goes through.
+/// Returns the context that the card in a slot goes through.
 fn context(board: &mut Board, slot: u32) -> Result<u32> {
     board
         .registers()?
@@ -83,8 +105,8 @@ fn context(board: &mut Board, slot: u32) -> Result<u32> {
         .with_context(|| format!("uTLB {slot} of {IPMMU} is not enabled"))
 }
 
-/// All functions go through the one micro-TLB, so they are in one group of
-/// this type, and so is the root port that they are behind.
+/// All functions go through the one micro-TLB: they are in one group of this type, and so is their
+/// root port.
 pub fn one_group(board: &mut Board, group: &str) -> Result<()> {
     wait_for_disk(board)?;
     let mut groups = Vec::new();
@@ -116,7 +138,25 @@ pub fn files(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The second function is stopped where the first one's mappings end.
+/// ACS isolates the functions: each has a group and a context of its own. Both come back from a
+/// sleep.
+fn functions_are_apart(board: &mut Board) -> Result<()> {
+    wait_for_disk(board)?;
+    let mut apart = BTreeSet::new();
+    for (utlb, device) in [ROOT_PORT, FUNCTIONS[0], FUNCTIONS[1]].iter().enumerate() {
+        apart.insert(group_of(board, device)?);
+        apart.insert(context(board, utlb as u32)?.to_string());
+    }
+    ensure!(apart.len() == 6, "groups and contexts are {apart:?}");
+    let script = format!("pcie-fault.sh {} {UNMAPPED:#x}", FUNCTIONS[1]);
+    for _ in 0..2 {
+        one_fault(board, (IPMMU, 2), UNMAPPED, &script)?;
+        suspend_while_writing(board)?;
+    }
+    files(board)
+}
+
+/// The second function is refused where the first one's mappings end.
 fn unmapped_access_faults(board: &mut Board) -> Result<()> {
     let script = format!("pcie-fault.sh {} {UNMAPPED:#x}", FUNCTIONS[1]);
     one_fault(board, (IPMMU, 0), UNMAPPED, &script)
@@ -151,8 +191,7 @@ fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
     one_fault(board, (IPMMU, 1), UNMAPPED, &script)
 }
 
-/// The disk's driver leaves it. It stays behind its IPMMU, in its context, and
-/// the driver finds it there when it comes again.
+/// The disk's driver is unbound and bound again. The disk stays behind its IPMMU, in its context.
 fn leave_and_come(board: &mut Board) -> Result<()> {
     wait_for_disk(board)?;
     let before = [

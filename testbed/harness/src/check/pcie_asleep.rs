@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An IPMMU that sleeps when the system falls asleep, in front of PCIe devices: the PM core takes a
-//! root port for awake afterwards, whose suppliers it did not wake. Needs the module
+//! An IPMMU in front of PCIe devices that sleeps when the system falls asleep. Afterwards the PM
+//! core takes a root port for awake without having resumed its suppliers. Needs the module
 //! testbed/guest/modules/root_port.c.
 
 use std::sync::Arc;

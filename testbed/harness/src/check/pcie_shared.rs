@@ -30,7 +30,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(pair.rows().collect())
 }
 
-/// The disk goes on after the other function was removed.
+/// The disk goes on after the removal of the other function.
 fn removal(board: &mut Board) -> Result<()> {
     let [disk, other] = FUNCTIONS;
     board.test(&format!("storage.sh {disk}"))?;
@@ -39,7 +39,7 @@ fn removal(board: &mut Board) -> Result<()> {
         .context_of(IPMMU, UTLB)
         .with_context(|| format!("uTLB {UTLB} of {IPMMU} is not enabled"))?;
     board.sh(&format!("echo 1 > /sys/bus/pci/devices/{other}/remove"))?;
-    // Looked at before the disk is used: it would take minutes to give up.
+    // Checked before the disk is used: without translation it would take minutes to give up.
     ensure!(
         board.registers()?.context_of(IPMMU, UTLB).is_some(),
         "uTLB {UTLB} of {IPMMU} was switched off with {other}"

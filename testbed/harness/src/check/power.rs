@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
-use super::Bench;
 use super::c_driver::UNKNOWN_SOC;
 use super::common::wait_until;
 use super::feature::{C, Feature, Pair, Part};
 use super::generations::{EXTRA_DMAC, extra_nodes};
 use super::groups::change_type;
+use super::{Bench, Fixture};
 use crate::board::dtb::Dtb;
 use crate::board::registers::Registers;
 use crate::board::{Board, Driver, Setup};
@@ -24,11 +24,11 @@ const AREAS: &str = "
 const ROOT: &str = "e8000000.iommu";
 const CACHE: &str = "e8100000.iommu";
 
-/// These areas as bits of the SYSC.
+/// These areas, as bits of the SYSC.
 const A3VP: u64 = 1 << 9;
 const A3VC: u64 = 1 << 14;
 
-/// IPMMUs that an H3 has there. Nobody is behind them.
+/// IPMMUs that an H3 has there, without devices behind them.
 const OWN: [(u64, &str); 2] = [(A3VP, "fe990000.iommu"), (A3VC, "fe6b0000.iommu")];
 
 const IDLE: Feature = Feature {
@@ -82,28 +82,38 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         .extra_ipmmu("gen3")
         .power_areas()
         .dtb(dtb.into_path());
-    let pair = Pair::new(bench, setup, |b| {
+    let prepare = |b: &mut Board| {
         b.load_driver(&[])?;
         b.wait_for_channels(&[EXTRA_DMAC])
-    })
-    .feature(UNUSED, unused)
-    .feature(IDLE, |b| with_and_without_root(b, idle))
-    .feature(CHANGED, |b| with_and_without_root(b, changed))
-    .feature(FLUSHED, |b| with_and_without_root(b, flushed))
-    .feature(PATIENT, patient)
-    .feature(ASLEEP, |b| with_and_without_root(b, asleep));
-    Ok(pair.rows().collect())
+    };
+    let mut stage2 = setup.clone().stage2_of_gen3();
+    stage2.name = "power-stage2".into();
+    let stage2 = Fixture::new(bench, stage2, prepare);
+    let pair = Pair::new(bench, setup, prepare)
+        .feature(UNUSED, unused)
+        .feature(IDLE, |b| with_and_without_root(b, idle))
+        .feature(CHANGED, |b| with_and_without_root(b, changed))
+        .feature(FLUSHED, |b| with_and_without_root(b, flushed))
+        .feature(PATIENT, patient)
+        .feature(ASLEEP, |b| with_and_without_root(b, asleep));
+    let mut rows: Vec<Trial> = pair.rows().collect();
+    rows.push(stage2.row("registers_and_dma", |b| {
+        with_and_without_root(b, idle)?;
+        with_and_without_root(b, changed)?;
+        with_and_without_root(b, flushed)
+    }));
+    Ok(rows)
 }
 
-/// Does `work` where both root and cache may lose their power, then where the
-/// cache alone may: it is told which areas.
+/// Does `work` where both root and cache may lose their power, then where the cache alone may.
+/// `work` gets the areas.
 fn with_and_without_root(board: &mut Board, work: fn(&mut Board, u64) -> Result<()>) -> Result<()> {
     work(board, A3VP | A3VC)?;
     kept_awake(board, ROOT, |b| work(b, A3VC)).context("with the root kept awake")
 }
 
-/// Waits until the IPMMUs in these areas have no power; then every register there
-/// is lost.
+/// Waits until the IPMMUs in these areas have no power, and checks that every register there is
+/// lost.
 fn wait_until_off(board: &mut Board, areas: u64) -> Result<()> {
     wait_until_cut(board, areas)?;
     for (area, name, ipmmu) in [(A3VP, "ipmmu_extra", ROOT), (A3VC, "ipmmu_extra0", CACHE)] {
@@ -126,7 +136,7 @@ fn wait_until_cut(board: &mut Board, areas: u64) -> Result<()> {
     })
 }
 
-/// Whether an IPMMU sleeps, as the kernel has it.
+/// Fails unless the kernel has this runtime status of an IPMMU.
 fn expect_status(board: &mut Board, ipmmu: &str, expected: &str) -> Result<()> {
     let file = format!("/sys/bus/platform/devices/{ipmmu}/power/runtime_status");
     let status = board.sh(&format!("cat {file}"))?;
@@ -134,7 +144,7 @@ fn expect_status(board: &mut Board, ipmmu: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// DMA that must find the registers as they were in `before`.
+/// Does DMA, and fails if the extra cache translated nothing.
 fn works(board: &mut Board) -> Result<()> {
     let before = board.count("ipmmu_extra0", "translations")?;
     board.dma(&[EXTRA_DMAC])?;
@@ -197,7 +207,7 @@ fn changed(board: &mut Board, areas: u64) -> Result<()> {
     wait_until_off(board, areas)?;
     change_type(board, EXTRA_DMAC, "DMA")?;
     works(board)?;
-    // The table is another.
+    // The table is a new one.
     let after = awake(board, Board::registers)?;
     ensure!(
         after.of("ipmmu_extra0") == before.of("ipmmu_extra0"),
@@ -216,7 +226,7 @@ fn flushed(board: &mut Board, areas: u64) -> Result<()> {
     board.sh(&unmap)?;
     // A flush would have left IMCTR set.
     wait_until_off(board, areas)?;
-    // Afterwards it is flushed again: what was cached of these pages is gone.
+    // Once awake it is flushed again: cached translations of these pages are gone.
     for _ in 0..2 {
         works(board)?;
         board.sh(&unmap)?;
@@ -224,8 +234,8 @@ fn flushed(board: &mut Board, areas: u64) -> Result<()> {
     works(board)
 }
 
-/// The IPMMU has been awake for longer than its delay when the master falls asleep,
-/// and stays awake for that long all the same.
+/// The IPMMU has been awake for longer than its delay when the master falls asleep. It stays awake
+/// for the whole delay all the same.
 fn patient(board: &mut Board) -> Result<()> {
     const DELAY: u32 = 3000;
     let power_of = |device: &str| format!("/sys/bus/platform/devices/{device}/power");
@@ -253,8 +263,8 @@ fn asleep(board: &mut Board, areas: u64) -> Result<()> {
     works(board)
 }
 
-/// Fails if a register of these IPMMUs is not what it was. The others are awake after the
-/// system's sleep, and were not before: theirs are another matter.
+/// Fails if a register of these IPMMUs changed. The others did not sleep before, and are awake
+/// after the system's sleep.
 fn expect_restored(board: &mut Board, before: &Registers) -> Result<()> {
     let mut differing = before.differences(&board.registers()?);
     differing.retain(|d| d.name.starts_with("ipmmu_extra"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What people have reported of boards: each as far as it can be seen on this one.
+//! Reports about boards, as far as this board can show them.
 
 use std::sync::Arc;
 
@@ -23,13 +23,13 @@ const CLIENT: &str = DMACS[0];
 const CLIENT_UTLBS: u32 = 16;
 const LAST: &str = "e6740000.iommu";
 const LAST_LABEL: &str = "ipmmu_ds0";
-/// The driver core's files about platform devices.
+/// sysfs files of the driver core about platform devices.
 const PLATFORM: &str = "/sys/bus/platform";
 
-/// What no device is called, though one nearly is.
+/// A name that no device has, though one is similar.
 const MISSPELT: &str = "e7300000.dma";
 
-/// The IPMMU that PCIe hosts are behind, and how many micro-TLBs an H3's has at most.
+/// The IPMMU of the PCIe hosts, and the largest number of micro-TLBs of an H3's.
 const IPMMU_HC: &str = "e6570000.iommu";
 const UTLBS: u32 = 48;
 
@@ -75,7 +75,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// The board with PCIe hosts, to be changed.
+/// Returns the board with PCIe hosts, to be changed.
 fn with_hosts(bench: &Bench, name: &str) -> Result<(Dtb, u32)> {
     let hosts = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &hosts, name)?;
@@ -93,7 +93,8 @@ fn without_mask(bench: &Bench) -> Result<Dtb> {
     )
 }
 
-/// The first root port says of itself what its host says of all.
+/// Returns a device tree in which the node of the first root port has an `iommu-map` like its
+/// host's.
 fn root_port_node(bench: &Bench) -> Result<Dtb> {
     let (dtb, phandle) = with_hosts(bench, "root-port-node")?;
     let port = format!("{}/pci@0,0", HOSTS[0]);
@@ -101,7 +102,7 @@ fn root_port_node(bench: &Bench) -> Result<Dtb> {
         .set_cells(&port, "iommu-map-mask", &[0])
 }
 
-/// All IPMMUs but one are there, and all devices but its client. Then it comes.
+/// All IPMMUs but one are bound, and all devices but its client. Then the last one is bound.
 fn probed_last(board: &mut Board) -> Result<()> {
     let is_bound = format!("[ -e {DMAC_DRIVER}/{CLIENT} ]");
     board.expect_bound_except(&[LAST])?;
@@ -139,7 +140,7 @@ fn beyond_utlbs(board: &mut Board) -> Result<()> {
     let on: Vec<u32> = (0..UTLBS)
         .filter(|n| registers.context_of(IPMMU, *n).is_some())
         .collect();
-    // That of the root port.
+    // The root port's.
     ensure!(on == [0], "the micro-TLBs {on:?} are on");
     let grouped = board.try_sh(&format!("[ -e {function}/iommu_group ]"))?;
     ensure!(grouped.code != 0, "the card is in a group");
@@ -179,7 +180,7 @@ fn no_client(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// The rest of the list counts all the same.
+/// The other names of the list are valid all the same.
 fn misspelt(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let complaints = complaints(&board.klog);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Our driver, awake: binding, DMA, faults, unloading.
+//! This driver, awake: binding, DMA, faults, unloading.
 
 use std::sync::Arc;
 
@@ -16,10 +16,17 @@ use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
+use crate::random::Random;
 
-/// A group has a context, and of the eight of a root the first is not usable and the
-/// last parks.
+/// The number of groups: each has a context, and of the eight of a root the first is reserved and
+/// the last is parking.
 const GROUPS: u32 = PARKING - 1;
+
+/// The number of texts that `allow=` is given, and the number of bytes of the longest.
+const TEXTS: u64 = 8;
+const LONGEST: usize = 400;
+/// More than a parameter of the kernel may have.
+const TOO_LONG: usize = 1025;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let board = Fixture::new(bench, Setup::new("driver", Driver::Rust), |b| {
@@ -41,6 +48,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         alone.row("rmmod_and_modprobe_again", |b| {
             rmmod_and_modprobe(b, &IPMMUS, 0..48)
         }),
+        alone.row("any_bytes_for_allow", any_bytes_for_allow),
         crowded.row("more_devices_than_contexts", more_devices_than_contexts),
     ]
 }
@@ -72,17 +80,17 @@ fn unbind_is_refused(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// On a SoC without a policy every device is to be translated, and there are
-/// more than contexts: those that come too late work without.
+/// Without a policy for the SoC every device is to be translated, and there are more devices than
+/// contexts: the last ones work untranslated.
 fn more_devices_than_contexts(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     board.new_messages()?;
-    let late = "all contexts behind";
-    let refused: Vec<&str> = board.klog.lines().filter(|l| l.contains(late)).collect();
+    let late = format!("no free context in {}", IPMMUS[0].1);
+    let refused: Vec<&str> = board.klog.lines().filter(|l| l.contains(&late)).collect();
     ensure!(!refused.is_empty(), "there was a context for everybody");
     let other: Vec<&str> = complaints(&board.klog)
         .into_iter()
-        .filter(|line| !line.contains(late))
+        .filter(|line| !line.contains(&late))
         .collect();
     ensure!(other.is_empty(), "{other:?}");
     let groups = board.sh("ls /sys/kernel/iommu_groups | wc -l")?;
@@ -91,4 +99,41 @@ fn more_devices_than_contexts(board: &mut Board) -> Result<()> {
         "{groups} groups instead of {GROUPS}"
     );
     board.dma(&DMACS).map(drop)
+}
+
+/// The module comes and goes with whatever `allow=` is. What is told of it has no control
+/// characters; a text that is too long for the kernel is refused.
+fn any_bytes_for_allow(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    board.unload_driver()?;
+    for seed in 1..=TEXTS {
+        let text = octal(&mut Random::new(seed));
+        board.sh(&format!("modprobe ipmmu_vmsa \"allow=$(printf '{text}')\""))?;
+        board.unload_driver()?;
+    }
+    let long = format!("modprobe ipmmu_vmsa allow=$(printf '%{TOO_LONG}s' | tr ' ' x)");
+    ensure!(board.try_sh(&long)?.code != 0, "{long} was not refused");
+    board.load_driver(&[])?;
+    board.expect_bound_except(&[])?;
+    let messages = board.new_messages()?;
+    let told = messages
+        .lines()
+        .filter(|l| l.contains("allow: no platform"));
+    let told: Vec<&str> = told.collect();
+    ensure!(told.len() as u64 >= TEXTS, "{} names are told", told.len());
+    let is_plain = |line: &str| line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    ensure!(told.iter().all(|line| is_plain(line)), "{told:#?}");
+    Ok(())
+}
+
+/// Returns bytes other than NUL as `printf` has them, with more commas and blanks than chance gives.
+fn octal(random: &mut Random) -> String {
+    let length = 1 + random.below(LONGEST);
+    let byte = |random: &mut Random| match random.below(8) {
+        0 => *random.one(b", \t\"=-"),
+        _ => 1 + random.below(255) as u8,
+    };
+    (0..length)
+        .map(|_| format!("\\{:03o}", byte(random)))
+        .collect()
 }

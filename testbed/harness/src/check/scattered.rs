@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What an IOMMU is good for: the MMC hosts' DMAC knows one address and a length. Memory that is
-//! scattered is one piece for it where it is translated, and many where it is not.
+//! A benefit of an IOMMU: the MMC hosts' DMAC takes one address and a length. Scattered memory is
+//! one transfer where it is translated, and many where it is not.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::{Bench, Fixture};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::{Board, Driver, Setup};
 
-/// Where on the card something may be written: nobody mounts it.
+/// Where on the card the program may write: it is not mounted.
 const OFFSET: u32 = 128 << 20;
-/// How many pages the program writes.
+/// The number of pages that the program writes.
 const PAGES: u64 = 128;
 
-/// Nothing is translated, and all memory is within reach of 32 bits.
+/// Translates nothing, and keeps all memory within 32 bits.
 const IDENTITY: &str = "iommu.passthrough=1 mem=512M";
 
 const ONE_TRANSFER: Feature = Feature {
@@ -44,14 +44,14 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     pair.rows().chain([identity]).collect()
 }
 
-/// In how many pieces the first card's host has memory written that is scattered.
+/// Returns how many transfers the first card's host needs to write scattered memory.
 fn transfers(board: &mut Board) -> Result<u64> {
     let host = &MMC_HOSTS[0];
     let write = format!(
         ". /tests/storage-lib.sh; /tests/scattered /dev/$(block_device {}) {OFFSET}",
         host.device
     );
-    // By then nobody reads the card any more to see what is on it.
+    // By then nothing reads the card any more to identify its contents.
     board.sh(&write)?;
     let before = board.count(host.label, "dma-transfers")?;
     let blocks = board.count(host.label, "dma-blocks")?;

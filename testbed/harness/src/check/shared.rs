@@ -11,8 +11,8 @@ use crate::board::dtb::Dtb;
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 
-/// The second DMA controller behind IPMMU-DS1, and the cell of its `iommus` that
-/// has the micro-TLB of channel 0, which Linux leaves alone.
+/// The second DMA controller behind IPMMU-DS1, and the cell of its `iommus` with the micro-TLB of
+/// channel 0, which Linux does not use.
 const SECOND: &str = "/soc/dma-controller@e7310000";
 const ITS_FIRST_UTLB: usize = 1;
 /// The micro-TLB of channel 0 of the first one.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Our driver across suspend and resume.
+//! This driver across suspend and resume.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The SoC loses its registers, and the driver brings back every one.
+/// The SoC loses its registers, and the driver restores every one.
 pub fn sleep_and_compare(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     board.suspend_and_compare()?;
@@ -53,7 +53,7 @@ pub fn sleep_and_compare(board: &mut Board) -> Result<()> {
     board.expect_registers(&before)
 }
 
-/// Sleep that keeps the power on: the registers are still there on resume.
+/// Suspend-to-idle keeps the power on: the registers are still there at resume.
 fn suspend_to_idle(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     board.sh("echo s2idle > /sys/power/mem_sleep")?;
@@ -64,8 +64,8 @@ fn suspend_to_idle(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// What the kernel offers beside `mem` and hibernation, which have rows of their
-/// own: `freeze`, and `standby` where the firmware knows it.
+/// The states beside `mem` and hibernation, which have rows of their own: `freeze`, and `standby`
+/// where the firmware has it.
 fn every_other_state(board: &mut Board) -> Result<()> {
     let offered = board.sh("cat /sys/power/state")?;
     let others: Vec<&str> = offered
@@ -83,7 +83,7 @@ fn every_other_state(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps with the console armed as a wakeup source, and types after a while.
+/// Sleeps with the console as a wakeup source, and types after a while.
 fn sleep_until_typing(board: &mut Board, state: &str, patience: Duration) -> Result<Output> {
     let wakeup = "/sys/class/tty/ttySC0/power/wakeup";
     board.sh(&format!("echo enabled > {wakeup}"))?;
@@ -95,7 +95,7 @@ fn sleep_until_typing(board: &mut Board, state: &str, patience: Duration) -> Res
     Ok(output)
 }
 
-/// A suspend that turns around at one of the kernel's test stages.
+/// A suspend up to one of the kernel's test stages, and back.
 fn pm_test(board: &mut Board, stage: &str) -> Result<()> {
     board.sh("echo 0 > /sys/module/suspend/parameters/pm_test_delay")?;
     board.sh(&format!("echo {stage} > /sys/power/pm_test"))?;
@@ -118,8 +118,8 @@ fn abort_at_each_stage(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Somebody keeps typing: the armed console interrupt ends the suspend after
-/// the IPMMUs have already been told to save.
+/// Keys are pressed all the time: the console's interrupt ends the suspend after the IPMMUs have
+/// saved their registers.
 fn abort_by_pending_wakeup(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     board.sh("echo deep > /sys/power/mem_sleep")?;
@@ -127,7 +127,7 @@ fn abort_by_pending_wakeup(board: &mut Board) -> Result<()> {
     ensure!(output.code != 0, "the board was not kept from sleeping");
     board.expect_registers(&before)?;
     board.dma(&TWO_IPMMUS)?;
-    // And the next one is an ordinary one.
+    // The next suspend is an ordinary one.
     sleep_and_compare(board)
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Page tables of stage 2, as Xen's driver has them: IOVAs of 40 bits.
+//! Page tables of stage 2, as in Xen's driver: IOVAs of 40 bits.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -9,29 +10,49 @@ use libtest_mimic::Trial;
 use super::c_driver::UNKNOWN_SOC;
 use super::common::{UNMAPPED, dma_through_two_ipmmus, faults};
 use super::{Bench, Fixture, sleep, vfio};
-use crate::board::groups;
+use crate::board::dtb::Dtb;
 use crate::board::guest::DMACS;
 use crate::board::registers::{PARKING, Registers};
 use crate::board::{Board, Driver, Setup};
+use crate::board::{groups, pcie};
 
-/// What Xen's driver writes to IMTTBCR and IMCTR of the root.
+/// Xen's values of IMTTBCR and IMCTR of the root.
 const WRITTEN: [(&str, u32); 2] = [("IMTTBCR", 0xc000_0058), ("IMCTR", 0x2000_0005)];
-/// In IMSAUXCTLR of the root, whose other bits are the firmware's.
-const S2PTE: u32 = 0x8;
+/// The bit in IMSAUXCTLR of the root, whose other bits are the firmware's.
+pub const S2PTE: u32 = 0x8;
+
+/// The device of [`vfio::EDU`] with more address lines.
+const WIDE_EDU: &str = "edu,id=edu,dma_mask=0xffffffffff,dma_delay=0";
+/// The cell of `dma-ranges`.
+const SIZE_ABOVE_4_GIB: usize = 5;
+/// 4 KiB, 2 MiB, 1 GiB.
+const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    let setup = Setup::new("stage2", Driver::Rust)
-        .stage2()
-        .append("iommu.forcedac=1");
-    let board = Fixture::new(bench, setup, |b| {
-        b.load_driver(&DMACS)?;
-        b.wait_for_channels(&DMACS)
-    });
+    let mut rows = Vec::new();
+    for (name, words) in [("stage2", None), ("stage2-unkind", Some("all"))] {
+        let setup = Setup::new(name, Driver::Rust);
+        let setup = setup.stage2().append("iommu.forcedac=1");
+        let setup = words.map_or(setup.clone(), |words| setup.unkind(words));
+        let board = Fixture::new(bench, setup, |b| {
+            b.load_driver(&DMACS)?;
+            b.wait_for_channels(&DMACS)
+        });
+        rows.extend(board_rows(&board));
+    }
     let unknown = Setup::new("stage2-unknown", Driver::Rust)
         .stage2()
         .prr(UNKNOWN_SOC);
     let unknown = Fixture::new(bench, unknown, |b| b.load_driver(&[]));
-    let mut rows = vec![
+    rows.push(unknown.row("stage_1_is_used", stage_1));
+    let board = Fixture::new(bench, vfio_setup(bench, "vfio-stage2")?, vfio::take);
+    rows.extend(vfio::board_rows(&board));
+    rows.push(board.row("six_gib_above_4_gib", |b| vfio::same_as_before(b, six_gib)));
+    Ok(rows)
+}
+
+fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
+    vec![
         board.row("dma_above_4_gib", |b| {
             expect_on(b)?;
             dma_through_two_ipmmus(b)
@@ -43,15 +64,33 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             sleep::sleep_and_compare(b)?;
             expect_on(b)
         }),
-        unknown.row("stage_1_is_used", stage_1),
-    ];
-    let setup = vfio::setup(bench, "vfio-stage2")?.stage2();
-    let board = Fixture::new(bench, setup, vfio::take);
-    rows.extend(vfio::board_rows(&board));
-    Ok(rows)
+    ]
 }
 
-/// Context `context` of `root` holds what Xen's driver writes.
+/// Returns a board with a device that user space may have, and that has IOVAs above 4 GiB.
+pub fn vfio_setup(bench: &Bench, name: &str) -> Result<Setup> {
+    let setup = vfio::setup(bench, name)?.stage2();
+    Ok(setup.dtb(wide(bench)?).pcie(&[WIDE_EDU]))
+}
+
+/// Returns a PCIe host that lets through three times as much as the board's does, which is 4 GiB.
+fn wide(bench: &Bench) -> Result<PathBuf> {
+    let dtb = Dtb::copy(&bench.paths, &vfio::device_tree(bench)?, "vfio-wide")?;
+    Ok(dtb
+        .set_cell(pcie::HOSTS[0], "dma-ranges", SIZE_ABOVE_4_GIB, 3)?
+        .into_path())
+}
+
+/// All of 40 bits is mapped or refused, in pages and blocks of all sizes.
+fn six_gib(board: &mut Board) -> Result<()> {
+    board.set_ipmmu("ipmmu_mm", "leaves", 0.into())?;
+    vfio::run(board, "wide")?;
+    let leaves = board.count("ipmmu_mm", "leaves")?;
+    ensure!(leaves == LEAVES, "walks ended at leaves of {leaves:#x}");
+    Ok(())
+}
+
+/// Fails unless context `context` of `root` holds Xen's values.
 pub fn expect_values(registers: &Registers, root: &str, context: u32) -> Result<()> {
     for (name, value) in WRITTEN {
         let register = format!("{name}({context})");
@@ -75,7 +114,7 @@ fn expect_on(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// An address above 32 bits is stopped, and reported with all of its bits.
+/// An access above 32 bits is refused, and reported with all bits of its address.
 fn fault(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let wanted = 0x12 << 32 | u64::from(UNMAPPED);
@@ -89,7 +128,7 @@ fn fault(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// DMA works with a group of another type, and as it was after that.
+/// DMA works with another type of the group, and with the former one again.
 fn as_type(board: &mut Board, name: &str) -> Result<()> {
     for name in [name, "DMA"] {
         groups::change_type(board, DMACS[1], name)?;
@@ -98,10 +137,10 @@ fn as_type(board: &mut Board, name: &str) -> Result<()> {
     expect_on(board)
 }
 
-/// A SoC of which that is not known says so, once, and works as before.
+/// On a SoC not known to have stage 2 the driver says so, once, and uses stage 1.
 fn stage_1(board: &mut Board) -> Result<()> {
     board.new_messages()?;
-    let said = board.klog.matches("stage2 is not known to work").count();
+    let said = board.klog.matches("stage2: not known to work").count();
     ensure!(said == 1, "it was said {said} times");
     let registers = board.registers()?;
     let format = registers.get("ipmmu_mm", &format!("IMTTBCR({PARKING})"));

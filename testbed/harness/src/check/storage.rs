@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The SD card and the eMMC behind an IPMMU, with file systems on them.
+//! The SD card and the eMMC, with file systems, behind an IPMMU.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     .collect()
 }
 
-/// Rows of a board like this, which gets cards.
+/// Returns the rows of a board like this, which gets cards.
 pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Vec<Trial> {
     let group = setup.group_type();
     let name = setup.name.clone();
@@ -45,7 +45,7 @@ fn hosts() -> String {
     MMC_HOSTS.map(|h| h.device).join(" ")
 }
 
-/// Both hosts are in a group of this type, and their micro-TLBs in use.
+/// Both hosts are in a group of this type, and their micro-TLBs are on.
 fn translated(board: &mut Board, group: &str) -> Result<()> {
     // Returns once both cards were found.
     board.test(&format!("storage.sh {}", hosts()))?;
@@ -61,7 +61,7 @@ fn translated(board: &mut Board, group: &str) -> Result<()> {
     Ok(())
 }
 
-/// What the IPMMU translated for the cards, and what went past their DMACs.
+/// Returns the IPMMU's translations for the cards, and the blocks that their DMACs moved.
 fn traffic(board: &mut Board) -> Result<(u64, u64)> {
     let translations = board.count("ipmmu_ds1", "translations")?;
     let mut blocks = 0;
@@ -71,8 +71,7 @@ fn traffic(board: &mut Board) -> Result<(u64, u64)> {
     Ok((translations, blocks))
 }
 
-/// Files come back from the cards as they were written, all of it by DMA, and
-/// all DMA through the IPMMU.
+/// Files come back from the cards as they were written, all by DMA, and all DMA through the IPMMU.
 fn files(board: &mut Board) -> Result<()> {
     let before = traffic(board)?;
     let ktap = board.test(&format!("storage.sh {}", hosts()))?;
@@ -90,7 +89,7 @@ fn suspend_while_writing(board: &mut Board) -> Result<()> {
     write_through_suspends(board, &hosts())
 }
 
-/// Writing to these hosts goes on across suspends, with nothing lost.
+/// Writing to these hosts goes on across suspends, and nothing is lost.
 pub fn write_through_suspends(board: &mut Board, hosts: &str) -> Result<()> {
     board.test(&format!("storage-load.sh start {hosts}"))?;
     for _ in 0..3 {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Masters that never stop: after a call has returned, not one access gets through.
 //!
-//! Our driver must let nothing through. What the C driver lets through is no failure: it is in
-//! `build/report/unkind.json`, beside what ours does, for each word that says how unkind the
-//! IPMMU is.
+//! This driver must let nothing through. Accesses that the C driver lets through are no failure:
+//! `build/report/unkind.json` has them, beside this driver's results, for each word of unkindness.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -14,51 +13,42 @@ use libtest_mimic::Trial;
 use serde::Serialize;
 
 use super::c_driver::UNKNOWN_SOC;
-use super::traffic_scenarios::{KEXEC, MASTERS, Master, PANIC, SCENARIOS, Scenario, device_tree};
+use super::ledger::C;
+use super::traffic_scenarios::{
+    FLOATING, KEXEC, MASTERS, Master, PANIC, SCENARIOS, Scenario, device_tree,
+};
 use super::{Bench, Fixture};
+use crate::board::unkind::{ALL, OFF_PASSES, WORDS};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 
-/// The IPMMU as it is without any word.
+/// The word for an IPMMU that is not unkind.
 const KIND: &str = "kind";
-/// All that an unkind IPMMU may do, at once.
-const ALL: &str = "all";
-/// The same, each by itself.
-const EACH: [&str; 12] = [
-    "posted",
-    "slow-flush",
-    "fetch",
-    "negative",
-    "latched-base",
-    "utlb0",
-    "reset",
-    "firmware",
-    "codes",
-    "off-passes",
-    "incoherent",
-    "strict-registers",
-];
+/// The word for counting accesses that no IPMMU may answer.
+const STRICT: &str = "strict-registers";
+/// The C driver's failure at resume: the root writes to caches whose power is not back.
+const WITHOUT_POWER: C = C::Fails("accesses to registers that do not exist");
 
-/// What came of a scenario.
+/// The result of a scenario.
 #[derive(Clone, Debug, Serialize)]
 struct Outcome {
     word: &'static str,
     driver: &'static str,
     scenario: &'static str,
-    /// Accesses to pages that were not the master's any more.
+    /// Accesses to pages that the master had lost.
     through: u64,
-    /// The first one of each master.
+    /// The first of them, for each master.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     first: Vec<String>,
-    /// How long it took, for whoever wonders.
+    /// The duration, for information.
     milliseconds: u128,
-    /// What else went wrong.
+    /// Another failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<String>,
 }
 
 impl Outcome {
-    /// What is wrong with it, in a line.
+    /// Returns the trouble of this result, in one line.
     fn trouble(&self) -> Option<String> {
         let first = self.first.join("; ");
         match (&self.failed, self.through) {
@@ -73,18 +63,18 @@ impl Outcome {
     }
 }
 
-/// What has been seen in this run.
+/// The results of this run.
 type Report = Arc<Mutex<Vec<Outcome>>>;
 
-/// On IPMMUs that are kind, and on such that are not at all; `each`: for each word, too, what
-/// takes no second kernel.
+/// Returns the rows on kind IPMMUs, and on those that are unkind in all ways; with `each`, also for
+/// each word.
 pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
-    let words = EACH.into_iter().filter(|_| each);
-    let dtb = device_tree(bench)?;
+    let words = WORDS.into_iter().filter(|_| each);
+    let dtb = device_tree(&bench.provision)?;
     let report = Report::default();
     let mut rows = Vec::new();
     for word in [KIND, ALL].into_iter().chain(words) {
-        // Most of it fails with the C driver, one wait after the other.
+        // Most of it fails with the C driver, one timeout after the other.
         let is_slow = |driver: &Driver| *driver == Driver::C && word == ALL && !each;
         for driver in [Driver::Rust, Driver::C]
             .into_iter()
@@ -93,40 +83,52 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
             let setup = |name: &str| setup(name, driver, word).dtb(dtb.clone());
             let board = Fixture::new(bench, awake_or_not(setup("traffic")), prepare);
             let (seen, paths) = (report.clone(), bench.paths.clone());
-            rows.push(board.row(word, move |b| {
-                let driver = b.driver;
+            let work = move |b: &mut Board| {
                 let scenarios = SCENARIOS.iter().filter(|s| s.is_for(driver));
                 all(b, word, scenarios, &seen, &paths)
-            }));
+            };
+            rows.push(match (driver, word) {
+                (Driver::C, STRICT) => board.observed(word, WITHOUT_POWER, work),
+                _ => board.row(word, work),
+            });
 
-            // Without power areas: what has no power says nothing about the driver.
+            // Without power areas: accesses without power say nothing about the driver.
             let provision = &bench.provision;
             let files = [provision.kernel.image(), provision.initramfs.clone()];
-            let others = [&KEXEC, &PANIC].into_iter();
-            for scenario in others.filter(|_| [KIND, ALL].contains(&word)) {
+            let others: &[&Scenario] = match word {
+                KIND | ALL => &[&KEXEC, &PANIC],
+                OFF_PASSES => &[],
+                _ => &[&KEXEC],
+            };
+            for &scenario in others {
                 let setup = setup(&format!("traffic-{}", scenario.name));
-                let setup = setup.append("crashkernel=320M maxcpus=1");
-                let setup = match word {
-                    ALL => setup.unkind(&all_but_off_passes()),
-                    _ => setup,
-                };
+                let setup = setup
+                    .append("crashkernel=320M maxcpus=1")
+                    .refuses_when_off();
                 let board = Fixture::new(bench, setup.cards().files(&files), prepare);
                 let (seen, paths) = (report.clone(), bench.paths.clone());
                 rows.push(board.row(word, move |b| all(b, word, [scenario], &seen, &paths)));
             }
         }
     }
+    let floating = awake_or_not(setup("traffic-floating", Driver::Rust, KIND));
+    let board = Fixture::new(bench, floating.dtb(dtb.clone()), prepare);
+    let (seen, paths) = (report.clone(), bench.paths.clone());
+    rows.push(board.row("lets_nothing_through", move |b| {
+        all(b, "floating", &FLOATING, &seen, &paths)
+    }));
+    // The stage makes no difference to races of flushes.
+    let setup = setup("traffic-stage2", Driver::Rust, ALL).stage2_of_gen3();
+    let board = Fixture::new(bench, awake_or_not(setup).dtb(dtb), prepare);
+    let paths = bench.paths.clone();
+    rows.push(board.row(ALL, move |b| {
+        all(b, "all, stage 2", &SCENARIOS[4..], &report, &paths)
+    }));
     Ok(rows)
 }
 
-/// From a kernel's end to the probe of the next one contexts are off: that these let nothing
-/// through is relied upon then.
-fn all_but_off_passes() -> String {
-    let words = EACH.into_iter().filter(|word| *word != "off-passes");
-    words.collect::<Vec<_>>().join("+")
-}
-
-fn setup(name: &str, driver: Driver, word: &str) -> Setup {
+/// Returns a board with the masters.
+pub fn setup(name: &str, driver: Driver, word: &str) -> Setup {
     let name = match driver {
         Driver::Rust => name.to_owned(),
         Driver::C => format!("{name}-c-driver"),
@@ -138,8 +140,8 @@ fn setup(name: &str, driver: Driver, word: &str) -> Setup {
     }
 }
 
-/// With power areas that are cut, where the driver can do with that: on waking up the C driver
-/// writes to a cache that has no power yet.
+/// Adds power areas that are cut, where the driver supports that: at resume the C driver writes to
+/// a cache that has no power yet.
 fn awake_or_not(setup: Setup) -> Setup {
     match setup.driver {
         Driver::Rust => setup.power_areas(),
@@ -147,12 +149,13 @@ fn awake_or_not(setup: Setup) -> Setup {
     }
 }
 
-fn prepare(board: &mut Board) -> Result<()> {
+/// Starts the masters again.
+pub fn prepare(board: &mut Board) -> Result<()> {
     board.load_driver(&[])?;
     board.sh("modprobe traffic interval=200000").map(drop)
 }
 
-/// Goes through these scenarios, and writes down what came of them.
+/// Runs these scenarios, and notes their results.
 fn all<'a>(
     board: &mut Board,
     word: &'static str,
@@ -210,7 +213,7 @@ fn one(board: &mut Board, word: &'static str, scenario: &Scenario) -> Result<Out
     })
 }
 
-/// The rest may be what a kernel says that dies.
+/// Returns the first line; the rest may be the log of a dying kernel.
 fn first_line(error: &Error) -> String {
     let text = format!("{error:#}");
     text.lines().next().unwrap_or_default().to_owned()
@@ -220,7 +223,8 @@ fn path(master: &Master) -> String {
     format!("/machine/{}", master.name)
 }
 
-fn violations(board: &mut Board) -> Result<u64> {
+/// Returns how many accesses reached memory that the master had lost.
+pub fn violations(board: &mut Board) -> Result<u64> {
     let mut sum = 0;
     for master in &MASTERS {
         sum += board.count(master.name, "violations")?;

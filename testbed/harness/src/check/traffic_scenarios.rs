@@ -1,25 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is done under masters that never stop, by the module testbed/guest/modules/traffic_main.c.
+//! Operations under masters that never stop, by the module testbed/guest/modules/traffic_main.c.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::Bench;
 use super::common::wait_until;
 use crate::board::cards::MMC_HOSTS;
 use crate::board::dtb::{Dtb, node_of};
 use crate::board::registers::{IPMMUS, device_of};
 use crate::board::{Board, Driver};
+use crate::provision::Provision;
 
-/// The register to which the number of a page is written that is not the master's any more.
+/// The register for the number of a page that the master has lost.
 const FORBID: u32 = 0x14;
-/// The first pages of a master: what scenarios map is among them.
+/// The first pages of a master: scenarios map pages among them.
 const HELD_PAGES: u64 = 16;
-const NEXT_LIMIT: Duration = Duration::from_secs(300);
+/// Limit for 10000 unmaps with unkind IPMMUs on a busy machine, and for the boot of the next
+/// kernel.
+const LIMIT: Duration = Duration::from_secs(300);
 
-/// The masters as the machine calls them, the IPMMUs that they are behind, and their micro-TLBs.
+/// The masters by their names in the machine, with their IPMMUs and micro-TLBs.
 pub const MASTERS: [Master; 2] = [
     Master {
         name: "traffic0",
@@ -36,28 +38,33 @@ pub const MASTERS: [Master; 2] = [
 ];
 
 pub struct Master {
-    /// As the machine calls it.
+    /// Its name in the machine.
     pub name: &'static str,
     device: &'static str,
-    /// What it is behind.
+    /// The IPMMU that it is behind.
     pub ipmmu: &'static str,
     utlbs: [u32; 3],
 }
 
+/// The machine's name of the root.
+const ROOT: &str = "ipmmu_mm";
+/// A suspend of the board says less than this; what is named once for each register is in it.
+const MOST_LINES: usize = 400;
+
 /// Another IPMMU in the power area of that of the first master.
 const NEIGHBOUR: &str = "ipmmu_vc1";
-/// That of the MMC hosts, whose DMA is not to go through bounce buffers.
+/// The IPMMU of the MMC hosts, whose DMA is to avoid bounce buffers.
 const OF_CARDS: &str = "ipmmu_ds1";
-/// This area as a bit of the SYSC.
+/// This area, as a bit of the SYSC.
 const A3VC: u64 = 1 << 14;
 
-/// What is done under the masters.
+/// An operation under the masters.
 pub struct Scenario {
-    /// For the report.
+    /// The name in the report.
     pub name: &'static str,
-    /// What is done.
+    /// The operation.
     pub work: fn(&mut Board) -> Result<()>,
-    /// Whether the C driver is asked, too.
+    /// Whether it also runs with the C driver.
     asks_c: bool,
 }
 
@@ -67,7 +74,8 @@ impl Scenario {
     }
 }
 
-const fn scenario(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scenario {
+/// Returns a scenario for both drivers.
+pub const fn scenario(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scenario {
     Scenario {
         name,
         work,
@@ -75,7 +83,7 @@ const fn scenario(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Sce
     }
 }
 
-/// What an IPMMU that sleeps lets through: the C driver's never does.
+/// Returns a scenario with an IPMMU that sleeps. The C driver's never does.
 const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scenario {
     Scenario {
         asks_c: false,
@@ -83,7 +91,8 @@ const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scena
     }
 }
 
-/// One after the other on one board. The last one makes mappings lazy for good.
+/// The scenarios, which run one after the other on one board. The last one makes mappings lazy for
+/// good.
 pub const SCENARIOS: [Scenario; 11] = [
     scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")),
     scenario("unmap on two CPUs, two domains", |b| {
@@ -100,14 +109,22 @@ pub const SCENARIOS: [Scenario; 11] = [
     scenario("lazy unmap", lazy),
 ];
 
-/// These end in another kernel.
+/// Scenarios of this driver in which reads return something else than the registers.
+pub const FLOATING: [Scenario; 3] = [
+    asleep("registers read as zeros", |b| floating(b, "zeros")),
+    asleep("registers read as ones", |b| floating(b, "ones")),
+    asleep("registers read as noise", |b| floating(b, "random")),
+];
+
+/// A scenario that ends in another kernel.
 pub const KEXEC: Scenario = scenario("kexec", kexec);
 pub const PANIC: Scenario = scenario("panic", panic);
 
 /// Most of the board's own IPMMUs are left out: the C driver has a context for each that somebody
 /// is behind.
-pub fn device_tree(bench: &Bench) -> Result<PathBuf> {
-    let mut dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "traffic")?;
+pub fn device_tree(provision: &Provision) -> Result<PathBuf> {
+    let paths = &provision.paths;
+    let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "traffic")?;
     let of_masters = MASTERS.iter().map(|master| master.ipmmu);
     let kept: Vec<&str> = of_masters
         .chain([IPMMUS[0].0, NEIGHBOUR, OF_CARDS])
@@ -140,28 +157,26 @@ pub fn device_tree(bench: &Bench) -> Result<PathBuf> {
     Ok(dtb.add(&nodes)?.into_path())
 }
 
-/// Has the module do something; it ends when that is done.
-fn run(board: &mut Board, command: &str) -> Result<()> {
+/// Makes the module do something, and waits until that is done.
+pub fn run(board: &mut Board, command: &str) -> Result<()> {
     let rounds = board.count(MASTERS[0].name, "rounds")?;
-    board.sh(&format!(
-        "echo {command} > /sys/module/traffic/parameters/run"
-    ))?;
+    tell(board, command)?;
     let rounds = board.count(MASTERS[0].name, "rounds")? - rounds;
     ensure!(rounds > 0, "the master stood still");
     Ok(())
 }
 
-/// The same where the first master may have no power.
+/// Makes the module do something, where the first master may have no power.
 fn tell(board: &mut Board, command: &str) -> Result<()> {
-    board
-        .sh(&format!(
-            "echo {command} > /sys/module/traffic/parameters/run"
-        ))
-        .map(drop)
+    let script = format!("echo {command} > /sys/module/traffic/parameters/run");
+    let number = board.console.start(&script)?;
+    let output = board.console.finish(number, LIMIT)?;
+    ensure!(output.code == 0, "`{command}` failed");
+    Ok(())
 }
 
-/// Does `work` while masters have domains with pages mapped and unmapped; then what is mapped is
-/// reached.
+/// Does `work` while masters have domains with pages mapped and unmapped; then checks that mapped
+/// pages are reached.
 fn held(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     let done = run(board, "hold")
         .and_then(|()| work(board))
@@ -170,13 +185,13 @@ fn held(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Resul
     done
 }
 
-fn system_suspend(board: &mut Board) -> Result<()> {
+pub fn system_suspend(board: &mut Board) -> Result<()> {
     held(board, |b| b.suspend(|_| Ok(())).map(drop))
 }
 
-/// The first master's driver lets it sleep, and it does not stop; the IPMMU sleeps, and its power
-/// stays on, as another one needs it.
-fn asleep_with_power(board: &mut Board) -> Result<()> {
+/// Lets the first master sleep by its driver, while it does not stop. The IPMMU sleeps, but its
+/// power stays on, as another one needs it.
+pub fn asleep_with_power(board: &mut Board) -> Result<()> {
     let control = format!(
         "/sys/bus/platform/devices/{}/power/control",
         device_of(NEIGHBOUR)?
@@ -192,8 +207,8 @@ fn asleep_with_power(board: &mut Board) -> Result<()> {
     done
 }
 
-/// The same with power that is cut, and with it the master.
-fn asleep_without_power(board: &mut Board) -> Result<()> {
+/// Does the same with power that is cut, also that of the master.
+pub fn asleep_without_power(board: &mut Board) -> Result<()> {
     held(board, |b| {
         slept(b, |b| {
             wait_until(b, "the power area stays on", |b| {
@@ -219,8 +234,46 @@ fn slept(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Resu
     done
 }
 
-/// Mappings of the DMA API that are flushed when it suits.
-fn lazy(board: &mut Board) -> Result<()> {
+/// Unmaps, changes domains and sleeps while no register can be read. A context that cannot be read
+/// back is not used; when it can, all works after the next attach. Values that were read wrong at
+/// suspend are not written back.
+fn floating(board: &mut Board, what: &str) -> Result<()> {
+    held(board, |b| {
+        float(b, what)?;
+        b.suspend(|b| float(b, "")).map(drop)
+    })
+    .context("falling asleep")?;
+    run(board, "dma 200").context("after that")?;
+
+    board.new_messages()?;
+    float(board, what)?;
+    let unmapped = run(board, "dma 200");
+    // Nothing needs to get through.
+    let _ = tell(board, "attach 5");
+    let slept = board.suspend(|_| Ok(()));
+    float(board, "")?;
+    unmapped.context("unmapping")?;
+    slept.context("suspending")?;
+
+    let messages = board.new_messages()?;
+    let lines = messages.lines().count();
+    ensure!(lines < MOST_LINES, "{lines} lines of messages");
+    // Control registers that were not read right are not written back for good.
+    board.suspend(|_| Ok(()))?;
+    run(board, "attach 5")?;
+    run(board, "dma 200")
+}
+
+/// Makes reads of the masters' IPMMUs return `what`, or what is right.
+fn float(board: &mut Board, what: &str) -> Result<()> {
+    for ipmmu in [ROOT, MASTERS[0].ipmmu, MASTERS[1].ipmmu] {
+        board.set_ipmmu(ipmmu, "floating", what.into())?;
+    }
+    Ok(())
+}
+
+/// Runs mappings of the DMA API that are flushed later.
+pub fn lazy(board: &mut Board) -> Result<()> {
     for master in &MASTERS {
         let file = format!(
             "/sys/bus/platform/devices/{}/iommu_group/type",
@@ -235,7 +288,7 @@ fn lazy(board: &mut Board) -> Result<()> {
     run(board, "lazy 100").context("where flushes wait")
 }
 
-/// Has the next kernel where it can be booted.
+/// Loads the next kernel.
 fn load_next(board: &mut Board) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board
@@ -246,8 +299,8 @@ fn load_next(board: &mut Board) -> Result<()> {
         .map(drop)
 }
 
-/// Another kernel takes over, and the masters do not stop. From the shutdown of the last IPMMU on
-/// nothing is theirs: neither the memory that they had, nor what has their addresses untranslated.
+/// Boots another kernel while the masters go on. From the shutdown of the last IPMMU on they reach
+/// nothing: neither their former memory, nor memory with the same addresses untranslated.
 fn kexec(board: &mut Board) -> Result<()> {
     load_next(board)?;
     run(board, "hold-mapped")?;
@@ -256,14 +309,14 @@ fn kexec(board: &mut Board) -> Result<()> {
     board
         .console
         .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
-    board.console.wait_ready(NEXT_LIMIT)?;
+    board.console.wait_ready(LIMIT)?;
     still_judged(board)?;
     board.load_driver(&[])?;
     still_judged(board)
 }
 
-/// The kernel dies, and nobody shuts anything down. Once our driver is there in the kernel that
-/// takes over, nothing is reached any more of what was mapped, as nobody's it is.
+/// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded this driver,
+/// former mappings are not reached, as they belong to nobody.
 fn panic(board: &mut Board) -> Result<()> {
     load_next(board)?;
     board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \
@@ -274,7 +327,7 @@ fn panic(board: &mut Board) -> Result<()> {
     board
         .console
         .start("echo panic > /sys/module/traffic/parameters/run")?;
-    board.console.wait_ready_after_panic(NEXT_LIMIT)?;
+    board.console.wait_ready_after_panic(LIMIT)?;
     still_judged(board)?;
     board.load_driver(&[])?;
     for (master, memory) in MASTERS.iter().zip(memory.trim().split(',')) {
@@ -290,7 +343,7 @@ fn panic(board: &mut Board) -> Result<()> {
     still_judged(board)
 }
 
-/// The masters go on, and the pages are marked.
+/// Fails unless the masters go on, and the pages are marked.
 fn still_judged(board: &mut Board) -> Result<()> {
     for master in &MASTERS {
         let rounds = board.count(master.name, "rounds")?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What holds the module: each device behind an IPMMU, once, and from its first paging domain on
-//! the module itself, since user space may have domains that outlive their devices.
+//! The module's use count: one for each device behind an IPMMU, and one of the module itself from
+//! its first paging domain on, since user space may have domains that outlive their devices.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::board::pcie::HOSTS;
 use crate::board::{Board, Driver, Setup};
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    // The root port has no micro-TLB, or it would be in the group, and nobody has it.
+    // The root port gets no micro-TLB: with one it would be in the group, and user space does not
+    // have it.
     let dtb = Dtb::copy(&bench.paths, &device_tree(bench)?, "use-count")?;
     let phandle = dtb.cell(HOSTS[0], "iommu-map", 1)?;
     let dtb = dtb
@@ -42,7 +43,7 @@ fn use_count(board: &mut Board) -> Result<usize> {
     number(board, "cat /sys/module/ipmmu_vmsa/refcnt")
 }
 
-/// A device that no driver of the kernel uses DMA with gets one default domain after the other.
+/// A group gets one default domain after the other; the kernel does no DMA with its device.
 fn types_change(board: &mut Board) -> Result<()> {
     let devices = number(board, "ls -d /sys/kernel/iommu_groups/*/devices/* | wc -l")?;
     let before = use_count(board)?;

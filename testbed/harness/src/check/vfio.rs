@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A PCIe device in the hands of user space, through VFIO and iommufd.
 //!
-//! `userdma`, in the guest, is what has the device; see there for what each of
-//! its scenarios does. Here is seen to it that the hardware and the kernel saw
-//! the same.
+//! `userdma`, in the guest, has the device; its source describes the scenarios. The rows check that
+//! hardware and kernel agree with it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,22 +21,21 @@ use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 use crate::provision::SELFTESTS;
 
-/// A device that copies when it is told to, as fast as it can, from and to all
-/// that 32 bits reach.
+/// A device that copies on demand, as fast as it can, from and to any address of 32 bits.
 pub(super) const EDU: &str = "edu,id=edu,dma_mask=0xffffffff,dma_delay=0";
-/// The micro-TLB of the slot that it is in.
+/// The micro-TLB of its slot.
 const UTLB: u32 = 0;
-/// How long a transfer takes if the device is not made to hurry, in ms.
+/// The duration of a transfer by default, in ms.
 const EDU_DELAY: u32 = 100;
 pub(super) const DEVICE: &str = FUNCTIONS[0];
-/// The host's messages are no interrupts that a device could be kept from, so
-/// an administrator has to say that this one may be trusted with them.
+/// Allows interrupts that the host cannot isolate: an administrator has to say that this device may
+/// be trusted with them.
 pub(super) const TRUSTED: &str = "iommufd.allow_unsafe_interrupts=1 \
                        vfio_iommu_type1.allow_unsafe_interrupts=1 \
                        hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=4";
 /// More than any IPMMU has contexts.
 const DOMAINS: u32 = 32;
-/// How many attempts a storm has, and after how many the log is looked at.
+/// The number of attempts in a storm, and after how many the log is read.
 const STORM: u32 = 100_000;
 const AT_ONCE: u32 = 20_000;
 /// How often the system sleeps while a process has the device.
@@ -56,7 +54,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = board_rows(&board);
     rows.extend(SELFTESTS.map(|test| board.row(test, move |b| selftest(b, test))));
 
-    // As the SoC is: what the CPU has in its caches, its PCIe does not see.
+    // As in the SoC: PCIe does not see the CPU's caches.
     let plain = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let real = setup(bench, "vfio-not-coherent")?.dtb(plain);
     let real = Fixture::new(bench, real, |b| b.load_driver(&[]));
@@ -67,7 +65,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// A board with a device that user space may have.
+/// Returns a board with a device that user space may have.
 pub(super) fn setup(bench: &Bench, name: &str) -> Result<Setup> {
     Ok(Setup::new(name, Driver::Rust)
         .append(TRUSTED)
@@ -75,16 +73,16 @@ pub(super) fn setup(bench: &Bench, name: &str) -> Result<Setup> {
         .pcie(&[EDU]))
 }
 
-/// Gives it to user space.
+/// Gives the device to user space.
 pub(super) fn take(board: &mut Board) -> Result<()> {
     board.load_driver(&[])?;
-    // Then the device is behind its IPMMU.
+    // The device is behind its IPMMU then.
     board.expect_bound_except(&[])?;
     board.test(&format!("userdma {DEVICE} take")).map(drop)
 }
 
-/// The board's device tree with a PCIe host whose DMA sees the CPU's caches:
-/// the real one's does not, and such a device is nothing for user space.
+/// Returns the board's device tree with a PCIe host whose DMA sees the CPU's caches: the real one's
+/// does not, and such a device is nothing for user space.
 pub(super) fn device_tree(bench: &Bench) -> Result<PathBuf> {
     let pcie = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &pcie, "vfio")?;
@@ -117,11 +115,13 @@ pub(super) fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
             same_as_before(b, killed_in_the_middle)
         }),
         board.row("a_storm_of_faults", |b| same_as_before(b, storm)),
-        board.row("the_system_sleeps_meanwhile", |b| same_as_before(b, asleep)),
+        board.row("the_system_sleeps_meanwhile", |b| {
+            same_as_before(b, |b| asleep(b, "asleep", SLEEPS))
+        }),
     ]
 }
 
-/// The contexts of the root and what each is for, as the driver shows them: `context 1:
+/// Returns the contexts of the root and what each is for, as the driver shows them: `context 1:
 /// table`, say, without what counts and addresses there are.
 fn contexts(board: &mut Board) -> Result<Vec<String>> {
     let path = format!("/sys/kernel/debug/ipmmu/{}/contexts", IPMMUS[0].1);
@@ -142,8 +142,8 @@ fn contexts(board: &mut Board) -> Result<Vec<String>> {
     Ok(contexts)
 }
 
-/// `work` leaves nothing behind: each context is for what it was, and the micro-TLB
-/// points where it did.
+/// Fails unless `work` leaves everything as it was: each context is used for the same, and the
+/// micro-TLB points to the same one.
 pub(super) fn same_as_before(
     board: &mut Board,
     work: impl FnOnce(&mut Board) -> Result<()>,
@@ -155,20 +155,20 @@ pub(super) fn same_as_before(
     Ok(())
 }
 
-/// The context that the device's micro-TLB points to.
+/// Returns the context that the device's micro-TLB points to.
 fn context(board: &mut Board) -> Result<u32> {
     let registers = board.registers()?;
     let context = registers.context_of(IPMMU, UTLB);
     context.with_context(|| format!("uTLB {UTLB} of {IPMMU} is off"))
 }
 
-/// Runs a scenario in which whatever the device is refused comes to the
-/// IPMMU's notice, and nothing else.
+/// Runs a scenario in which all that the device is refused, and nothing else, reaches the IPMMU as
+/// a fault.
 pub(super) fn run(board: &mut Board, scenario: &str) -> Result<Ktap> {
     judged(board, |b| b.test(&format!("userdma {DEVICE} {scenario}")))
 }
 
-/// The same with what more there is to do while it runs.
+/// Does `work`, which runs a scenario, with the checks of `run()`.
 fn judged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<Ktap>) -> Result<Ktap> {
     board.new_messages()?;
     let (translations, before) = traffic(board)?;
@@ -188,7 +188,7 @@ fn judged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<Ktap>) -> R
     Ok(ktap)
 }
 
-/// What the IPMMU translated for the device, and what it refused anybody.
+/// Returns how much the IPMMU translated for the device, and how many accesses it refused of any.
 fn traffic(board: &mut Board) -> Result<(u64, u64)> {
     let translations = board.count(IPMMU, "translations")?;
     Ok((translations, board.count("ipmmu_mm", "faults")?))
@@ -216,8 +216,7 @@ fn more_domains_than_contexts(board: &mut Board) -> Result<()> {
     run(board, &format!("domains {DOMAINS}")).map(drop)
 }
 
-/// The device takes its time, so that a transfer is under way when the process
-/// that began it ends.
+/// The device is slow, so that a transfer is under way when the process that began it ends.
 fn killed_in_the_middle(board: &mut Board) -> Result<()> {
     let set = |board: &mut Board, delay: u32| {
         let delay = serde_json::json!(delay);
@@ -228,14 +227,14 @@ fn killed_in_the_middle(board: &mut Board) -> Result<()> {
     set(board, 0)
 }
 
-/// The process sends the system to sleep while it has the device.
-fn asleep(board: &mut Board) -> Result<()> {
+/// The process sends the system to sleep that often while it has the device.
+pub(super) fn asleep(board: &mut Board, scenario: &str, times: u32) -> Result<()> {
     board.sh("echo deep > /sys/power/mem_sleep")?;
     judged(board, |board| {
         board.qmp.forget_events()?;
-        let command = format!("/tests/userdma {DEVICE} asleep {SLEEPS}");
+        let command = format!("/tests/userdma {DEVICE} {scenario} {times}");
         let number = board.console.start(&command)?;
-        for _ in 0..SLEEPS {
+        for _ in 0..times {
             board.qmp.wait_suspend(LIMIT)?;
             let kept = board.registers()?.len();
             ensure!(kept == 0, "{kept} registers survived");
@@ -247,7 +246,7 @@ fn asleep(board: &mut Board) -> Result<()> {
     .map(drop)
 }
 
-/// A device that will not stop does not stop the system, nor fill its log.
+/// A device that does not stop neither stops the system nor fills the log.
 fn storm(board: &mut Board) -> Result<()> {
     let (mut reported, mut suppressed) = (0, 0);
     for _ in 0..STORM / AT_ONCE {
@@ -265,16 +264,16 @@ fn storm(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// How many faults were not shown, as far as the log says so.
+/// Returns the number of faults that the log reports as suppressed.
 fn not_shown(messages: &str) -> u64 {
     messages
         .lines()
-        .filter_map(|line| line.split_once(" more faults were not shown"))
+        .filter_map(|line| line.split_once(" faults suppressed"))
         .filter_map(|(before, _)| before.rsplit(' ').next()?.parse::<u64>().ok())
         .sum()
 }
 
-/// One of the kernel's own tests. What needs another device is skipped there.
+/// Runs one of the kernel's own tests, which skips cases that need another device.
 fn selftest(board: &mut Board, test: &str) -> Result<()> {
     same_as_before(board, |board| {
         let ktap = board.test(&format!("{test} {DEVICE}"))?;
@@ -283,7 +282,7 @@ fn selftest(board: &mut Board, test: &str) -> Result<()> {
     })
 }
 
-/// VFIO takes the device, and what it is refused it does not get.
+/// VFIO takes the device, which reaches only what it was given.
 fn is_handed_out(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     board.test(&format!("userdma {DEVICE} take"))?;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What uses what, folder by folder, and the circles therein.
+//! Uses between files, folder by folder, and their circles.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What lies in one folder: each thing with those beside it that it uses, and a
-/// pair of files that shows it.
+/// The contents of one folder: for each entry the others there that it uses, each with a pair of
+/// files that shows it.
 type Folder = BTreeMap<String, BTreeMap<String, (String, String)>>;
 
 /// All folders, by name.
@@ -12,8 +12,7 @@ type Folder = BTreeMap<String, BTreeMap<String, (String, String)>>;
 pub struct Graph(BTreeMap<String, Folder>);
 
 impl Graph {
-    /// Enters that one file uses another. It is a matter of the innermost folder that
-    /// both are in.
+    /// Enters that one file uses another. This concerns the innermost folder that contains both.
     pub fn enter(&mut self, user: &str, used: &str) {
         let pairs = user.split('/').zip(used.split('/'));
         let common = pairs.take_while(|(a, b)| a == b).count();
@@ -27,13 +26,13 @@ impl Graph {
             .or_insert_with(|| (user.to_owned(), used.to_owned()));
     }
 
-    /// One circle, a shortest, of each set of things that all use each other.
+    /// Returns one circle, a shortest, of each set of things that all use each other.
     pub fn circles(&self) -> Vec<String> {
         self.0.values().flat_map(circles_in).collect()
     }
 }
 
-/// The first `count` parts of a path, if there are as many.
+/// Returns the first `count` parts of a path, if there are as many.
 fn up_to(path: &str, count: usize) -> Option<&str> {
     if count == 0 || path.split('/').count() < count {
         return None;
@@ -50,7 +49,7 @@ fn circles_in(folder: &Folder) -> Vec<String> {
     for circle in circles {
         if circle.iter().all(|name| !told.contains(name)) {
             texts.push(text(folder, &circle));
-            // Whatever is in a circle with it hangs together with this one.
+            // All entries in a circle with this one belong together.
             let of_it = folder.keys().filter(|n| together(folder, circle[0], n));
             told.extend(of_it.map(String::as_str));
         }
@@ -58,17 +57,17 @@ fn circles_in(folder: &Folder) -> Vec<String> {
     texts
 }
 
-/// Whether both use each other, be it through others.
+/// Returns whether both use each other, be it through others.
 fn together(folder: &Folder, a: &str, b: &str) -> bool {
     a == b || (way(folder, a, b).is_some() && way(folder, b, a).is_some())
 }
 
-/// A shortest circle through `name`, which begins with it.
+/// Returns a shortest circle through `name`, which begins with it.
 fn circle<'a>(folder: &'a Folder, name: &'a str) -> Option<Vec<&'a str>> {
     way(folder, name, name)
 }
 
-/// The shortest way from one to another, without its end.
+/// Returns the shortest way from one to another, without its end.
 fn way<'a>(folder: &'a Folder, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
     let mut ways = VecDeque::from([vec![from]]);
     let mut seen = BTreeSet::new();
@@ -88,7 +87,7 @@ fn way<'a>(folder: &'a Folder, from: &'a str, to: &str) -> Option<Vec<&'a str>> 
     None
 }
 
-/// `a uses b uses a`, with the files that show it where these are folders.
+/// Returns `a uses b uses a`, with the files that show it where these are folders.
 fn text(folder: &Folder, circle: &[&str]) -> String {
     let around = circle.iter().chain(&circle[..1]);
     let mut text = around.copied().collect::<Vec<_>>().join(" uses ");

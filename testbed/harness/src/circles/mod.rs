@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files and folders that use each other in a circle, so that none can be read
-//! before the others.
+//! Files and folders that use each other in a circle, so that none can be read before the others.
 //!
-//! What a file uses is in its `use` lines, and in its paths that begin with
-//! `crate`, `super`, `self` or a module that it declares. The declaration itself
-//! is no use. A name that a module merely hands on counts as a use of the file that
-//! it comes from.
+//! A file uses what its `use` lines name, and its paths that begin with `crate`, `super`, `self` or
+//! a module that it declares. The declaration itself is no use. A name that a module re-exports
+//! counts as a use of the file that defines it.
 //!
-//! What lies side by side in a folder, files and folders alike, must be free of
-//! circles. So are then the files of any two folders.
+//! Entries of one folder, files and folders alike, must be free of circles. Then the files of any
+//! two folders are, too.
 
 mod graph;
 mod names;
@@ -21,8 +19,8 @@ use anyhow::{Result, bail};
 use graph::Graph;
 use names::Crate;
 
-/// Fails with the name of each circle among `files`, which are a crate whose root
-/// is the file `root` in the folder `top`.
+/// Fails with each circle among `files`. They are a crate, whose root is the file `root` in the
+/// folder `top`.
 pub fn expect_none(top: &Path, root: &str, files: &[PathBuf]) -> Result<()> {
     let found = circles(&Crate::read(top, root, files)?);
     if !found.is_empty() {
@@ -43,7 +41,7 @@ fn circles(source: &Crate) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// The circles of a crate with these files, the first of which is its root.
+    /// Returns the circles of a crate with these files, the first of which is its root.
     fn of(files: &[(&str, &str)]) -> Vec<String> {
         circles(&Crate::parse(files[0].0, files.iter().copied()).unwrap())
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the paths in the files of a crate lead to.
+//! Resolution of paths in the files of a crate.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::source::{Names, Source, Use};
 
-/// How often a name may be handed on.
+/// How often a name may be re-exported.
 const HANDS: usize = 8;
 
 /// One file.
@@ -33,7 +33,7 @@ impl Crate {
         Self::parse(root, texts.iter().map(|(n, t)| (n.as_str(), t.as_str())))
     }
 
-    /// Takes files by their names and texts.
+    /// Parses files by their names and texts.
     pub fn parse<'a>(
         root: &str,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -47,7 +47,7 @@ impl Crate {
         Ok(Self(modules))
     }
 
-    /// Which file uses which, other than itself.
+    /// Returns the pairs of a file and another one that it uses.
     pub fn uses(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.iter().flat_map(move |(module, file)| {
             let used = file.source.uses.iter();
@@ -57,14 +57,14 @@ impl Crate {
             .filter(|(user, used)| user != used)
     }
 
-    /// The file that a module is in, which may be one of the modules around it.
+    /// Returns the file that a module is in, which may be one of the modules around it.
     fn file(&self, module: &[String]) -> Option<&File> {
         (0..=module.len())
             .rev()
             .find_map(|n| self.0.get(&module[..n]))
     }
 
-    /// The module that something used in the file `module` is in, if it is ours.
+    /// Returns the module that something used in the file `module` is in, if it is ours.
     fn target(&self, module: &[String], used: &Use, hands: usize) -> Option<Names> {
         let mut at: Names = module.iter().chain(&used.inside).cloned().collect();
         let mut rest = used.path.as_slice();
@@ -86,13 +86,13 @@ impl Crate {
         self.follow(at, rest, hands)
     }
 
-    /// Whether there is a file for this module in that one.
+    /// Returns whether there is a file for this module in that one.
     fn has(&self, module: &[String], name: &String) -> bool {
         let inner: Names = module.iter().chain([name]).cloned().collect();
         self.0.contains_key(&inner)
     }
 
-    /// The module that `path` leads to from the module `at`.
+    /// Returns the module that `path` leads to from the module `at`.
     fn follow(&self, mut at: Names, path: &[String], hands: usize) -> Option<Names> {
         for (number, name) in path.iter().enumerate() {
             if self.has(&at, name) {
@@ -107,7 +107,7 @@ impl Crate {
         Some(at)
     }
 
-    /// Where the module `at` has a name from that it does not define.
+    /// Returns where a name comes from that the module `at` does not define.
     fn handed_on(&self, at: &[String], name: &str, hands: usize) -> Option<Names> {
         let file = self.0.get(at)?;
         let hands = hands.checked_sub(1)?;
@@ -132,7 +132,7 @@ impl Crate {
     }
 }
 
-/// The module that a file is.
+/// Returns the module that a file is.
 fn module(file: &str, root: &str) -> Names {
     if file == root {
         return Vec::new();

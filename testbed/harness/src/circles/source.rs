@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What one file says about other modules.
+//! The uses of other modules in one file.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -16,30 +16,30 @@ pub type Names = Vec<String>;
 /// A path that is used in a module of the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Use {
-    /// The modules inside of the file that it stands in.
+    /// The modules inside of the file that contain it.
     pub inside: Names,
     pub path: Names,
-    /// What it is called here, `*` for all that is there; none in an expression.
+    /// Its name here, `*` for all names; none in an expression.
     pub as_name: Option<String>,
 }
 
-/// What a file has to say.
+/// The contents of a file.
 #[derive(Debug, Default)]
 pub struct Source {
     pub uses: Vec<Use>,
     /// The modules that it declares.
     pub modules: BTreeSet<String>,
-    /// What else it defines.
+    /// Its other items.
     pub items: BTreeSet<String>,
     /// Its macros, which other files may find in the crate's root.
     pub macros: BTreeSet<String>,
 }
 
-/// After these stands the name of an item.
+/// Keywords before the name of an item.
 const ITEMS: [&str; 8] = [
     "fn", "struct", "enum", "union", "trait", "type", "const", "static",
 ];
-/// Paths that begin with these are not from outside.
+/// Beginnings of paths inside the crate.
 const BEGINNINGS: [&str; 3] = ["crate", "super", "self"];
 
 impl Source {
@@ -47,7 +47,7 @@ impl Source {
         let tokens: TokenStream = text.parse().map_err(|e| anyhow!("{e}"))?;
         let mut this = Self::default();
         this.read(tokens, &[]);
-        // Where modules are declared further down, too.
+        // Also modules that are declared further down.
         let known = &this.modules;
         this.uses.retain(|u| {
             let first = u.path[0].as_str();
@@ -62,7 +62,7 @@ impl Source {
             match token {
                 TokenTree::Group(group) => self.read(group.stream(), inside),
                 TokenTree::Ident(name) => self.word(&name.to_string(), &mut tokens, inside),
-                // Not the crate that a macro is expanded in.
+                // `$crate`, rather than the crate that a macro is expanded in.
                 TokenTree::Punct(p) if p.as_char() == '$' => drop(tokens.next()),
                 _ => (),
             }
@@ -96,7 +96,7 @@ impl Source {
         }
     }
 
-    /// A path in an expression; a name alone is none.
+    /// Reads a path in an expression; a name alone is none.
     fn path(&mut self, first: &str, tokens: &mut Tokens, inside: &[String]) {
         let mut path = vec![first.to_owned()];
         while colons(tokens) {
@@ -111,7 +111,7 @@ impl Source {
         }
     }
 
-    /// What is after `use`, or between the braces in it.
+    /// Reads what follows `use`, or stands between its braces.
     fn tree(&mut self, mut path: Names, tokens: &mut Tokens, inside: &[String]) {
         let outer = path.clone();
         let mut as_name = None;
@@ -137,7 +137,7 @@ impl Source {
         self.imported(&outer, &mut path, &mut as_name, inside);
     }
 
-    /// The end of one path of a tree whose branches begin with `outer`.
+    /// Enters the end of one path of a tree whose branches begin with `outer`.
     fn imported(
         &mut self,
         outer: &Names,
@@ -167,7 +167,7 @@ impl Source {
     }
 }
 
-/// Takes `::`, if that is next.
+/// Skips `::`, if it is next.
 fn colons(tokens: &mut Tokens) -> bool {
     let mut ahead = tokens.clone();
     for _ in 0..2 {

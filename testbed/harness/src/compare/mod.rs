@@ -5,6 +5,7 @@
 mod page;
 mod report;
 mod trace;
+mod xen;
 
 use std::fs;
 
@@ -14,20 +15,19 @@ use crate::bench::board::{CLIENT, FAULTY, MASTERS, setup};
 use crate::board::registers::{Difference, PARKING, Registers};
 use crate::board::{Board, Driver};
 use crate::check::common::UNMAPPED;
-use crate::paths::Paths;
 use crate::provision::Provision;
 use report::{Counts, Left, Line, Scenario};
 use trace::{Contexts, Trace};
 
-/// One of the masters, and a device behind the same cache that shares its first
-/// micro-TLB, and has one of its own: the two are on one domain in both drivers.
+/// One of the masters, and a device behind the same cache that shares its first micro-TLB and has
+/// one of its own: both drivers have the two in one domain.
 const SHARER: (&str, &str, u32) = MASTERS[4];
 const SECOND: (&str, [u32; 2]) = ("fea37000.fcp", [0, 40]);
 
 type Work = fn(&mut Board) -> Result<()>;
 
-/// What is done, in this order. First: all IPMMUs are bound, and all masters are
-/// translated by a domain of their own.
+/// The scenarios in their order. Before the first, all IPMMUs are bound, and each master is
+/// translated by a domain of its own.
 const SCENARIOS: [(&str, Work); 13] = [
     ("boot, bind, first attach of 6 devices", bind),
     ("map and unmap 4 KiB", |b| work(b, "map 4096")),
@@ -90,7 +90,7 @@ fn leave_one(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// What a driver did in a scenario, and left behind.
+/// The accesses of a driver in a scenario, and the registers afterwards.
 struct Seen {
     counts: Counts,
     sequence: Vec<String>,
@@ -98,21 +98,26 @@ struct Seen {
 }
 
 /// Compares, and writes the report.
-pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
+pub fn run(provision: &Provision) -> Result<()> {
+    let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
         bail!("there is no module to compare: {why}");
     }
-    let rust = watch(paths, provision, Driver::Rust)?;
-    let c = watch(paths, provision, Driver::C)?;
+    let rust = watch(provision, Driver::Rust)?;
+    let c = watch(provision, Driver::C)?;
     let pairs = SCENARIOS.iter().zip(rust.into_iter().zip(c));
     let scenarios: Vec<Scenario> = pairs
         .map(|((name, _), (rust, c))| compare(name, rust, c))
         .collect();
     let json = serde_json::to_string_pretty(&scenarios)? + "\n";
     fs::write(paths.report().join("compare.json"), json)?;
-    fs::write(paths.report().join("compare.md"), page::page(&scenarios))?;
-    print!("{}", page::summary(&scenarios));
+    let beside_xen = xen::watch(provision, bind)?;
+    let of_xen = xen::page(&beside_xen);
+    let page = page::page(&scenarios) + &of_xen;
+    fs::write(paths.report().join("compare.md"), page)?;
+    print!("{}{of_xen}", page::summary(&scenarios));
     let left = scenarios.iter().flat_map(|s| &s.registers_differ);
+    let left = left.chain(&beside_xen);
     let unexplained: Vec<&str> = left
         .filter(|l| l.because.is_none())
         .map(|l| l.register.as_str())
@@ -126,14 +131,15 @@ pub fn run(paths: &Paths, provision: &Provision) -> Result<()> {
     Ok(())
 }
 
-fn watch(paths: &Paths, provision: &Provision, driver: Driver) -> Result<Vec<Seen>> {
+fn watch(provision: &Provision, driver: Driver) -> Result<Vec<Seen>> {
+    let paths = &provision.paths;
     let name = format!("compare-{driver:?}").to_lowercase();
     let mut trace = Trace::new(paths, &name);
-    let setup = setup(paths, provision, driver, &name, |dtb| {
+    let setup = setup(provision, driver, &name, |dtb| {
         dtb.put_one_behind(SECOND.0, SHARER.1, &SECOND.1)
     })?
     .options(&trace.options());
-    let mut board = Board::boot(paths, provision, &setup)?;
+    let mut board = Board::boot(provision, &setup)?;
     let mut seen = Vec::new();
     let mut contexts = Contexts::default();
     for (scenario, work) in SCENARIOS {
@@ -165,8 +171,8 @@ fn compare(name: &'static str, rust: Seen, c: Seen) -> Scenario {
     }
 }
 
-/// The lines of both sequences, those that both have next to each other. None if
-/// the sequences are the same.
+/// Returns the lines of both sequences, with common lines next to each other; none if the sequences
+/// are equal.
 fn side_by_side(rust: &[String], c: &[String]) -> Vec<Line> {
     use similar::{Algorithm, DiffTag, capture_diff_slices};
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The comparison, for people.
+//! The comparison as a page.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::report::{Counts, Line, Scenario};
 
-/// A longer sequence is cut: the report for machines has all of it.
+/// Longer sequences are cut; the report in JSON has all of it.
 const LINES: usize = 60;
 
-/// One line for each scenario.
+/// Returns one line for each scenario.
 pub fn summary(scenarios: &[Scenario]) -> String {
     let mut text = String::from(
         "\n| scenario | Rust | C | sequence | registers that differ |\n|---|---|---|---|---|\n",
@@ -33,7 +33,7 @@ pub fn summary(scenarios: &[Scenario]) -> String {
     text
 }
 
-/// All of it.
+/// Returns the page.
 pub fn page(scenarios: &[Scenario]) -> String {
     let mut text = String::from("# What both drivers do to the hardware\n");
     text += &summary(scenarios);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is written down of a comparison.
+//! The report of a comparison.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::trace::Access;
 
-/// How often each register was accessed.
+/// Numbers of accesses to each register.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub reads: BTreeMap<String, usize>,
@@ -34,7 +34,7 @@ pub struct Left {
     pub register: String,
     pub rust: u32,
     pub c: u32,
-    /// Why that is right; nothing else may differ.
+    /// The reason, if the difference is right; there may be no other.
     pub because: Option<&'static str>,
 }
 
@@ -51,7 +51,7 @@ pub struct Scenario {
     pub rust: Counts,
     pub c: Counts,
     pub same_sequence: bool,
-    /// Where the sequences differ.
+    /// The sequences, where they differ.
     pub sequences: Vec<Line>,
     pub registers_differ: Vec<Left>,
 }

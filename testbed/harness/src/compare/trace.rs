@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Accesses to IPMMUs, as QEMU's own trace events of memory regions tell them.
+//! Accesses to IPMMUs, from QEMU's trace events of memory regions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +10,10 @@ use anyhow::Result;
 use crate::board::registers::{IPMMUS, Registers};
 use crate::paths::Paths;
 
-/// Has QEMU trace every access to a device's registers.
+/// Make QEMU trace every access to a device's registers.
 const EVENTS: [&str; 2] = ["memory_region_ops_read", "memory_region_ops_write"];
 
-/// How far an IPMMU's registers of R-Car Gen3 reach.
+/// The size of the registers of an IPMMU of R-Car Gen3.
 const WINDOW: u64 = 0x1000;
 
 /// One access.
@@ -49,19 +49,18 @@ impl Access {
         })
     }
 
-    /// Its register without a number.
+    /// Returns its register without a number.
     pub fn kind(&self) -> &str {
         self.register.split('(').next().unwrap_or_default()
     }
 }
 
-/// Which context translates for which IPMMU: their numbers are a matter of who
-/// came first.
+/// The IPMMU that each context translates for: the numbers depend on the order of probing.
 #[derive(Default)]
 pub struct Contexts(BTreeMap<u32, &'static str>);
 
 impl Contexts {
-    /// Takes note of what is in use now. Each cache uses one at most.
+    /// Notes the contexts that are in use now. Each cache uses one at most.
     pub fn learn(&mut self, registers: &Registers, caches: impl Iterator<Item = &'static str>) {
         for cache in caches {
             let first = (0..UTLBS).find_map(|utlb| registers.context_of(cache, utlb));
@@ -71,7 +70,7 @@ impl Contexts {
         }
     }
 
-    /// A register's name and value as far as they do not depend on numbers.
+    /// Returns a register's name and value as far as they do not depend on numbers.
     pub fn rename(&self, register: &str, value: u32) -> (String, u32) {
         let Some((kind, rest)) = register.split_once('(') else {
             return (register.to_owned(), value);
@@ -90,12 +89,12 @@ impl Contexts {
 /// Micro-TLBs of a cache.
 const UTLBS: u32 = 48;
 
-/// Of IMUCTR: the context's number.
+/// The number of the context, in IMUCTR.
 const TTSEL: u32 = 0x1f << 4;
 
 impl Access {
-    /// The access, as far as it does not depend on numbers of contexts, nor on
-    /// where page tables are.
+    /// Returns the access, as far as it does not depend on numbers of contexts, nor on where page
+    /// tables are.
     pub fn text(&self, contexts: &Contexts) -> String {
         let (register, value) = contexts.rename(&self.register, self.value as u32);
         let arrow = if self.is_write { "<-" } else { "->" };
@@ -106,7 +105,7 @@ impl Access {
     }
 }
 
-/// The name of the register at `offset`, as the model has it.
+/// Returns the name of the register at `offset`, as the model has it.
 fn register(offset: u64) -> String {
     let of_context = |number, offset| {
         let name = match offset {
@@ -145,21 +144,21 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A new one.
+    /// Makes a new trace.
     pub fn new(paths: &Paths, name: &str) -> Self {
         let path = paths.log().join(format!("{name}.trace.log"));
         let _ = fs::remove_file(&path);
         Self { path, read: 0 }
     }
 
-    /// What QEMU needs to be told.
+    /// Returns QEMU's options.
     pub fn options(&self) -> Vec<String> {
         let events = EVENTS.iter().flat_map(|e| ["-trace", e]);
         let file = ["-D".to_owned(), self.path.display().to_string()];
         events.map(str::to_owned).chain(file).collect()
     }
 
-    /// The accesses since this was last asked.
+    /// Returns the accesses since the last call.
     pub fn new_accesses(&mut self) -> Result<Vec<Access>> {
         let text = fs::read_to_string(&self.path)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Format strings, and texts that they can have made.
+//! Format strings, and texts that they may have produced.
 
 /// A format string of Rust.
 pub struct Format {
     text: String,
-    /// What is between the braces, in order: one more than there are braces.
+    /// The texts between the braces, in order: one more than there are braces.
     pieces: Vec<String>,
 }
 
 impl Format {
-    /// Takes a format string apart.
+    /// Splits a format string at its braces.
     pub fn new(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -24,25 +24,25 @@ impl Format {
         }
     }
 
-    /// The format string.
+    /// Returns the format string.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it says something of itself.
+    /// Returns whether it has text of its own.
     pub fn has_letters(&self) -> bool {
         let mut all = self.pieces.iter().flat_map(|p| p.chars());
         all.any(char::is_alphabetic)
     }
 
-    /// What was filled in to make `text`, if this format can have made it.
+    /// Returns the values that make `text` of this format, if there are such.
     pub fn fillings<'a>(&self, text: &'a str) -> Option<Vec<&'a str>> {
         let rest = text.strip_prefix(self.pieces[0].as_str())?;
         fill(&self.pieces[1..], rest)
     }
 }
 
-/// `pieces` each come after something that is not empty.
+/// Finds values for a text in which each of `pieces` follows a value that is not empty.
 fn fill<'a>(pieces: &[String], text: &'a str) -> Option<Vec<&'a str>> {
     let Some((piece, others)) = pieces.split_first() else {
         return text.is_empty().then(Vec::new);

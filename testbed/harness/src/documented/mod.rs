@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the documentation must have of the code, and nothing that the code does
-//! not have: messages, SoCs, lists of files.
+//! Compares the documentation with the code: messages, SoCs, lists of files.
 
 mod format;
 mod said;
@@ -17,13 +16,13 @@ pub use soc::check as socs;
 use format::Format;
 use said::Said;
 
-/// Where messages are explained.
+/// The page that explains messages.
 const PAGE: &str = "Documentation/messages.rst";
 
-/// What unsafe code rests on, file by file.
+/// The page with the assumptions of unsafe code, file by file.
 const REVIEWING: &str = "Documentation/reviewing.rst";
 const ABSTRACTIONS: &str = "abstractions/";
-/// The tests for boards, suite by suite.
+/// The page with the tests for boards, suite by suite.
 const BOARD: &str = "Documentation/board.rst";
 const RUN: &str = "testbed/guest/board/run.sh";
 
@@ -40,7 +39,7 @@ pub fn messages(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Pages that list things, by what: each must be a term there.
+/// Fails unless lists in pages have a term for each file or suite, and for no other.
 pub fn lists(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     let page = fs::read_to_string(repo.join(REVIEWING))?;
     for file in sources.iter().filter_map(|f| f.strip_prefix(repo).ok()) {
@@ -74,13 +73,13 @@ pub fn lists(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// What is printed and not explained, and what is explained and never printed.
+/// Returns messages that are printed and not explained, or explained and never printed.
 fn compare(said: &Said, page: &str) -> Vec<String> {
     let messages = formats(&said.messages);
     let mut words = formats(&said.words);
-    // Others fit everything.
+    // The others fit everything.
     words.retain(Format::has_letters);
-    // Most of it is filled into a message; what cannot be must be a message.
+    // Most words are filled into a message; the others must be messages.
     let is_filling = |text: &str| words.iter().any(|w| w.fillings(text).is_some());
     let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -138,7 +137,7 @@ impl Term<'_> {
     }
 }
 
-/// The terms of definition lists: lines of text in double backquotes.
+/// Returns the terms of definition lists: lines of text in double backquotes.
 fn terms(page: &str) -> impl Iterator<Item = Term<'_>> {
     page.lines().flat_map(|line| {
         let text = line.trim_start();
@@ -155,7 +154,7 @@ fn terms(page: &str) -> impl Iterator<Item = Term<'_>> {
     })
 }
 
-/// Whether this stands for a value: `N`, `0xN`, `DEVICES`, `...`.
+/// Returns whether this stands for a value: `N`, `0xN`, `DEVICES`, `...`.
 fn is_placeholder(text: &str) -> bool {
     let name = text.strip_prefix("0x").unwrap_or(text);
     name == "..." || !name.is_empty() && name.bytes().all(|c| c.is_ascii_uppercase())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the sources of the driver can say, by their string literals.
+//! The texts that the sources of the driver can print, by their string literals.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -11,12 +11,12 @@ use super::format::Format;
 
 /// Macros whose first string goes to the log.
 const PRINTING: [&str; 2] = ["dev_", "pr_"];
-/// A function that prints what it is handed with `fmt!`, and what it prints before.
+/// A function that prints what it gets with `fmt!`, and the text before it.
 const SAYING: (&str, &str) = ("say_once", "not translated: ");
-/// A message that is put together of parts is a variable of this name, to which each
-/// part is written with `fmt!`.
+/// A message that is composed of parts: a variable of this name, to which each part is written with
+/// `fmt!`.
 const LINE: (&str, &str) = ("line", "write_fmt");
-/// Macros whose strings nobody sees at run time.
+/// Macros whose strings are not seen at run time.
 const SILENT: [&str; 8] = [
     "module",
     "string_param",
@@ -27,10 +27,10 @@ const SILENT: [&str; 8] = [
     "stringify",
     "compile_error",
 ];
-/// From here on a file of the driver tests itself.
+/// The tests of a file begin here.
 const TESTS: &str = "kunit_tests";
 
-/// What a string is, by where it is.
+/// The kind of a string, by its place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The end of a message, in `fmt!`.
@@ -46,12 +46,12 @@ enum Place {
 pub struct Said {
     /// Format strings of messages.
     pub messages: BTreeSet<String>,
-    /// All others: what a message is filled with, and what debugfs shows.
+    /// All others: values in messages, and texts of debugfs.
     pub words: BTreeSet<String>,
 }
 
 impl Said {
-    /// Adds those of a source file.
+    /// Adds the texts of a source file.
     pub fn collect(&mut self, source: &str) -> Result<()> {
         let tokens = TokenStream::from_str(source).map_err(|e| anyhow!("not Rust: {e}"))?;
         self.walk(tokens, Place::Elsewhere);
@@ -72,7 +72,7 @@ impl Said {
                     }
                     2
                 }
-                // `#![…]`, a comment for what is around it among others.
+                // `#![…]`, among others an inner doc comment.
                 [TokenTree::Punct(hash), TokenTree::Punct(_), ..] if hash.as_char() == '#' => 3,
                 [
                     TokenTree::Ident(name),
@@ -110,7 +110,7 @@ impl Said {
         }
     }
 
-    /// What the macro `name` is given.
+    /// Reads the arguments of the macro `name`.
     fn call(&mut self, name: &str, group: &Group, place: Place) {
         if SILENT.contains(&name) {
             return;
@@ -127,18 +127,18 @@ impl Said {
         });
         let format = format.map(|f| match place {
             Place::End => SAYING.1.to_owned() + &f,
-            // Another one follows.
+            // Another part follows.
             Place::Part => f + "{}",
             Place::Elsewhere => f,
         });
-        // Else all of it comes from elsewhere.
+        // Otherwise all of it comes from elsewhere.
         let says = |f: &String| Format::new(f).has_letters();
         self.messages.extend(format.filter(says));
         self.walk(tokens.collect(), Place::Elsewhere);
     }
 }
 
-/// Whether this is `[name(…)]`.
+/// Returns whether this is `[name(…)]`.
 fn is_named(attribute: &Group, name: &str) -> bool {
     attribute.delimiter() == Delimiter::Bracket
         && matches!(
@@ -147,7 +147,7 @@ fn is_named(attribute: &Group, name: &str) -> bool {
         )
 }
 
-/// What a string literal says; nothing of any other literal.
+/// Returns the text of a string literal; none for other literals.
 fn text(literal: &str) -> Option<String> {
     let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
     Some(inner.trim_end_matches("\\n").to_owned())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The table of SoCs, against the kernel's binding, the driver, upstream's
-//! driver, and what the tests do.
+//! Compares the table of SoCs with the kernel's binding, the driver, upstream's driver, and the
+//! tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,22 +8,22 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::check::generations;
+use crate::check::{generations, socs};
 
 const PAGE: &str = "Documentation/socs.rst";
 const BINDING: &str = "Documentation/devicetree/bindings/iommu/renesas,ipmmu-vmsa.yaml";
 const UPSTREAM: &str = "drivers/iommu/ipmmu-vmsa.c";
 const DRIVER: &str = "ipmmu_vmsa.rs";
 
-/// How all compatible strings begin.
+/// The beginning of all compatible strings.
 const PREFIX: &str = "renesas,ipmmu-";
-/// What stands for any Gen2 SoC, and for most Gen4 ones.
+/// The compatible strings for any Gen2 SoC, and for most Gen4 ones.
 const FALLBACKS: [(&str, &str); 2] = [
     ("renesas,ipmmu-vmsa", "Gen2"),
     ("renesas,rcar-gen4-ipmmu-vmsa", "Gen4"),
 ];
 
-/// What a line of the table or of the binding says of a SoC.
+/// A SoC in a line of the table or of the binding.
 #[derive(Debug, PartialEq, Eq)]
 struct Soc {
     name: String,
@@ -66,13 +66,15 @@ pub fn check(repo: &Path, linux: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What the last column claims must be what the tests do, and what upstream says.
+/// Fails unless the last column agrees with the tests and with upstream.
 fn known_from(compatible: &str, claim: &str, denied: &[String]) -> Result<()> {
     ensure!(
         generations::bound().any(|c| c == compatible),
         "no test binds {compatible}"
     );
-    let emulated = generations::emulated().any(|c| c == compatible);
+    let board = socs::BOARDS.iter().find(|b| b.soc == compatible);
+    let emulated =
+        generations::emulated().any(|c| c == compatible) || board.is_some_and(|b| b.is_translated);
     ensure!(
         claim.starts_with("emulated") == emulated,
         "{PAGE} says that {compatible} is {claim:?}, and the tests differ"
@@ -80,6 +82,13 @@ fn known_from(compatible: &str, claim: &str, denied: &[String]) -> Result<()> {
     ensure!(
         emulated || claim.starts_with("bound"),
         "{PAGE} says nothing of where {compatible} is known from"
+    );
+    let mut words = claim.split([' ', ',', ';']);
+    let named = words.find(|word| word.starts_with("r8a"));
+    ensure!(
+        named == board.map(|b| b.name),
+        "{PAGE} says that {compatible} is {claim:?}, and the board that the tests boot is {:?}",
+        board.map(|b| b.name)
     );
     ensure!(
         claim.contains("upstream translates nothing") == denied.iter().any(|d| d == compatible),
@@ -93,8 +102,8 @@ fn fallback(generation: &str) -> Option<&'static str> {
     of.map(|(compatible, _)| *compatible)
 }
 
-/// The SoCs of the binding: lists of them, which end where their fallback is
-/// named, or the next list begins.
+/// Returns the SoCs of the binding: lists of them, which end where their fallback is named, or the
+/// next list begins.
 fn of_binding(text: &str) -> BTreeMap<String, Soc> {
     let mut socs = BTreeMap::new();
     let mut list: Vec<(String, String)> = Vec::new();
@@ -125,7 +134,7 @@ fn of_binding(text: &str) -> BTreeMap<String, Soc> {
     socs
 }
 
-/// The driver's match table: compatible strings and generations.
+/// Returns the driver's match table: compatible strings and generations.
 fn of_driver(source: &str) -> BTreeMap<String, String> {
     let entries = source.split("DeviceId::new(c\"").skip(1);
     entries
@@ -140,7 +149,7 @@ fn of_driver(source: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The SoCs on which upstream translates nothing, or not on all their cuts.
+/// Returns the SoCs on which upstream translates nothing, or not on all their cuts.
 fn denied(source: &str) -> Vec<String> {
     let table = source.split_once("soc_denylist[]").map_or("", |(_, t)| t);
     let table = table.split_once("sentinel").map_or("", |(t, _)| t);
@@ -149,7 +158,7 @@ fn denied(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// The table: per compatible the SoC, and where it is known from.
+/// Returns the rows of the table: by compatible string the SoC, and where it is known from.
 fn rows(page: &str) -> BTreeMap<String, (Soc, String)> {
     let rule = page
         .lines()

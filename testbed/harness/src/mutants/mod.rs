@@ -1,35 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make mutants`: is there a test for each register access, each comparison, each
-//! statement and each barrier of the files that deal with registers?
+//! `make mutants`: is there a test for each register access, each comparison, each statement and
+//! each barrier of the files that deal with registers?
 //!
-//! Each is changed by itself: a read becomes a zero, a write, a statement or a barrier
-//! is left out, a comparison is turned round. The module is built anew, and a short
-//! session on a board tells whether something notices; if nothing does, rows of `make
-//! check` follow. What to change is found by its form, not by a list. What does not build
-//! is not counted.
+//! Each is changed by itself: a read becomes a zero, a write, a statement or a barrier is left out,
+//! a comparison is turned round. The module is built anew, and a short session on a board shows
+//! whether something notices; if nothing does, rows of `make check` follow. Places are found by
+//! their form, not by a list. A change that does not build does not count.
 
 mod places;
 mod reasons;
 mod session;
 mod tokens;
+pub mod work;
 
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
 
 use crate::exec::Log;
-use crate::paths::{Paths, driver_sources};
-use crate::provision::{Provision, overlay};
+use crate::paths::Paths;
+use crate::provision::Provision;
 use crate::ui::Step;
 use places::{Kind, Place};
+use work::Work;
 
-/// What deals with registers.
+/// Files that deal with registers.
 const FILES: [&str; 9] = [
     "context.rs",
     "hardware.rs",
@@ -42,7 +41,7 @@ const FILES: [&str; 9] = [
     "pm.rs",
 ];
 
-/// Rows for what the session does not need: parts of their names.
+/// Rows for code that the session does not reach: parts of their names.
 const ROWS: [&str; 15] = [
     "groups::",
     "faults::",
@@ -61,10 +60,10 @@ const ROWS: [&str; 15] = [
     "hibernate::resumed_by_a_kernel_that_translates_more",
 ];
 
-/// How much of the code of a mutant is shown.
+/// The length of the code of a mutant that is shown.
 const LONGEST: usize = 100;
 
-/// What became of one mutant.
+/// The result of one mutant.
 #[derive(Debug, Serialize)]
 struct Verdict {
     file: &'static str,
@@ -72,12 +71,12 @@ struct Verdict {
     kind: Kind,
     code: String,
     caught_by: Vec<String>,
-    /// Why nothing can notice.
+    /// Why nothing can notice it.
     #[serde(skip_serializing_if = "Option::is_none")]
     survives_because: Option<&'static str>,
 }
 
-/// How many mutants there were of a kind, and how many of them were caught.
+/// The number of mutants of a kind, and of those that were caught.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct Score {
     mutants: usize,
@@ -93,18 +92,19 @@ struct Report {
 
 /// Tries all mutants whose line contains `filter`; true if each was caught, or has a
 /// reason why it is not.
-pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result<bool> {
+pub fn run(provision: &Provision, filter: Option<&str>) -> Result<bool> {
+    let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
         bail!("{why}");
     }
-    let noticed = session::notice(paths, provision, None);
+    let noticed = session::notice(provision, None);
     ensure!(
         noticed.is_empty(),
         "without a change this fails: {}",
         noticed.join(", ")
     );
-    let work = Work::new(paths)?;
-    let failed = work.rows_that_fail(paths)?;
+    let work = Work::new(paths, "mutants")?;
+    let failed = rows_that_fail(&work, paths)?;
     ensure!(
         failed.is_empty(),
         "without a change these rows fail: {}",
@@ -118,12 +118,12 @@ pub fn run(paths: &Paths, provision: &Provision, filter: Option<&str>) -> Result
                 continue;
             }
             work.write(file, &place.mutated(&source))?;
-            let Ok(initramfs) = work.initramfs(paths, provision) else {
+            let Ok(initramfs) = work.initramfs(provision) else {
                 continue;
             };
-            let mut caught_by = session::notice(paths, provision, Some(initramfs));
+            let mut caught_by = session::notice(provision, Some(initramfs));
             if caught_by.is_empty() {
-                caught_by = work.rows_that_fail(paths)?;
+                caught_by = rows_that_fail(&work, paths)?;
             }
             report.note(file, place, caught_by);
             report.write(paths)?;
@@ -162,13 +162,13 @@ impl Report {
         });
     }
 
-    /// After each mutant: all of them take hours.
+    /// Called after each mutant: all of them take hours.
     fn write(&self, paths: &Paths) -> Result<()> {
         let path = paths.report().join("mutants.json");
         Ok(fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
     }
 
-    /// Prints the scores; returns whether there is nothing to explain.
+    /// Prints the scores; returns whether every survivor has a reason.
     fn sum_up(&self) -> Result<bool> {
         ensure!(!self.verdicts.is_empty(), "there was nothing to change");
         for (kind, score) in &self.scores {
@@ -179,66 +179,26 @@ impl Report {
     }
 }
 
-/// Where mutants are built: a checkout of its own, as far as it differs.
-struct Work {
-    dir: PathBuf,
-}
-
-impl Work {
-    fn new(paths: &Paths) -> Result<Self> {
-        let dir = paths.build().join("mutants");
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
-        for file in driver_sources(&paths.repo)? {
-            let to = dir.join("source").join(file.strip_prefix(&paths.repo)?);
-            fs::create_dir_all(to.parent().context("a file is in a directory")?)?;
-            fs::copy(&file, &to)?;
-        }
-        for rest in ["testbed", "packaging", "Documentation", "dts", "Makefile"] {
-            symlink(paths.repo.join(rest), dir.join("source").join(rest))?;
-        }
-        Ok(Self { dir })
-    }
-
-    /// Those of [`ROWS`] that do not pass.
-    fn rows_that_fail(&self, paths: &Paths) -> Result<Vec<String>> {
-        let step = Step::new("Running rows of `make check`");
+/// Returns the rows that fail of the first of [`ROWS`] with such: one is enough, and all of them
+/// take ten minutes.
+fn rows_that_fail(work: &Work, paths: &Paths) -> Result<Vec<String>> {
+    let step = Step::new("Running rows of `make check`");
+    for rows in ROWS {
         let mut harness = Command::new(env::current_exe()?);
-        harness.arg("--repo").arg(self.dir.join("source"));
+        harness.arg("--repo").arg(work.source());
         let mut log = Log::create(paths, "mutants.check")?;
-        if log
-            .run(&step, "the rows", harness.arg("check").args(ROWS))
-            .is_ok()
-        {
-            return Ok(Vec::new());
+        if log.run(&step, rows, harness.args(["check", rows])).is_err() {
+            let failed = failed_rows(&log.text()?);
+            return Ok(match failed.is_empty() {
+                true => vec![format!("`make check ONLY={rows}`")],
+                false => failed,
+            });
         }
-        let failed = failed_rows(&log.text()?);
-        Ok(match failed.is_empty() {
-            true => vec!["`make check`".into()],
-            false => failed,
-        })
     }
-
-    fn write(&self, file: &str, source: &str) -> Result<()> {
-        Ok(fs::write(self.dir.join("source").join(file), source)?)
-    }
-
-    /// Builds the module and puts it over the one in the initramfs.
-    fn initramfs(&self, paths: &Paths, provision: &Provision) -> Result<PathBuf> {
-        let out = self.dir.join("out");
-        let module =
-            provision
-                .kernel
-                .build_module(paths, &self.dir.join("source"), &out, "mutant")?;
-        let image = self.dir.join("initramfs.cpio.gz");
-        let release = &provision.kernel.release;
-        overlay(&provision.initramfs, release, &module, &image)?;
-        Ok(image)
-    }
+    Ok(Vec::new())
 }
 
-/// The rows that failed, in the words of what runs them.
+/// Returns the rows that failed, from the output of `make check`.
 fn failed_rows(text: &str) -> Vec<String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("test ")?.strip_suffix("FAILED"))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What of a source file is changed to see whether a test notices, and how.
+//! The places of a source file that are changed, and the changes.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,20 +13,20 @@ use super::tokens::{
     last_call, range_of, receiver, without_attributes,
 };
 
-/// From here on a file of the driver tests itself.
+/// The tests of a file begin here.
 const TESTS: &str = "#[kunit_tests";
 
-/// What a change is.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// A register is not written, or a zero is read.
+    /// A register is not written, or reads as zero.
     Access,
-    /// The opposite is asked.
+    /// The opposite is tested.
     Comparison,
     /// A statement is left out.
     Statement,
-    /// Nothing waits for what was done to be done.
+    /// A barrier or a wait is left out.
     Barrier,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for Kind {
 pub struct Place {
     /// The line that it begins in, counted from 1.
     pub line: usize,
-    /// What is there, on one line.
+    /// The code there, on one line.
     pub code: String,
     pub kind: Kind,
     range: Range<usize>,
@@ -54,7 +54,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// `source` with this change.
+    /// Returns `source` with this change.
     pub fn mutated(&self, source: &str) -> String {
         let (before, after) = (&source[..self.range.start], &source[self.range.end..]);
         format!("{before}{}{after}", self.instead)
@@ -64,7 +64,7 @@ impl Place {
 /// Methods that access a register.
 const READS: [&str; 2] = ["read", "read_at"];
 const WRITES: [&str; 2] = ["write", "write_at"];
-/// What orders or awaits something, and does nothing else.
+/// Functions that order or wait, and do nothing else.
 const BARRIERS: [&str; 10] = [
     "mb",
     "rmb",
@@ -97,10 +97,10 @@ const NOT_LEFT_OUT: [&str; 17] = [
     "extern",
     "macro_rules",
 ];
-/// One that begins with these ends with its block.
+/// Statements that begin with these end with their block.
 const WITH_BLOCK: [&str; 6] = ["if", "for", "while", "loop", "match", "unsafe"];
 
-/// All changes to `source`, outside of its tests.
+/// Returns all changes to `source`, outside of its tests.
 pub fn find(source: &str) -> Result<Vec<Place>> {
     let code = &source[..source.find(TESTS).unwrap_or(source.len())];
     let tokens: TokenStream = code.parse().map_err(|e| anyhow!("{e}"))?;
@@ -133,7 +133,7 @@ impl Finder<'_> {
         });
     }
 
-    /// What is between two brackets, and what is between those in it.
+    /// Finds the places between two brackets, and inside of brackets there.
     fn level(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = without_attributes(tokens);
         self.statements(&tokens);
@@ -181,7 +181,7 @@ impl Finder<'_> {
         self.add(kind, range_of(statement), "");
     }
 
-    /// Calls that give a register's value, and those that write one and are no statement.
+    /// Finds calls that return a register's value, or write one and are no statement.
     fn reads(&mut self, tokens: &[TokenTree]) {
         for at in 1..tokens.len() {
             let TokenTree::Ident(name) = &tokens[at] else {
@@ -227,7 +227,7 @@ impl Finder<'_> {
         }
     }
 
-    /// What `if` asks, where that is no comparison.
+    /// Finds conditions of `if` that are no comparison.
     fn conditions(&mut self, tokens: &[TokenTree]) {
         for at in 0..tokens.len() {
             if !is_word(&tokens[at], "if") {
@@ -254,7 +254,7 @@ impl Finder<'_> {
     }
 }
 
-/// The line around a place, without what is before and after it.
+/// Returns the line around a place, without indentation and end.
 fn line_of(code: &str, at: usize) -> &str {
     let start = code[..at].rfind('\n').map_or(0, |n| n + 1);
     let end = code[at..].find('\n').map_or(code.len(), |n| at + n);

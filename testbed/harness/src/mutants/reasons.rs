@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Why some changes are not noticed.
+//! Reasons why some changes are not noticed.
 
 use super::places::Kind;
 
-/// A file, a kind, a part of the code, and the reason. None of the former stands for
-/// any.
+/// A file, a kind, a part of the code, and the reason. None stands for any file or kind.
 type Reason = (
     Option<&'static str>,
     Option<Kind>,
@@ -27,7 +26,7 @@ const REASONS: [Reason; 2] = [
     ),
 ];
 
-/// Why nothing can notice that `code` is changed.
+/// Returns why nothing can notice that `code` is changed.
 pub fn of(file: &str, kind: Kind, code: &str) -> Option<&'static str> {
     let (.., why) = REASONS.iter().find(|(in_file, of_kind, part, _)| {
         in_file.is_none_or(|f| f == file)

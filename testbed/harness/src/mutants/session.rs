@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a driver goes through on a board, to see whether something is wrong.
+//! The session of a driver on a board that shows whether something is wrong.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,6 @@ use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
 use crate::board::{Board, Driver, Setup};
 use crate::check::{common, control};
-use crate::paths::Paths;
 use crate::provision::Provision;
 
 /// IMUASID of a micro-TLB in use, where the driver writes 0, as a reset does.
@@ -18,10 +17,10 @@ const IMUASID: &str = "0xe6740318";
 
 const CHANNELS: [&str; 2] = [DMACS[0], DMACS[1]];
 
-/// What notices that something is wrong, with the module in `initramfs`.
-pub fn notice(paths: &Paths, provision: &Provision, initramfs: Option<PathBuf>) -> Vec<String> {
+/// Returns what notices that something is wrong with the module in `initramfs`.
+pub fn notice(provision: &Provision, initramfs: Option<PathBuf>) -> Vec<String> {
     let mut noticed = Vec::new();
-    if let Err(e) = try_out(paths, provision, initramfs.as_deref(), &mut noticed) {
+    if let Err(e) = try_out(provision, initramfs.as_deref(), &mut noticed) {
         let error = format!("{e:#}");
         let first = error.lines().next().unwrap_or_default();
         noticed.push(format!("the board ({first})"));
@@ -30,14 +29,13 @@ pub fn notice(paths: &Paths, provision: &Provision, initramfs: Option<PathBuf>) 
 }
 
 fn try_out(
-    paths: &Paths,
     provision: &Provision,
     initramfs: Option<&Path>,
     noticed: &mut Vec<String>,
 ) -> Result<()> {
     let mut setup = Setup::new("mutant", Driver::Rust).append("kunit.enable=1 kunit.autorun=1");
     setup.initramfs = initramfs.map(Path::to_owned);
-    let mut board = Board::boot(paths, provision, &setup)?;
+    let mut board = Board::boot(provision, &setup)?;
     control::be_firmware(&mut board)?;
     board.load_driver(&DMACS)?;
     if control::expect_kept(&mut board).is_err() {
@@ -73,7 +71,7 @@ fn try_out(
     board.expect_clean()
 }
 
-/// A client without a domain, and in another one.
+/// Attaches a client to the identity domain, and to a new one.
 fn move_about(board: &mut Board) -> Result<()> {
     for to in ["identity", "DMA"] {
         change_type(board, DMACS[0], to)?;

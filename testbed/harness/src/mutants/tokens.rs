@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What tokens of Rust are about.
+//! Helpers about tokens of Rust.
 
 use std::ops::Range;
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
-/// Tokens without attributes, and what stands for doc comments.
+/// Returns the tokens without attributes and doc comments.
 pub fn without_attributes(tokens: TokenStream) -> Vec<TokenTree> {
     let mut kept: Vec<TokenTree> = Vec::new();
     for token in tokens {
         let in_brackets =
             matches!(&token, TokenTree::Group(g) if g.delimiter() == Delimiter::Bracket);
         match kept.as_slice() {
-            // Of what is around it, or of what follows.
+            // An attribute of the enclosing item, or of the next one.
             [.., hash, not] if in_brackets && is_punct(hash, '#') && is_punct(not, '!') => {
                 kept.truncate(kept.len() - 2);
             }
@@ -23,40 +23,40 @@ pub fn without_attributes(tokens: TokenStream) -> Vec<TokenTree> {
     kept
 }
 
-/// Whether this is that word.
+/// Returns whether this is that word.
 pub fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(name) if name == word)
 }
 
-/// Whether this is that character.
+/// Returns whether this is that character.
 pub fn is_punct(token: &TokenTree, c: char) -> bool {
     matches!(token, TokenTree::Punct(p) if p.as_char() == c)
 }
 
-/// Whether the next character belongs to this one.
+/// Returns whether the next character belongs to this one.
 pub fn is_joint(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(p) if p.spacing() == Spacing::Joint)
 }
 
-/// Whether this is a block, or looks like one.
+/// Returns whether this is a block, or looks like one.
 pub fn is_block(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace)
 }
 
-/// Where in the text some tokens are.
+/// Returns the range of some tokens in the text.
 pub fn range_of(tokens: &[TokenTree]) -> Range<usize> {
     let of = |t: &TokenTree| t.span().byte_range();
     of(&tokens[0]).start..of(&tokens[tokens.len() - 1]).end
 }
 
-/// Whether an expression goes on with this after a block.
+/// Returns whether an expression goes on with this after a block.
 pub fn goes_on(next: Option<&TokenTree>) -> bool {
     next.is_some_and(|t| {
         is_word(t, "else") || [';', '.', '?', ','].into_iter().any(|c| is_punct(t, c))
     })
 }
 
-/// The name of the function that a statement calls last.
+/// Returns the name of the function that a statement calls last.
 pub fn last_call(statement: &[TokenTree]) -> Option<String> {
     let mut name = None;
     for (at, token) in statement.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn last_call(statement: &[TokenTree]) -> Option<String> {
     name
 }
 
-/// The end of the arguments that begin at `at`, and what stands in `::<>` before them.
+/// Returns the end of the arguments that begin at `at`, and the text in `::<>` before them.
 pub fn arguments(tokens: &[TokenTree], at: usize) -> Option<(usize, Option<String>)> {
     let is_arguments =
         |t: &TokenTree| matches!(t, TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis);
@@ -85,7 +85,7 @@ pub fn arguments(tokens: &[TokenTree], at: usize) -> Option<(usize, Option<Strin
     is_arguments(rest.get(end + 1)?).then_some((at + 3 + end + 1, Some(register)))
 }
 
-/// Where what a method is called of begins; the dot is at `dot`.
+/// Returns the beginning of the receiver of a method call whose dot is at `dot`.
 pub fn receiver(tokens: &[TokenTree], dot: usize) -> usize {
     let is_part = |t: &TokenTree| match t {
         TokenTree::Ident(name) => !["return", "in", "match", "if", "else"]
@@ -99,7 +99,7 @@ pub fn receiver(tokens: &[TokenTree], dot: usize) -> usize {
     dot - before.count()
 }
 
-/// The comparison that begins with these tokens, and the opposite one.
+/// Returns the comparison that begins with these tokens, and the opposite one.
 pub fn comparison(code: &str, tokens: &[TokenTree]) -> Option<(Range<usize>, &'static str)> {
     let first = tokens.first()?;
     let second = tokens.get(1).filter(|_| is_joint(first));
@@ -129,7 +129,7 @@ pub fn comparison(code: &str, tokens: &[TokenTree]) -> Option<(Range<usize>, &'s
     }
 }
 
-/// Whether something is compared in these tokens.
+/// Returns whether there is a comparison in these tokens.
 pub fn has_comparison(code: &str, tokens: &[TokenTree]) -> bool {
     (0..tokens.len()).any(|at| comparison(code, &tokens[at..]).is_some())
 }

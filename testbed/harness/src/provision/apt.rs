@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files from the mirror that the system's own apt is set up with.
+//! Files from the mirror of the system's own apt.
 //!
-//! A private apt root asks that mirror for another suite than the system's,
-//! without touching the system's package lists. Signatures are checked by apt
-//! against Debian's keyring; sizes and hashes come from the signed lists.
+//! A private apt root asks that mirror for another suite than the system's, without touching the
+//! system's package lists. apt checks signatures against Debian's keyring; sizes and hashes come
+//! from the signed lists.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,15 +15,18 @@ use serde::{Deserialize, Serialize};
 
 use super::artifact::file_sha256;
 use crate::exec::{Log, capture};
+use crate::lock::Lock;
 use crate::paths::Paths;
 use crate::ui::Step;
 
 /// The suite whose sources are used, whatever the host runs.
 const SUITE: &str = "trixie";
-/// The one that has what no release has yet.
+/// An older suite, of which sources alone are used.
+const OLDER: &str = "bookworm";
+/// The suite with packages that no release has yet.
 const UNSTABLE: &str = "sid";
 
-/// Said whenever apt could not do its part.
+/// The error when apt failed.
 const NO_NETWORK: &str = "cannot fetch from the Debian mirror that this system's apt uses \
                           (is there a network?)";
 
@@ -35,27 +38,27 @@ pub struct Download {
     sha256: String,
 }
 
-/// What to ask apt for.
+/// A request to apt.
 #[derive(Clone, Copy, Debug)]
 pub enum Wanted<'a> {
     /// A binary package.
     Package(&'a str),
-    /// A source package.
+    /// A source package, of the suite if it names no other: `NAME/SUITE`.
     Source(&'a str),
-    /// Binary packages, with all that they depend on.
+    /// Binary packages, with all their dependencies.
     System(System<'a>),
-    /// The same, of what no release has yet.
+    /// Binary packages with their dependencies, from the suite ahead of all releases.
     Unstable(System<'a>),
 }
 
 /// Packages for a system in which nothing is installed yet.
 #[derive(Clone, Copy, Debug)]
 pub struct System<'a> {
-    /// What it is for.
+    /// Its purpose.
     pub name: &'a str,
-    /// As Debian names it.
+    /// Its architecture, in Debian's words.
     pub architecture: &'a str,
-    /// What is installed, as apt takes it.
+    /// The installed packages, as apt takes them.
     pub packages: &'a [&'a str],
 }
 
@@ -67,7 +70,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// What a choice is remembered by.
+    /// Returns the key by which a choice is remembered.
     fn key(&self) -> String {
         match self {
             Self::Package(name) | Self::Source(name) => (*name).into(),
@@ -82,7 +85,10 @@ impl Wanted<'_> {
             Self::Source(name) => vec![
                 "source".into(),
                 "--download-only".into(),
-                format!("{name}/{SUITE}"),
+                match name.contains('/') {
+                    true => (*name).into(),
+                    false => format!("{name}/{SUITE}"),
+                },
             ],
             Self::System(system) | Self::Unstable(system) => system.arguments(),
         }
@@ -104,7 +110,7 @@ impl System<'_> {
             format!("APT::Architectures={architecture}"),
             "APT::Install-Recommends=false".into(),
             "Dir::State::status=/dev/null".into(),
-            // Otherwise `install` tells MD5 alone.
+            // Otherwise `install` prints MD5 alone.
             "Acquire::ForceHash=SHA256".into(),
         ];
         let options = options.into_iter().flat_map(|o| ["-o".into(), o]);
@@ -114,19 +120,22 @@ impl System<'_> {
     }
 }
 
-/// The private apt root, and the downloads made through it.
-pub struct Apt<'a> {
-    paths: &'a Paths,
-    /// What was chosen earlier: versions stay as they are until the cache goes.
+/// The cache, which no other process changes meanwhile, and downloads for it, made through the
+/// private apt root.
+pub struct Store<'a> {
+    pub paths: &'a Paths,
+    _lock: Lock,
+    /// Earlier choices: versions stay the same until the cache is removed.
     chosen: BTreeMap<String, Vec<Download>>,
     /// The suites whose lists were read in this run.
     updated: Vec<&'static str>,
 }
 
-impl<'a> Apt<'a> {
-    /// Opens the cache's download directory.
+impl<'a> Store<'a> {
+    /// Locks the cache, and opens its download directory.
     pub fn open(paths: &'a Paths) -> Result<Self> {
         let this = Self {
+            _lock: Lock::take(&paths.cache.join("lock"))?,
             chosen: match fs::read(Self::manifest(paths)) {
                 Ok(text) => serde_json::from_slice(&text).unwrap_or_default(),
                 Err(_) => BTreeMap::new(),
@@ -138,7 +147,7 @@ impl<'a> Apt<'a> {
         Ok(this)
     }
 
-    /// Where downloads are.
+    /// Returns the directory of downloads.
     pub fn directory(&self) -> PathBuf {
         self.paths.cache.join("dl")
     }
@@ -147,7 +156,7 @@ impl<'a> Apt<'a> {
         paths.cache.join("dl/chosen.json")
     }
 
-    /// Which files `wanted` consists of, asking the mirror the first time.
+    /// Returns the files of `wanted`; asks the mirror the first time.
     pub fn choose(&mut self, wanted: Wanted<'_>) -> Result<Vec<Download>> {
         if let Some(files) = self.chosen.get(&wanted.key()) {
             return Ok(files.clone());
@@ -172,8 +181,7 @@ impl<'a> Apt<'a> {
         Ok(files)
     }
 
-    /// Makes sure that the files of `wanted` are there and are what they
-    /// should be; returns their paths.
+    /// Fetches the files of `wanted` unless they are there and intact. Returns their paths.
     pub fn fetch(&mut self, wanted: Wanted<'_>) -> Result<Vec<PathBuf>> {
         let files = self.choose(wanted)?;
         if !self.all_good(&files)? {
@@ -181,7 +189,7 @@ impl<'a> Apt<'a> {
             let step = Step::new(format!("Fetching {}", wanted.name()));
             let mut log = Log::create(self.paths, &format!("fetch-{}", file_safe(wanted.name())))?;
             let mut get = self.apt_get(wanted.suite());
-            // `install` leaves what it fetched in the archives, `download` here.
+            // `install` puts files into the archives, `download` puts them here.
             fs::create_dir_all(self.directory().join("partial"))?;
             get.arg("-o").arg(format!(
                 "Dir::Cache::archives={}/",
@@ -191,7 +199,7 @@ impl<'a> Apt<'a> {
             log.run(&step, "the download", &mut get)
                 .with_context(|| NO_NETWORK)?;
             if !self.all_good(&files)? {
-                // The mirror has moved on to a newer version: take that.
+                // The mirror has a newer version now.
                 self.chosen.remove(&wanted.key());
                 let newer = self.choose(wanted)?;
                 if !self.all_good(&newer)? {
@@ -216,8 +224,8 @@ impl<'a> Apt<'a> {
             .collect()
     }
 
-    /// Whether all files are present and intact; damaged ones are removed so
-    /// that apt does not take them for finished.
+    /// Returns whether all files are present and intact; removes damaged ones, so that apt fetches
+    /// them again.
     fn all_good(&self, files: &[Download]) -> Result<bool> {
         let mut good = true;
         for file in files {
@@ -250,7 +258,8 @@ impl<'a> Apt<'a> {
         Ok(())
     }
 
-    /// Each suite has one: apt would take the newest of all that it knows.
+    /// Returns the private root of a suite. Each has its own: apt would take the newest package of
+    /// all suites that it knows.
     fn root(&self, suite: &str) -> PathBuf {
         self.paths.cache.join(match suite {
             UNSTABLE => "apt-unstable",
@@ -274,7 +283,8 @@ impl<'a> Apt<'a> {
             _ => format!(
                 "deb [signed-by={keyring} arch=amd64,arm64,armhf] {mirror} {SUITE} main\n\
                  deb [signed-by={keyring} arch=amd64,arm64] {mirror} {SUITE}-backports main\n\
-                 deb-src [signed-by={keyring}] {mirror} {SUITE} main\n"
+                 deb-src [signed-by={keyring}] {mirror} {SUITE} main\n\
+                 deb-src [signed-by={keyring}] {mirror} {OLDER} main\n"
             ),
         };
         fs::write(root.join("etc/sources.list"), list)?;
@@ -309,7 +319,7 @@ impl<'a> Apt<'a> {
     }
 }
 
-/// The Debian mirror in the system's own apt configuration.
+/// Returns the Debian mirror in the system's own apt configuration.
 fn system_mirror() -> Result<String> {
     let format = "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(RELEASE)|$(COMPONENT)";
     let targets = capture(Command::new("apt-get").args([
@@ -325,7 +335,7 @@ fn system_mirror() -> Result<String> {
             .find(|r| !r[2].contains("security") && !r[3].contains("security"))
             .map(|r| r[1].to_owned())
     };
-    // Without package lists (a container image, say) apt knows no origins yet.
+    // Without package lists, as in a container image, apt knows no origins yet.
     ours("Debian")
         .or_else(|| ours(""))
         .context("this system's apt names no Debian mirror")

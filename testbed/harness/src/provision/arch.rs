@@ -1,49 +1,82 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What depends on whether a kernel has 64 bits or 32.
+//! Differences between kernels of 64 and of 32 bits, and between purposes.
+
+use std::env;
+
+use anyhow::{Result, bail};
 
 use super::apt::Wanted;
 
-/// What a kernel is for.
+/// The purpose of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To find errors, its own as well.
+    /// Finds errors of the driver, and of its own.
     Tests,
-    /// To be measured, and to do much.
+    /// Measurements, and long loads.
     Bench,
-    /// To find errors, with serial ports that use DMA.
+    /// As `Tests`, with serial ports that use DMA.
     Serial,
+    /// Runs in a domain of Xen.
+    Xen,
+    /// As `Tests`, with KVM.
+    Kvm,
+    /// Finds errors that leave no trace otherwise.
+    Sanitised,
 }
 
 impl Purpose {
-    /// What distinguishes names of results.
+    /// Returns the kernel that rows run on: with `IPMMU_KERNEL=sanitised make check`, all of them
+    /// run on the sanitised one.
+    pub fn of_rows() -> Result<Self> {
+        match env::var("IPMMU_KERNEL").unwrap_or_default().as_str() {
+            "" => Ok(Self::Tests),
+            "sanitised" => Ok(Self::Sanitised),
+            other => bail!("IPMMU_KERNEL={other}: there is such a kernel: sanitised"),
+        }
+    }
+
+    /// Returns the part of a result's name for this purpose.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Tests => "",
             Self::Bench => "-bench",
             Self::Serial => "-serial",
+            Self::Sanitised => "-sanitised",
+            Self::Xen => "-xen",
+            Self::Kvm => "-kvm",
         }
     }
 
-    /// What its configuration has otherwise, below the testbed.
+    /// Returns the configuration for this purpose, below the testbed.
+    pub fn config(self, arch: Arch) -> &'static str {
+        match self {
+            Self::Xen => "guest/kernel-xen.config",
+            _ => arch.config(),
+        }
+    }
+
+    /// Returns changes of the configuration, below the testbed.
     pub fn changes(self) -> Option<&'static str> {
         match self {
-            Self::Tests => None,
+            Self::Tests | Self::Xen => None,
             Self::Bench => Some("guest/kernel-bench.config"),
             Self::Serial => Some("guest/kernel-serial.config"),
+            Self::Sanitised => Some("guest/kernel-sanitised.config"),
+            Self::Kvm => Some("guest/kernel-kvm.config"),
         }
     }
 
-    /// The purpose of a kernel that differs in so little that a copy of its build is the
-    /// better beginning.
+    /// Returns the purpose of a kernel that differs little, so that its build is copied to begin
+    /// with.
     pub fn model(self) -> Option<Self> {
         match self {
-            Self::Tests | Self::Bench => None,
+            Self::Tests | Self::Bench | Self::Xen | Self::Sanitised | Self::Kvm => None,
             Self::Serial => Some(Self::Tests),
         }
     }
 }
 
-/// What a kernel runs on.
+/// The architecture of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arch {
     /// The R-Car H3's own.
@@ -53,7 +86,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// As the kernel's build knows it.
+    /// Returns its name in the kernel's build.
     pub fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
@@ -61,7 +94,7 @@ impl Arch {
         }
     }
 
-    /// What distinguishes names of results; the H3's own came first and have none.
+    /// Returns the part of a result's name; none for the H3's own, which came first.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Arm64 => "",
@@ -69,7 +102,7 @@ impl Arch {
         }
     }
 
-    /// The kernel's configuration, below the testbed.
+    /// Returns a kernel's configuration, below the testbed.
     pub fn config(self) -> &'static str {
         match self {
             Self::Arm64 => "guest/kernel.config",
@@ -77,7 +110,7 @@ impl Arch {
         }
     }
 
-    /// What boots, below the kernel's build directory.
+    /// Returns the image that boots, below the kernel's build directory.
     pub fn image(self) -> &'static str {
         match self {
             Self::Arm64 => "arch/arm64/boot/Image",
@@ -85,7 +118,8 @@ impl Arch {
         }
     }
 
-    /// What to make of the kernel. The 32-bit board's device tree is ours.
+    /// Returns the targets of the kernel's build. The device tree of the 32-bit board is the
+    /// testbed's own.
     pub fn targets(self) -> &'static [&'static str] {
         match self {
             Self::Arm64 => &["Image", "modules", "dtbs"],
@@ -93,7 +127,7 @@ impl Arch {
         }
     }
 
-    /// The guest's user space.
+    /// Returns the guest's user space.
     pub fn busybox(self) -> Wanted<'static> {
         match self {
             Self::Arm64 => Wanted::Package("busybox-static:arm64"),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Results kept by a hash of what they are made from.
+//! Results in the cache, named by a hash of their inputs.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,19 +15,18 @@ use walkdir::WalkDir;
 /// Written last: a directory without it is unfinished.
 const STAMP: &str = ".complete";
 
-/// How many results of one kind are kept; the least recently used go, unless
-/// somebody works with them.
+/// How many results of one kind are kept. The least recently used ones are removed, unless a
+/// process uses them.
 const KEEP: usize = 4;
 
-/// The stamps of the results that this process works with, locked until it ends.
+/// The stamps of the results that this process uses, locked until it ends.
 static IN_USE: Mutex<Vec<Flock<File>>> = Mutex::new(Vec::new());
 
 /// The hash of all inputs of one artifact, in the order they are given.
 pub struct Key(Sha256);
 
 impl Key {
-    /// Begins with the recipe's own version, so that changing how something
-    /// is made gives new names as well.
+    /// Begins with the recipe's version, so that a change of the recipe changes the name.
     pub fn new(recipe: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(recipe);
@@ -51,7 +50,7 @@ impl Key {
         Ok(self.text(&name, &hash))
     }
 
-    /// Adds every file below `dir`, with its path and whether it can be run.
+    /// Adds every file below `dir`, with its path and whether it is executable.
     pub fn tree(mut self, dir: &Path) -> Result<Self> {
         for entry in WalkDir::new(dir).sort_by_file_name() {
             let entry = entry?;
@@ -67,13 +66,13 @@ impl Key {
         Ok(self)
     }
 
-    /// The hash as it stands in directory names.
+    /// Returns the hash as it stands in directory names.
     pub fn finish(self) -> String {
         hex::encode(&self.0.finalize()[..8])
     }
 }
 
-/// The SHA-256 of a file, in hexadecimal.
+/// Returns the SHA-256 of a file, in hexadecimal.
 pub fn file_sha256(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -83,8 +82,8 @@ pub fn file_sha256(path: &Path) -> Result<String> {
 
 /// Returns `<cache>/<name>-<key>`, made by `make` unless it is there already.
 ///
-/// `make` may find the remains of an interrupted attempt in the directory and
-/// is expected to build upon or replace them.
+/// `make` may find the remains of an interrupted attempt in the directory, and has to continue or
+/// replace them.
 pub fn keyed(
     cache: &Path,
     name: &str,
@@ -97,7 +96,7 @@ pub fn keyed(
         fs::create_dir_all(&dir)?;
         make(&dir)?;
     }
-    // Also for one found finished: the time tells which ones are in use.
+    // Also for a finished one: the time shows which ones are in use.
     let stamp = File::create(&stamp)?;
     stamp.set_modified(SystemTime::now())?;
     let held = Flock::lock(stamp, FlockArg::LockShared)
@@ -108,14 +107,14 @@ pub fn keyed(
     Ok(dir)
 }
 
-/// Whether a process works with the result in `dir`.
+/// Returns whether a process uses the result in `dir`.
 fn is_in_use(dir: &Path) -> bool {
     File::open(dir.join(STAMP))
         .is_ok_and(|stamp| Flock::lock(stamp, FlockArg::LockExclusiveNonblock).is_err())
 }
 
-/// Removes the least recently used results of one kind that nobody works with,
-/// and all unfinished ones: who holds the cache's lock is the only one who makes any.
+/// Removes the least recently used results of one kind that no process uses, and all unfinished
+/// ones: only the holder of the cache's lock makes any.
 fn prune(cache: &Path, name: &str) -> Result<()> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(cache)? {

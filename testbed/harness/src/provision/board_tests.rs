@@ -7,22 +7,23 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::apt::{Apt, Wanted};
+use super::apt::{Store, Wanted};
 use super::kernel::Kernel;
 use super::{source, userspace};
 use crate::exec::Log;
-use crate::paths::{Paths, copy_tree};
+use crate::paths::copy_tree;
 use crate::ui::Step;
 
 /// The only directory at its top.
 const TOP: &str = "ipmmu-tests";
 
-/// Writes the archive; returns it.
-pub fn archive(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
-    let programs = userspace::programs(paths, apt, kernel)?;
+/// Writes the archive, and returns its path.
+pub fn archive(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
+    let paths = store.paths;
+    let programs = userspace::programs(store, kernel)?;
     let wanted = kernel.arch.busybox();
-    let version = source::version(&apt.choose(wanted)?);
-    let deb = apt.fetch(wanted)?;
+    let version = source::version(&store.choose(wanted)?);
+    let deb = store.fetch(wanted)?;
     let deb = deb.first().context("busybox has no file")?;
 
     let step = Step::new("Packing the tests for boards");
@@ -59,11 +60,11 @@ pub fn archive(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf>
     Ok(archive)
 }
 
-/// What LAVA judges jobs by.
+/// The package with LAVA's schema of jobs.
 const LAVA: Wanted = Wanted::Package("lava-common");
 
-/// Unpacks LAVA's schema of jobs; returns the directory of its Python modules.
-pub fn lava(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
-    let dir = source::packages(paths, apt, "lava", "LAVA's schema", &[LAVA])?;
+/// Unpacks LAVA's schema of jobs. Returns the directory of its Python modules.
+pub fn lava(store: &mut Store) -> Result<PathBuf> {
+    let dir = source::packages(store, "lava", "LAVA's schema", &[LAVA])?;
     Ok(dir.join("usr/lib/python3/dist-packages"))
 }

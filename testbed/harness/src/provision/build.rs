@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! How a kernel is built.
+//! Builds of a kernel.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// As many at once as there are CPUs.
+/// Returns make's option for as many jobs as there are CPUs.
 pub(super) fn jobs() -> String {
     format!("-j{}", available_parallelism().map_or(2, usize::from))
 }
@@ -26,12 +26,12 @@ pub(super) struct Build<'a> {
     pub arch: Arch,
     pub tree: &'a Path,
     pub config: &'a Path,
-    /// Names the log.
+    /// The name of the log.
     pub name: &'a str,
 }
 
 impl Build<'_> {
-    /// Builds into `out`; picks up where an interrupted build stopped.
+    /// Builds into `out`, and continues an interrupted build.
     pub fn run(&self, out: &Path) -> Result<Log> {
         let step = Step::new(match self.arch {
             _ if out.join("vmlinux").exists() => "Building what differs in the kernel",
@@ -55,7 +55,7 @@ impl Build<'_> {
         log.run(step, "configuring the kernel", &mut configure)
     }
 
-    /// `make` of these targets in `out`.
+    /// Returns `make` of these targets in `out`.
     pub fn make(&self, out: &Path, targets: &[&str]) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(self.tree);
@@ -71,7 +71,7 @@ impl Build<'_> {
     }
 }
 
-/// Kconfig drops what it cannot satisfy without a word: this is the word.
+/// Fails if Kconfig dropped an option, which it does without a word.
 fn check_config(wanted: &Path, got: &Path) -> Result<()> {
     let got = fs::read_to_string(got)?;
     for line in fs::read_to_string(wanted)?.lines() {

@@ -1,48 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's initramfs: busybox, our scripts, programs, and modules.
+//! The guest's initramfs: busybox, scripts, programs, and modules.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use cpio::newc::{Builder, ModeFileType};
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use walkdir::WalkDir;
 
-use super::apt::Apt;
+use super::apt::Store;
 use super::artifact::{Key, keyed};
 use super::kernel::Kernel;
 use super::source;
 use super::userspace::{OURS, SELFTESTS};
-use crate::exec::Log;
-use crate::paths::{Paths, copy_tree};
+use crate::exec::{Log, capture};
+use crate::paths::copy_tree;
 use crate::ui::Step;
 
-/// Mount points, and places that scripts expect.
+/// Mount points, and directories that scripts expect.
 const DIRECTORIES: [&str; 9] = [
     "bin", "dev", "etc", "lib", "proc", "root", "run", "sys", "tmp",
 ];
 
-/// What goes into the initramfs besides busybox and the scripts.
+/// The contents of the initramfs besides busybox and the scripts.
 pub struct Contents<'a> {
-    /// What it runs on, and what the modules are for.
+    /// The kernel that it is for.
     pub kernel: &'a Kernel,
-    /// What `make modules_install` wrote for it.
+    /// The result of its `make modules_install`.
     pub installed: Option<&'a Path>,
     /// Modules from outside its tree.
     pub modules: &'a [PathBuf],
     /// Programs for `/bin`.
     pub programs: &'a [PathBuf],
-    /// The directory of the compiled tests, where they are wanted.
+    /// The directory of compiled tests, if it has them.
     pub tests: Option<&'a Path>,
 }
 
 impl<'a> Contents<'a> {
-    /// Scripts alone, for this kernel.
+    /// Returns contents with scripts alone, for this kernel.
     pub fn of(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
@@ -54,15 +49,20 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// What runs before anything else.
+/// Packs the current directory, for root, whoever packs.
+const PACK: &str = "find . -mindepth 1 -printf '%P\\0' | LC_ALL=C sort -z |
+cpio --quiet --null --create --format=newc --owner=0:0 | gzip -1n >\"$1\"";
+
+/// Scripts that run before anything else.
 const SCRIPTS: [&str; 2] = ["init", "agent"];
 
-/// Builds the initramfs; returns the image.
-pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<PathBuf> {
+/// Builds the initramfs, and returns the image.
+pub fn image(store: &mut Store, contents: &Contents<'_>) -> Result<PathBuf> {
+    let paths = store.paths;
     let busybox = contents.kernel.arch.busybox();
     let scripts = paths.testbed().join("guest");
     let mut key = Key::new("guest 3")
-        .text("busybox", &source::version(&apt.choose(busybox)?))
+        .text("busybox", &source::version(&store.choose(busybox)?))
         .text("release", &contents.kernel.release)
         .tree(&scripts.join("tests"))?;
     for script in SCRIPTS {
@@ -79,7 +79,7 @@ pub fn image(paths: &Paths, apt: &mut Apt, contents: &Contents<'_>) -> Result<Pa
     }
     let name = contents.kernel.named("guest");
     let dir = keyed(&paths.cache, &name, key, |dir| {
-        let deb = apt.fetch(busybox)?;
+        let deb = store.fetch(busybox)?;
         let step = Step::new("Packing the guest image");
         let mut log = Log::create(paths, "guest")?;
         let stage = tempfile::tempdir_in(&paths.cache)?;
@@ -108,7 +108,7 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
         fs::create_dir_all(root.join(dir))?;
     }
     fs::copy(busybox, root.join("bin/busybox"))?;
-    // The shell by name, for `#!`; init lets busybox install its other names.
+    // The shell by its name, for `#!`; init lets busybox install the others.
     symlink("busybox", root.join("bin/sh"))?;
     for name in SCRIPTS {
         executable(&scripts.join(name), &root.join(name))?;
@@ -121,7 +121,7 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the compiled tests where the scripts are, to be called like them.
+/// Adds the compiled tests to the scripts, to be called like them.
 fn install_tests(tests: &Path, root: &Path) -> Result<()> {
     for name in SELFTESTS.into_iter().chain(OURS) {
         executable(&tests.join(name), &root.join("tests").join(name))?;
@@ -135,7 +135,7 @@ fn executable(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the modules where `modprobe` looks.
+/// Installs the modules where `modprobe` looks.
 fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &Step) -> Result<()> {
     let release = &contents.kernel.release;
     if let Some(installed) = contents.installed {
@@ -148,7 +148,7 @@ fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &S
         fs::copy(module, dir.join("extra").join(name))?;
     }
     for name in ["modules.order", "modules.builtin"] {
-        // Added to, if it is there.
+        // Appended, if it is there.
         OpenOptions::new()
             .create(true)
             .append(true)
@@ -159,13 +159,13 @@ fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &S
     log.run(step, "indexing the modules", &mut depmod)
 }
 
-/// Writes `image`: `base` with `module` in the place of the driver.
+/// Writes `image`, a copy of `base` with `module` in place of the driver.
 pub fn overlay(base: &Path, release: &str, module: &Path, image: &Path) -> Result<()> {
     let dir = Path::new("lib/modules").join(release).join("extra");
     with_file(base, module, &dir.join("ipmmu_vmsa.ko"), image)
 }
 
-/// Writes `image`: `base` with `file` as `name`.
+/// Writes `image`, a copy of `base` with `file` as `name`.
 pub fn with_file(base: &Path, file: &Path, name: &Path, image: &Path) -> Result<()> {
     let stage = tempfile::tempdir()?;
     let target = stage.path().join(name);
@@ -178,45 +178,10 @@ pub fn with_file(base: &Path, file: &Path, name: &Path, image: &Path) -> Result<
     Ok(())
 }
 
-/// Packs `root` the way the kernel unpacks it; needs no privileges, as all
-/// device nodes come from devtmpfs.
+/// Packs `root` in the kernel's format. Needs no privileges, as all device nodes come from
+/// devtmpfs.
 fn pack(root: &Path, image: &Path) -> Result<()> {
-    let mut out = GzEncoder::new(File::create(image)?, Compression::fast());
-    for (inode, entry) in WalkDir::new(root)
-        .min_depth(1)
-        .sort_by_file_name()
-        .into_iter()
-        .enumerate()
-    {
-        let entry = entry?;
-        let name = entry
-            .path()
-            .strip_prefix(root)?
-            .to_string_lossy()
-            .into_owned();
-        let kind = entry.file_type();
-        let header = Builder::new(&name).ino(inode as u32 + 1);
-        let (header, content) = if kind.is_dir() {
-            (
-                header
-                    .mode(0o755)
-                    .set_mode_file_type(ModeFileType::Directory),
-                Vec::new(),
-            )
-        } else if kind.is_symlink() {
-            let target = fs::read_link(entry.path())?;
-            let header = header.mode(0o777).set_mode_file_type(ModeFileType::Symlink);
-            (header, target.to_string_lossy().into_owned().into_bytes())
-        } else {
-            let mode = entry.metadata()?.permissions().mode() & 0o777;
-            let header = header.mode(mode).set_mode_file_type(ModeFileType::Regular);
-            (header, fs::read(entry.path())?)
-        };
-        let mut file = header.write(&mut out, content.len() as u32);
-        file.write_all(&content)?;
-        file.finish()?;
-    }
-    cpio::newc::trailer(&mut out)?;
-    out.finish()?;
-    Ok(())
+    let mut pack = Command::new("bash");
+    pack.args(["-o", "pipefail", "-c", PACK, "bash"]).arg(image);
+    capture(pack.current_dir(root)).map(drop)
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What knows the kernel's memory model: herd7, of which no release of Debian has
-//! one that is new enough.
+//! herd7, which knows the kernel's memory model. No release of Debian has one that is new enough.
 
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
@@ -8,9 +7,8 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::apt::{Apt, System, Wanted};
+use super::apt::{Store, System, Wanted};
 use super::source;
-use crate::paths::Paths;
 
 /// With its libc, which is newer than the machine's.
 const HERD: Wanted<'_> = Wanted::Unstable(System {
@@ -26,22 +24,22 @@ pub struct Herd {
 }
 
 impl Herd {
-    /// Fetches or finds both.
-    pub(super) fn prepare(paths: &Paths, apt: &mut Apt) -> Result<Self> {
+    /// Fetches or finds herd7 and the model.
+    pub(super) fn prepare(store: &mut Store) -> Result<Self> {
         ensure!(
             ARCH == "x86_64",
             "herd7 is run on amd64, and this is {ARCH}"
         );
         Ok(Self {
-            root: source::packages(paths, apt, "herd", HERD.name(), &[HERD])?,
-            model: source::linux(paths, apt)?.join("tools/memory-model"),
+            root: source::packages(store, "herd", HERD.name(), &[HERD])?,
+            model: source::linux(store)?.join("tools/memory-model"),
         })
     }
 
-    /// What judges the test in the file `test`.
+    /// Returns the command that judges the test in the file `test`.
     pub fn command(&self, test: &Path) -> Command {
         let below = |path: &str| self.root.join("usr").join(path);
-        // Its own libc is nowhere that it would look.
+        // Its own libc is not where it would look.
         let mut command = Command::new(below("lib64/ld-linux-x86-64.so.2"));
         command
             .arg("--library-path")

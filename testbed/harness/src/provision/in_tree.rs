@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver as part of a kernel: a copy of the kernel's source with the
-//! driver in it, a kernel made of that, and configurations that it is tried in.
+//! The driver as part of a kernel: a copy of the kernel's source with the driver, kernels built
+//! from it, and configurations to try it in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::apt::Apt;
+use super::apt::Store;
 use super::arch::Arch;
 use super::build::Build;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, begin, changed};
 use super::source;
 use super::toolchain::Toolchain;
 use crate::exec::{Log, capture};
@@ -25,16 +25,16 @@ pub type Changes = &'static [(&'static str, &'static str)];
 
 /// A kernel to build the driver for.
 pub struct Config {
-    /// Names the row.
+    /// The name of the row.
     pub name: &'static str,
     pub arch: Arch,
-    /// What is not as in the testbed's configuration.
+    /// Differences from the testbed's configuration.
     pub changes: Changes,
     /// Whether the kernel is built, too.
     pub is_linked: bool,
 }
 
-/// What the driver in the tree needs, and what excludes it.
+/// Options that the driver in the tree needs, and that exclude it.
 const WITH_DRIVER: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "y")];
 const AS_MODULE: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "m")];
 
@@ -42,7 +42,7 @@ const AS_MODULE: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "
 const BUILT_IN: &str = "built-in";
 const MODULE: &str = "module";
 
-/// Where one kernel is built, and from what.
+/// The build directory of one kernel, and its source.
 struct Site {
     arch: Arch,
     tree: PathBuf,
@@ -50,10 +50,10 @@ struct Site {
     out: PathBuf,
 }
 
-/// A kernel source with the driver, and where things are built from it.
+/// A kernel source with the driver, and the builds from it.
 ///
-/// It stays in its place, and is changed only where the driver changed: so
-/// builds pick up where they stopped.
+/// It stays in its place, and changes only where the driver changed, so that builds continue where
+/// they stopped.
 pub struct InTree<'a> {
     paths: &'a Paths,
     toolchain: Toolchain,
@@ -62,14 +62,11 @@ pub struct InTree<'a> {
 }
 
 impl<'a> InTree<'a> {
-    /// Makes the copy, or brings the driver in it up to date.
+    /// Makes the copy, or updates the driver in it.
     ///
     /// The cache's lock is not held: this takes long.
     pub fn prepare(paths: &'a Paths) -> Result<Self> {
-        let original = {
-            let _lock = Lock::take(&paths.cache.join("lock"))?;
-            source::linux(paths, &mut Apt::open(paths)?)?
-        };
+        let original = source::linux(&mut Store::open(paths)?)?;
         let this = Self {
             _lock: Lock::take(&paths.cache.join("in-tree.lock"))?,
             paths,
@@ -85,7 +82,7 @@ impl<'a> InTree<'a> {
         self.top.join("linux")
     }
 
-    /// Hard links, which [`Tree`] does not write through.
+    /// Copies by hard links, which [`Tree`] does not write through.
     fn copy(&self, original: &Path) -> Result<()> {
         let note = self.top.join("copied");
         let wanted = original.to_string_lossy();
@@ -114,8 +111,8 @@ impl<'a> InTree<'a> {
         self.kernel(site)
     }
 
-    /// Builds a kernel that has the driver among its modules; returns also the
-    /// directory that these are installed in.
+    /// Builds a kernel with the driver among its modules. Returns also the directory that they are
+    /// installed in.
     pub fn module(&self) -> Result<(Kernel, PathBuf)> {
         let site = self.site(MODULE, Arch::Arm64, &AS_MODULE)?;
         let build = self.build(&site, "kernel-in-tree-module");
@@ -131,7 +128,7 @@ impl<'a> InTree<'a> {
         log.run(&step, "make modules_install", &mut make)?;
         step.done();
         let kernel = self.kernel(site)?;
-        // It leads to where they were built, which the board has not.
+        // The link leads to the build directory, which the board does not have.
         let release = installed.join("lib/modules").join(&kernel.release);
         fs::remove_file(release.join("build"))?;
         Ok((kernel, installed))
@@ -142,11 +139,11 @@ impl<'a> InTree<'a> {
         Kernel::at(site.out, site.arch, Some(toolchain))
     }
 
-    /// Where a kernel is built whose configuration is the testbed's with `changes`.
+    /// Returns the site of a kernel whose configuration is the testbed's with `changes`.
     fn site(&self, name: &str, arch: Arch, changes: &[(&str, &str)]) -> Result<Site> {
         let dir = self.top.join(name);
         if arch == Arch::Arm64 {
-            self.begin(&dir)?;
+            begin(&self.top.join(BUILT_IN), &dir)?;
         }
         fs::create_dir_all(&dir)?;
         let site = Site {
@@ -157,21 +154,6 @@ impl<'a> InTree<'a> {
         };
         fs::write(&site.config, self.config(arch, changes)?)?;
         Ok(site)
-    }
-
-    /// Begins with a copy of what is built: from there `make` does what differs.
-    fn begin(&self, dir: &Path) -> Result<()> {
-        let model = self.top.join(BUILT_IN);
-        if dir.exists() || !model.exists() {
-            return Ok(());
-        }
-        // Under another name until it is complete.
-        let copy = dir.with_extension("copy");
-        if copy.exists() {
-            fs::remove_dir_all(&copy)?;
-        }
-        capture(Command::new("cp").arg("-a").arg(model).arg(&copy))?;
-        Ok(fs::rename(copy, dir)?)
     }
 
     fn build<'b>(&'b self, site: &'b Site, name: &'b str) -> Build<'b> {
@@ -185,8 +167,8 @@ impl<'a> InTree<'a> {
         }
     }
 
-    /// Builds the driver for `config`, and the kernel if that is to be linked; nobody
-    /// may have a word to say.
+    /// Builds the driver for `config`, and the kernel if that is to be linked. Any warning is an
+    /// error.
     pub fn driver(&self, config: &Config) -> Result<()> {
         let &Config {
             name,
@@ -199,8 +181,8 @@ impl<'a> InTree<'a> {
         let is_changed = |symbol: &str| changes.iter().any(|(s, _)| *s == symbol);
         let usual = WITH_DRIVER.iter().filter(|(symbol, _)| !is_changed(symbol));
         let all: Vec<_> = usual.chain(changes).copied().collect();
-        // What is linked has a directory to itself: from one configuration to the next
-        // nearly all of a kernel has to be built anew.
+        // Linked ones have a directory of their own: between configurations nearly all of a kernel
+        // has to be built anew.
         let dir = match is_linked {
             true => name.to_owned(),
             false => format!("configs{}", arch.suffix()),
@@ -234,34 +216,17 @@ impl<'a> InTree<'a> {
         Ok(())
     }
 
-    /// The testbed's configuration with other values for some symbols.
+    /// Returns the testbed's configuration with other values for some symbols.
     fn config(&self, arch: Arch, changes: &[(&str, &str)]) -> Result<String> {
         let path = self.paths.testbed().join(arch.config());
         let text = fs::read_to_string(&path).context("the kernel's configuration")?;
-        Ok(changed(&text, changes))
+        let line = |(symbol, value): &(&str, &str)| format!("CONFIG_{symbol}={value}\n");
+        let lines: String = changes.iter().map(line).collect();
+        Ok(changed(&text, &lines))
     }
 }
 
-/// `config` with these values, and with no other ones for the same symbols.
-fn changed(config: &str, changes: &[(&str, &str)]) -> String {
-    let about = |line: &str| {
-        let name = line.trim_start_matches("# ").split(['=', ' ']).next();
-        changes
-            .iter()
-            .any(|(symbol, _)| name == Some(&format!("CONFIG_{symbol}")))
-    };
-    let mut text: String = config
-        .lines()
-        .filter(|line| !about(line))
-        .flat_map(|line| [line, "\n"])
-        .collect();
-    for (symbol, value) in changes {
-        text += &format!("CONFIG_{symbol}={value}\n");
-    }
-    text
-}
-
-/// Fails unless the kernel's configuration is as `changes` want it.
+/// Fails unless the kernel's configuration has `changes`.
 fn expect(config: &Path, changes: &[(&str, &str)]) -> Result<()> {
     let text = fs::read_to_string(config)?;
     for (symbol, value) in changes {
@@ -274,16 +239,4 @@ fn expect(config: &Path, changes: &[(&str, &str)]) -> Result<()> {
         );
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_symbol_has_one_value() {
-        let old = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_AB=y\n";
-        let new = changed(old, &[("A", "n"), ("B", "y")]);
-        assert_eq!(new, "CONFIG_AB=y\nCONFIG_A=n\nCONFIG_B=y\n");
-    }
 }

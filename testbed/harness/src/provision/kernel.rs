@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt::Apt;
+use super::apt::Store;
 use super::arch::{Arch, Purpose};
 use super::artifact::{Key, keyed};
 use super::build::{Build, jobs};
@@ -19,27 +19,30 @@ use crate::exec::{Log, capture};
 use crate::paths::{Paths, driver_sources};
 use crate::ui::Step;
 
-/// What the emulated board is in the kernel's tree.
+/// The directory of device trees, in the kernel's tree.
+const DEVICE_TREES: &str = "arch/arm64/boot/dts/renesas";
+
+/// The device tree of the emulated board, in the kernel's tree.
 pub(super) const DTB: &str = "arch/arm64/boot/dts/renesas/r8a77951-ulcb.dtb";
 
-/// What the checkout is built into.
+/// The module that is built from the checkout.
 pub(super) const MODULE: &str = "ipmmu_vmsa.ko";
 
-/// A built kernel, ours or the user's.
+/// A built kernel, the testbed's or the user's.
 pub struct Kernel {
     /// Its build directory, which modules are built against.
     pub kdir: PathBuf,
-    /// What it runs on.
+    /// Its architecture.
     pub arch: Arch,
     purpose: Purpose,
-    /// Its release, as `uname -r` says it.
+    /// Its release, as in `uname -r`.
     pub release: String,
-    /// Our tools, unless the user's kernel asks for the user's tools.
+    /// The testbed's tools, unless the user's kernel needs the user's tools.
     toolchain: Option<Toolchain>,
 }
 
 impl Kernel {
-    /// The user's own build.
+    /// Returns the user's own build.
     pub fn given(kdir: &Path) -> Result<Self> {
         let kdir = fs::canonicalize(kdir)
             .with_context(|| format!("KDIR={} does not exist", kdir.display()))?;
@@ -59,12 +62,13 @@ impl Kernel {
         Self::at(kdir, Arch::Arm64, None)
     }
 
-    /// Our own build, made unless the cache has it.
-    pub fn provided(paths: &Paths, apt: &mut Apt, arch: Arch, purpose: Purpose) -> Result<Self> {
+    /// Returns the testbed's build, made unless the cache has it.
+    pub fn provided(store: &mut Store, arch: Arch, purpose: Purpose) -> Result<Self> {
+        let paths = store.paths;
         let toolchain = Toolchain::prepare(paths)?;
-        let config = paths.testbed().join(arch.config());
+        let config = paths.testbed().join(purpose.config(arch));
         let mut key = Key::new("kernel 1")
-            .text("source", &source::version(&apt.choose(source::LINUX)?))
+            .text("source", &source::version(&store.choose(source::LINUX)?))
             .text("tools", &toolchain.versions()?)
             .file(&config)?;
         let mut config = fs::read_to_string(&config)?;
@@ -74,12 +78,12 @@ impl Kernel {
             config = changed(&config, &fs::read_to_string(&changes)?);
         }
         let model = match purpose.model() {
-            Some(model) => Some(Self::provided(paths, apt, arch, model)?.kdir),
+            Some(model) => Some(Self::provided(store, arch, model)?.kdir),
             None => None,
         };
         let name = named("kernel", arch, purpose);
         let dir = keyed(&paths.cache, &name, key, |dir| {
-            let tree = source::linux(paths, apt)?;
+            let tree = source::linux(store)?;
             fs::create_dir_all(dir)?;
             if let Some(model) = &model {
                 begin(model, &dir.join("build"))?;
@@ -104,7 +108,7 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// What was built in `kdir`.
+    /// Returns the kernel that was built in `kdir`.
     pub(super) fn at(kdir: PathBuf, arch: Arch, toolchain: Option<Toolchain>) -> Result<Self> {
         let release = fs::read_to_string(kdir.join("include/config/kernel.release"))
             .with_context(|| format!("{} is not a kernel build directory", kdir.display()))?
@@ -119,7 +123,7 @@ impl Kernel {
         })
     }
 
-    /// Its source tree, wherever it was built.
+    /// Returns its source tree, wherever it was built.
     pub fn tree(&self) -> PathBuf {
         let source = self.kdir.join("source");
         if source.exists() {
@@ -129,17 +133,27 @@ impl Kernel {
         }
     }
 
-    /// What boots.
+    /// Returns whether it finds errors that leave no trace otherwise.
+    pub fn is_sanitised(&self) -> bool {
+        self.purpose == Purpose::Sanitised
+    }
+
+    /// Returns the image that boots.
     pub fn image(&self) -> PathBuf {
         self.kdir.join(self.arch.image())
     }
 
-    /// What describes the board.
+    /// Returns the board's device tree.
     pub fn dtb(&self) -> PathBuf {
         self.kdir.join(DTB)
     }
 
-    /// `make` against this kernel, with the tools that it was built with.
+    /// Returns the device tree of a board, by its name in the kernel's sources.
+    pub fn dtb_of(&self, board: &str) -> PathBuf {
+        self.kdir.join(DEVICE_TREES).join(format!("{board}.dtb"))
+    }
+
+    /// Returns `make` against this kernel, with the tools that it was built with.
     pub fn make(&self) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(&self.kdir).arg(jobs());
@@ -157,7 +171,7 @@ impl Kernel {
         make
     }
 
-    /// What make needs to be told to use those tools.
+    /// Returns make's variables for those tools.
     fn make_variables(&self) -> Vec<String> {
         match &self.toolchain {
             Some(_) => Toolchain::make_variables(self.arch),
@@ -168,15 +182,14 @@ impl Kernel {
         }
     }
 
-    /// Has `command` find the tools that this kernel was built with.
+    /// Lets `command` find the tools that this kernel was built with.
     pub fn with_tools(&self, command: &mut Command) {
         if let Some(toolchain) = &self.toolchain {
             toolchain.apply(command);
         }
     }
 
-    /// `make` at the top of the checkout, as the user calls it, with the module
-    /// in `built`.
+    /// Returns `make` at the top of the checkout, as the user calls it, with the module in `built`.
     pub fn user_make(&self, paths: &Paths, built: &Path) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(&paths.repo);
@@ -190,7 +203,7 @@ impl Kernel {
         make
     }
 
-    /// Leaves a note from which `make` alone knows this kernel and its tools.
+    /// Writes a note from which `make` alone knows this kernel and its tools.
     fn write_note(&self, paths: &Paths) -> Result<()> {
         let Some(toolchain) = &self.toolchain else {
             return Ok(());
@@ -212,7 +225,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Builds the module from the checkout; returns the `.ko`.
+    /// Builds the module from the checkout, and returns the `.ko`.
     pub fn module(&self, paths: &Paths) -> Result<PathBuf> {
         let key = self.module_key(paths)?;
         let name = self.named("module");
@@ -222,7 +235,7 @@ impl Kernel {
         Ok(dir.join(MODULE))
     }
 
-    /// Builds the module from `source` into `out`; returns the `.ko`.
+    /// Builds the module from `source` into `out`, and returns the `.ko`.
     pub fn build_module(
         &self,
         paths: &Paths,
@@ -245,7 +258,7 @@ impl Kernel {
         Ok(module)
     }
 
-    /// Builds what the tests load beside the driver; returns the `.ko` files.
+    /// Builds the modules that tests load beside the driver, and returns the `.ko` files.
     pub fn test_modules(&self, paths: &Paths) -> Result<Vec<PathBuf>> {
         let sources = paths.testbed().join("guest/modules");
         let key = Key::new("test modules 1")
@@ -273,7 +286,7 @@ impl Kernel {
         Ok(modules)
     }
 
-    /// The name of a result for this kernel.
+    /// Returns the name of a result for this kernel.
     pub fn named(&self, what: &str) -> String {
         named(what, self.arch, self.purpose)
     }
@@ -291,9 +304,10 @@ impl Kernel {
     }
 }
 
-/// Begins a build with a copy of another one: from there `make` does what differs.
-fn begin(model: &Path, build: &Path) -> Result<()> {
-    if build.exists() {
+/// Begins a build with a copy of another one, if there is one, so that `make` builds only the
+/// difference.
+pub(super) fn begin(model: &Path, build: &Path) -> Result<()> {
+    if build.exists() || !model.exists() {
         return Ok(());
     }
     // Under another name until it is complete.
@@ -305,14 +319,17 @@ fn begin(model: &Path, build: &Path) -> Result<()> {
     Ok(fs::rename(copy, build)?)
 }
 
-/// The name of a result for such a kernel.
+/// Returns the name of a result for such a kernel.
 fn named(what: &str, arch: Arch, purpose: Purpose) -> String {
     format!("{what}{}{}", arch.suffix(), purpose.suffix())
 }
 
-/// The configuration `base`, but for what `changes` says of it.
-fn changed(base: &str, changes: &str) -> String {
-    let symbol = |line: &str| line.split_once('=').map(|(symbol, _)| symbol.to_owned());
+/// Returns the configuration `base` with `changes`, and without other values for the same symbols.
+pub(super) fn changed(base: &str, changes: &str) -> String {
+    let symbol = |line: &str| {
+        let name = line.trim_start_matches("# ").split(['=', ' ']).next()?;
+        name.starts_with("CONFIG_").then(|| name.to_owned())
+    };
     let replaced: Vec<String> = changes.lines().filter_map(symbol).collect();
     let kept = base
         .lines()
@@ -322,8 +339,8 @@ fn changed(base: &str, changes: &str) -> String {
         .collect()
 }
 
-/// Names the compiler of a kernel of the user's, by its configuration and by what
-/// the user gave to `make`, which is in the environment.
+/// Returns make's variable for the compiler of a user's kernel, from its configuration and the
+/// user's variables for `make`, which are in the environment.
 fn compiler_of(config: &str) -> String {
     let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     if config.contains("CONFIG_CC_IS_GCC=y") {
@@ -345,10 +362,10 @@ mod tests {
 
     #[test]
     fn changes_replace_what_they_name() {
-        let base = "# a\nCONFIG_A=y\nCONFIG_AB=y\n# CONFIG_C is not set\n";
+        let base = "# a\nCONFIG_A=y\nCONFIG_AB=y\n# CONFIG_B is not set\n# CONFIG_C is not set\n";
         assert_eq!(
-            changed(base, "CONFIG_A=n\n"),
-            "# a\nCONFIG_AB=y\n# CONFIG_C is not set\nCONFIG_A=n\n"
+            changed(base, "# why\nCONFIG_A=n\nCONFIG_B=y\n"),
+            "# a\nCONFIG_AB=y\n# CONFIG_C is not set\n# why\nCONFIG_A=n\nCONFIG_B=y\n"
         );
     }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Everything that must be there before the board can boot.
+//! Everything that a board needs to boot.
 
 mod apt;
 mod arch;
@@ -12,31 +12,34 @@ mod herd;
 mod in_tree;
 mod kernel;
 mod plugin;
+pub mod python;
 mod qemu;
 mod qemu_tree;
+mod root;
 mod source;
 mod toolchain;
 mod userspace;
+mod xen;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::lock::Lock;
 use crate::paths::Paths;
 
-use arch::Purpose;
-
-pub use arch::Arch;
+use apt::Store;
+pub use arch::{Arch, Purpose};
 pub use guest::{overlay, with_file};
 pub use herd::Herd;
 use in_tree::InTree;
 pub use in_tree::{Changes, Config};
 pub use kernel::Kernel;
+pub use plugin::Plugins;
 pub use qemu::Qemu;
-pub use userspace::{SELFTESTS, UAPI};
+pub use userspace::{BUILD_STD, RUST_TARGET, SELFTESTS, UAPI};
+pub use xen::Xen;
 
-/// What the user brings along instead of what we would build.
+/// Kernel and emulator of the user, instead of the testbed's.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// `KDIR=`
@@ -45,114 +48,126 @@ pub struct Given {
     pub qemu: Option<PathBuf>,
 }
 
-/// How much is wanted.
+/// How much is needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// What boots.
+    /// A board to boot.
     Board,
     /// Also the programs that some tests need in the guest.
     Programs,
-    /// What boots, with a kernel that does not look after its own errors.
+    /// A board with a kernel that does not look for its own errors.
     Bare,
-    /// The same, with what measures it.
+    /// As `Bare`, with the benchmarks.
     Bench,
 }
 
 /// A board ready to boot.
 pub struct Provision {
+    /// The paths for its logs and results.
+    pub paths: Paths,
     /// The emulator.
     pub qemu: Qemu,
-    /// What counts instructions in it, unless the emulator is the user's.
-    pub plugin: Option<PathBuf>,
+    /// Its plugins, unless the emulator is the user's.
+    pub plugins: Option<Plugins>,
     /// The guest's kernel.
     pub kernel: Kernel,
     /// The guest's initramfs.
     pub initramfs: PathBuf,
-    /// Why there is no module in it, if there is none.
+    /// Why the initramfs has no module, if it has none.
     pub no_module: Option<String>,
+    /// Xen, if the kernel runs on it.
+    pub xen: Option<Xen>,
 }
 
 impl Provision {
+    /// Returns a board with this initramfs, and nothing else.
+    fn plain(paths: &Paths, qemu: &Qemu, kernel: Kernel, initramfs: PathBuf) -> Self {
+        Self {
+            paths: paths.clone(),
+            qemu: qemu.clone(),
+            plugins: None,
+            kernel,
+            initramfs,
+            no_module: None,
+            xen: None,
+        }
+    }
+
     /// Makes or finds everything.
     ///
-    /// A module that does not build is no reason to stop here: the rows that
-    /// need none still have something to say.
+    /// If the module does not build, that is no error here: some rows do not need it.
     pub fn prepare(paths: &Paths, given: &Given, extent: Extent) -> Result<Self> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        let mut apt = apt::Apt::open(paths)?;
+        let store = &mut Store::open(paths)?;
         let purpose = match extent {
-            Extent::Board | Extent::Programs => Purpose::Tests,
+            Extent::Board | Extent::Programs => Purpose::of_rows()?,
             Extent::Bare | Extent::Bench => Purpose::Bench,
         };
-        let kernel = kernel_of(paths, given, &mut apt, purpose)?;
-        let (qemu, plugin) = match &given.qemu {
+        let kernel = kernel_of(store, given, purpose)?;
+        let (qemu, plugins) = match &given.qemu {
             Some(binary) => (Qemu::given(binary)?, None),
             None => {
-                let plugin = plugin::calls(paths, &mut apt)?;
-                (Qemu::provided(paths, &mut apt)?, Some(plugin))
+                let plugins = Plugins::prepare(store)?;
+                (Qemu::provided(store)?, Some(plugins))
             }
         };
         let tests = match extent {
             Extent::Board | Extent::Bare | Extent::Bench => None,
-            Extent::Programs => Some(userspace::programs(paths, &mut apt, &kernel)?),
+            Extent::Programs => Some(userspace::programs(store, &kernel)?),
         };
         let witness = match extent {
-            Extent::Bench => Some(userspace::dma_map_benchmark(paths, &mut apt, &kernel)?),
+            Extent::Bench => Some(userspace::dma_map_benchmark(store, &kernel)?),
             Extent::Board | Extent::Bare | Extent::Programs => None,
         };
-        let tests = tests.as_deref();
-        Self::complete(paths, &mut apt, qemu, plugin, kernel, tests, witness)
+        let board = Self::complete(store, &qemu, kernel, tests.as_deref(), witness)?;
+        Ok(Self { plugins, ..board })
     }
 
-    /// Makes or finds what boots on the same QEMU with 32 bits.
-    pub fn prepare_arm(&self, paths: &Paths) -> Result<Self> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        let mut apt = apt::Apt::open(paths)?;
-        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm, Purpose::Tests)?;
-        let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
-        Self::complete(paths, &mut apt, qemu, plugin, kernel, None, None)
+    /// Makes or finds a board with another kernel, for the same QEMU.
+    pub fn prepare_other(&self, arch: Arch, purpose: Purpose) -> Result<Self> {
+        let store = &mut Store::open(&self.paths)?;
+        let kernel = Kernel::provided(store, arch, purpose)?;
+        let programs = match purpose {
+            Purpose::Kvm => Some(userspace::programs(store, &kernel)?),
+            _ => None,
+        };
+        let board = Self::complete(store, &self.qemu, kernel, programs.as_deref(), None)?;
+        let plugins = self.plugins.clone();
+        Ok(Self { plugins, ..board })
     }
 
-    /// Makes or finds what boots with serial ports that use DMA.
-    pub fn prepare_serial(&self, paths: &Paths) -> Result<Self> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        let mut apt = apt::Apt::open(paths)?;
-        let kernel = Kernel::provided(paths, &mut apt, Arch::Arm64, Purpose::Serial)?;
-        let (qemu, plugin) = (self.qemu.clone(), self.plugin.clone());
-        Self::complete(paths, &mut apt, qemu, plugin, kernel, None, None)
+    /// Makes or finds Xen and a domain of it: Debian's Xen, or the tree `given`.
+    pub fn prepare_xen(paths: &Paths, qemu: &Qemu, given: Option<&Path>) -> Result<Self> {
+        let store = &mut Store::open(paths)?;
+        let xen = Some(Xen::prepare(store, given)?);
+        let kernel = Kernel::provided(store, Arch::Arm64, Purpose::Xen)?;
+        let initramfs = guest::image(store, &guest::Contents::of(&kernel))?;
+        Ok(Self {
+            xen,
+            ..Self::plain(paths, qemu, kernel, initramfs)
+        })
     }
 
-    /// Makes or finds what boots with the driver built into the kernel.
-    pub fn prepare_built_in(&self, paths: &Paths) -> Result<Self> {
+    /// Makes or finds a board with the driver built into the kernel.
+    pub fn prepare_built_in(&self) -> Result<Self> {
+        let paths = &self.paths;
         let kernel = InTree::prepare(paths)?.built_in()?;
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
         let contents = guest::Contents::of(&kernel);
-        let initramfs = guest::image(paths, &mut apt::Apt::open(paths)?, &contents)?;
-        Ok(self.with(kernel, initramfs))
+        let initramfs = guest::image(&mut Store::open(paths)?, &contents)?;
+        Ok(Self::plain(&self.paths, &self.qemu, kernel, initramfs))
     }
 
-    /// Makes or finds what boots with the driver among the kernel's own modules.
-    pub fn prepare_in_tree(&self, paths: &Paths) -> Result<Self> {
+    /// Makes or finds a board with the driver among the kernel's own modules.
+    pub fn prepare_in_tree(&self) -> Result<Self> {
+        let paths = &self.paths;
         let (kernel, installed) = InTree::prepare(paths)?.module()?;
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        let store = &mut Store::open(paths)?;
         let contents = guest::Contents {
             modules: &kernel.test_modules(paths)?,
             installed: Some(&installed),
             ..guest::Contents::of(&kernel)
         };
-        let initramfs = guest::image(paths, &mut apt::Apt::open(paths)?, &contents)?;
-        Ok(self.with(kernel, initramfs))
-    }
-
-    /// The same board with another kernel.
-    fn with(&self, kernel: Kernel, initramfs: PathBuf) -> Self {
-        Self {
-            qemu: self.qemu.clone(),
-            plugin: None,
-            kernel,
-            initramfs,
-            no_module: None,
-        }
+        let initramfs = guest::image(store, &contents)?;
+        Ok(Self::plain(&self.paths, &self.qemu, kernel, initramfs))
     }
 
     /// Builds the driver in the tree for a kernel like this.
@@ -162,16 +177,14 @@ impl Provision {
 
     /// Adds modules and the guest to a kernel.
     fn complete(
-        paths: &Paths,
-        apt: &mut apt::Apt,
-        qemu: Qemu,
-        plugin: Option<PathBuf>,
+        store: &mut Store,
+        qemu: &Qemu,
         kernel: Kernel,
         tests: Option<&Path>,
         witness: Option<PathBuf>,
     ) -> Result<Self> {
-        let mut modules = kernel.test_modules(paths)?;
-        let no_module = match kernel.module(paths) {
+        let mut modules = kernel.test_modules(store.paths)?;
+        let no_module = match kernel.module(store.paths) {
             Ok(module) => {
                 modules.push(module);
                 None
@@ -185,56 +198,55 @@ impl Provision {
             tests,
             ..guest::Contents::of(&kernel)
         };
-        let initramfs = guest::image(paths, apt, &contents)?;
+        let initramfs = guest::image(store, &contents)?;
         Ok(Self {
-            qemu,
-            plugin,
-            kernel,
-            initramfs,
             no_module,
+            ..Self::plain(store.paths, qemu, kernel, initramfs)
         })
+    }
+
+    /// Makes or finds the emulator alone.
+    pub fn qemu(paths: &Paths, given: &Given) -> Result<Qemu> {
+        match &given.qemu {
+            Some(binary) => Qemu::given(binary),
+            None => Qemu::provided(&mut Store::open(paths)?),
+        }
     }
 
     /// Makes or finds the guest's programs for `kernel` alone.
     pub fn programs(paths: &Paths, kernel: &Kernel) -> Result<PathBuf> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        userspace::programs(paths, &mut apt::Apt::open(paths)?, kernel)
+        userspace::programs(&mut Store::open(paths)?, kernel)
     }
 
-    /// Packs the tests for real boards; returns the archive.
+    /// Packs the tests for real boards, and returns the archive.
     pub fn board_tests(paths: &Paths, kernel: &Kernel) -> Result<PathBuf> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        board_tests::archive(paths, &mut apt::Apt::open(paths)?, kernel)
+        board_tests::archive(&mut Store::open(paths)?, kernel)
     }
 
     /// Fetches or finds LAVA's schema of jobs, as Python modules.
     pub fn lava(paths: &Paths) -> Result<PathBuf> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        board_tests::lava(paths, &mut apt::Apt::open(paths)?)
+        board_tests::lava(&mut Store::open(paths)?)
     }
 
-    /// Fetches or finds what judges litmus tests.
+    /// Fetches or finds herd7, which judges litmus tests.
     pub fn herd(paths: &Paths) -> Result<Herd> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        Herd::prepare(paths, &mut apt::Apt::open(paths)?)
+        Herd::prepare(&mut Store::open(paths)?)
     }
 
     /// Fetches or finds the kernel's source.
     pub fn linux_source(paths: &Paths) -> Result<PathBuf> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        source::linux(paths, &mut apt::Apt::open(paths)?)
+        source::linux(&mut Store::open(paths)?)
     }
 
     /// Makes or finds the kernel alone.
     pub fn kernel(paths: &Paths, given: &Given) -> Result<Kernel> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        kernel_of(paths, given, &mut apt::Apt::open(paths)?, Purpose::Tests)
+        kernel_of(&mut Store::open(paths)?, given, Purpose::Tests)
     }
 }
 
-fn kernel_of(paths: &Paths, given: &Given, apt: &mut apt::Apt, purpose: Purpose) -> Result<Kernel> {
+fn kernel_of(store: &mut Store, given: &Given, purpose: Purpose) -> Result<Kernel> {
     match &given.kdir {
         Some(kdir) => Kernel::given(kdir),
-        None => Kernel::provided(paths, apt, Arch::Arm64, purpose),
+        None => Kernel::provided(store, Arch::Arm64, purpose),
     }
 }

@@ -1,40 +1,62 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The QEMU plugin that counts what calls in the guest cost.
+//! The QEMU plugins: one counts the costs of calls in the guest, one holds the guest's CPUs.
 
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
 
-use super::apt::Apt;
+use super::apt::Store;
 use super::artifact::{Key, keyed};
 use super::source;
 use crate::exec::{Log, capture};
-use crate::paths::Paths;
 use crate::ui::Step;
 
-/// Builds testbed/plugins/calls.c; returns the library.
-pub fn calls(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
-    let from = paths.testbed().join("plugins/calls.c");
-    let key = Key::new("plugin 1")
-        .text("qemu", &source::version(&apt.choose(source::QEMU)?))
-        .file(&from)?;
-    let dir = keyed(&paths.cache, "plugin", key, |dir| {
-        let qemu = source::qemu(paths, apt)?;
-        let step = Step::new("Building the plugin that counts instructions");
-        let mut log = Log::create(paths, "plugin")?;
-        let glib = capture(Command::new("pkg-config").args(["--cflags", "glib-2.0"]))?;
-        let mut compile = Command::new("gcc");
-        compile
-            .args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
-            .arg(dir.join("calls.so"))
-            .arg(&from)
-            .arg("-I")
-            .arg(qemu.join("include/qemu"))
-            .args(glib.split_whitespace());
-        log.run(&step, "building the plugin", &mut compile)?;
-        step.done();
-        Ok(())
-    })?;
-    Ok(dir.join("calls.so"))
+const NAMES: [&str; 2] = ["calls", "holds"];
+
+/// The libraries.
+#[derive(Clone)]
+pub struct Plugins(PathBuf);
+
+impl Plugins {
+    /// Builds testbed/plugins/.
+    pub fn prepare(store: &mut Store) -> Result<Self> {
+        let paths = store.paths;
+        let from = |name: &str| paths.testbed().join(format!("plugins/{name}.c"));
+        let mut key =
+            Key::new("plugins 1").text("qemu", &source::version(&store.choose(source::QEMU)?));
+        for name in NAMES {
+            key = key.file(&from(name))?;
+        }
+        let dir = keyed(&paths.cache, "plugins", key, |dir| {
+            let qemu = source::qemu(store)?;
+            let step = Step::new("Building the plugins of QEMU");
+            let mut log = Log::create(paths, "plugins")?;
+            let glib = capture(Command::new("pkg-config").args(["--cflags", "glib-2.0"]))?;
+            for name in NAMES {
+                let mut compile = Command::new("gcc");
+                compile
+                    .args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"])
+                    .arg(dir.join(format!("{name}.so")))
+                    .arg(from(name))
+                    .arg("-I")
+                    .arg(qemu.join("include/qemu"))
+                    .args(glib.split_whitespace());
+                log.run(&step, "building a plugin", &mut compile)?;
+            }
+            step.done();
+            Ok(())
+        })?;
+        Ok(Self(dir))
+    }
+
+    /// Returns the plugin that counts.
+    pub fn calls(&self) -> PathBuf {
+        self.0.join("calls.so")
+    }
+
+    /// Returns the plugin that holds.
+    pub fn holds(&self) -> PathBuf {
+        self.0.join("holds.so")
+    }
 }

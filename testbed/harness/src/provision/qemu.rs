@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! QEMU with our machine, and the model's own tests.
+//! QEMU with the testbed's machine, and the model's own tests.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,21 +9,21 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
 
-use super::apt::Apt;
+use super::apt::Store;
 use super::artifact::{Key, keyed};
 use super::qemu_tree::Tree;
-use super::source;
+use super::{python, source};
 use crate::exec::{Log, capture};
 use crate::paths::Paths;
 use crate::ui::Step;
 
 const BINARY: &str = "qemu-system-aarch64";
 
-/// What QEMU's build needs from Python that Debian's source leaves out; the
-/// versions are those of its pythondeps.toml.
+/// Python packages that QEMU's build needs and Debian's source lacks, in the versions of its
+/// pythondeps.toml.
 const PYTHON_TOOLS: [&str; 2] = ["meson==1.5.0", "pycotap==1.3.1"];
 
-/// Only our machine: half of the build steps of all Arm machines.
+/// Only the testbed's machine: half of the build steps of all Arm machines.
 const CONFIGURE: [&str; 13] = [
     "--target-list=aarch64-softmmu",
     "--with-devices-aarch64=rcar",
@@ -45,12 +45,12 @@ const CONFIGURE: [&str; 13] = [
 pub struct Qemu {
     /// The emulator.
     pub binary: PathBuf,
-    /// The model's own tests, where we built them.
+    /// The model's own tests, if the testbed built them.
     pub qtests: Vec<PathBuf>,
 }
 
 impl Qemu {
-    /// The user's own QEMU, which must have our machine.
+    /// Returns the user's own QEMU, which must have the testbed's machine.
     pub fn given(binary: &Path) -> Result<Self> {
         let machines = capture(Command::new(binary).args(["-M", "help"]))
             .with_context(|| format!("QEMU={} does not run", binary.display()))?;
@@ -63,18 +63,19 @@ impl Qemu {
         })
     }
 
-    /// Our own build, made unless the cache has it.
-    pub fn provided(paths: &Paths, apt: &mut Apt) -> Result<Self> {
+    /// Returns the testbed's build, made unless the cache has it.
+    pub fn provided(store: &mut Store) -> Result<Self> {
+        let paths = store.paths;
         let ours = paths.testbed().join("qemu");
-        let source = source::version(&apt.choose(source::QEMU)?);
+        let source = source::version(&store.choose(source::QEMU)?);
         let key = Key::new("qemu 2")
             .text("source", &source)
             .text("configure", &CONFIGURE.join(" "))
             .tree(&ours)?;
         let dir = keyed(&paths.cache, "qemu", key, |dir| {
-            let original = source::qemu(paths, apt)?;
-            // One tree for all states of our files: ninja then rebuilds only
-            // what they changed.
+            let original = source::qemu(store)?;
+            // One tree for all states of the testbed's files, so that ninja rebuilds only what they
+            // changed.
             let tree_key = Key::new("qemu tree 2")
                 .text("source", &source)
                 .text("configure", &CONFIGURE.join(" "))
@@ -98,7 +99,7 @@ impl Qemu {
     }
 }
 
-/// One build of our QEMU.
+/// One build of the testbed's QEMU.
 struct Build<'a> {
     paths: &'a Paths,
     tree: Tree<'a>,
@@ -134,7 +135,7 @@ impl Build<'_> {
         for test in &tests {
             fs::copy(build.join("tests/qtest").join(test), result.join(test))?;
         }
-        // Looked for beside the binary, as in a build tree.
+        // QEMU looks for it beside the binary, as in a build tree.
         let firmware = result.join("pc-bios");
         if !firmware.is_symlink() {
             symlink(self.tree.dir.join("pc-bios"), firmware)?;
@@ -143,7 +144,7 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// The tests that come with our models.
+    /// Returns the tests of the testbed's models.
     fn tests(&self) -> Result<Vec<String>> {
         let dir = self.tree.ours.join("overlay/tests/qtest");
         let mut tests = Vec::new();
@@ -163,7 +164,8 @@ impl Build<'_> {
             fs::remove_dir_all(&build)?;
         }
         fs::create_dir_all(&build)?;
-        let venv = self.python(step, log)?;
+        let venv = self.paths.cache.join("tools/qemu-python");
+        python::environment(&venv, &PYTHON_TOOLS, step, log)?;
         let cc = if Path::new("/usr/bin/ccache").exists() {
             "ccache gcc"
         } else {
@@ -178,20 +180,7 @@ impl Build<'_> {
         log.run(step, "configuring QEMU", self.environment(&mut configure))
     }
 
-    /// A Python environment with what QEMU's build needs.
-    fn python(&self, step: &Step, log: &mut Log) -> Result<PathBuf> {
-        let venv = self.paths.cache.join("tools/qemu-python");
-        let mut create = Command::new("/usr/bin/python3");
-        create.args(["-m", "venv", "--clear"]).arg(&venv);
-        log.run(step, "making a Python environment", &mut create)?;
-        let mut install = Command::new(venv.join("bin/pip"));
-        install.arg("install").args(PYTHON_TOOLS);
-        log.run(step, "fetching meson", &mut install)
-            .context("QEMU's build tools could not be fetched (is there a network?)")?;
-        Ok(venv)
-    }
-
-    /// The distribution's tools first, and a ccache that works across trees.
+    /// Puts the distribution's tools first in PATH, and uses a ccache that works across trees.
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! QEMU's source with our files in it, kept so that ninja rebuilds only what
-//! they changed.
+//! QEMU's source with the testbed's files in it, kept so that ninja rebuilds only what they
+//! changed.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,8 +15,8 @@ use walkdir::WalkDir;
 use crate::exec::Log;
 use crate::ui::Step;
 
-/// Firmware that Debian's tarball lacks; our machine runs none of it, but
-/// configure wants to unpack it.
+/// Firmware that Debian's tarball lacks. The testbed's machine runs none of it, but configure
+/// unpacks it.
 const FIRMWARE: [&str; 12] = [
     "aarch64-code",
     "arm-code",
@@ -32,24 +32,24 @@ const FIRMWARE: [&str; 12] = [
     "loongarch64-vars",
 ];
 
-/// A bzip2 stream of nothing.
+/// An empty bzip2 stream.
 const EMPTY_BZ2: &[u8] = b"BZh9\x17\x72\x45\x38\x50\x90\x00\x00\x00\x00";
 
-/// A build tree and what it is put together from.
+/// A build tree and its sources.
 pub struct Tree<'a> {
     /// The source as it was published.
     pub original: &'a Path,
     /// The checkout's `testbed/qemu`: patches and an overlay.
     pub ours: &'a Path,
-    /// Where they are brought together.
+    /// The directory with both.
     pub dir: &'a Path,
 }
 
 impl Tree<'_> {
     /// Brings the tree up to date.
     ///
-    /// A file is written only if its content differs, so that time stamps tell
-    /// ninja the truth, also where a patch was changed or dropped.
+    /// A file is written only if its content differs, so that time stamps are right for ninja, also
+    /// where a patch was changed or dropped.
     pub fn update(&self, step: &Step, log: &mut Log) -> Result<()> {
         self.populate(step, log)?;
         let stage = self.stage(step, log)?;
@@ -67,7 +67,7 @@ impl Tree<'_> {
             }
         }
         if before != now {
-            // Meson asks for some of our files only while configuring.
+            // Meson looks for some of these files only while configuring.
             let meson = File::options()
                 .append(true)
                 .open(self.dir.join("meson.build"))?;
@@ -81,7 +81,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// A plain copy of the source, if there is none yet.
+    /// Copies the source, if there is no copy yet.
     fn populate(&self, step: &Step, log: &mut Log) -> Result<()> {
         let stamp = self.dir.with_extension("populated");
         if stamp.exists() {
@@ -103,8 +103,8 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Removes what is left of this tree, and trees of other versions: they
-    /// are large, and quickly made again.
+    /// Removes the remains of this tree, and trees of other versions: they are large, and quickly
+    /// made again.
     fn remove_others(&self) -> Result<()> {
         let cache = self.dir.parent().context("the tree is in the cache")?;
         for entry in fs::read_dir(cache)? {
@@ -122,7 +122,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Our files alone: patched copies of QEMU's, and the overlay.
+    /// Makes the testbed's files alone: patched copies of QEMU's, and the overlay.
     fn stage(&self, step: &Step, log: &mut Log) -> Result<TempDir> {
         let stage = tempfile::tempdir()?;
         let patches = self.patches()?;
@@ -168,14 +168,14 @@ impl Tree<'_> {
         self.dir.with_extension("ours")
     }
 
-    /// Which files were ours the last time.
+    /// Returns the files that were the testbed's the last time.
     fn listed(&self) -> BTreeSet<PathBuf> {
         let text = fs::read_to_string(self.list()).unwrap_or_default();
         text.lines().map(PathBuf::from).collect()
     }
 }
 
-/// The files that a patch changes.
+/// Returns the files that a patch changes.
 fn touched_by(patch: &Path) -> Result<Vec<PathBuf>> {
     let text = fs::read_to_string(patch)?;
     Ok(text

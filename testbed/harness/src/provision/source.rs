@@ -7,18 +7,20 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::apt::{Apt, Download, Wanted};
+use super::apt::{Download, Store, Wanted};
 use super::artifact::{Key, keyed};
 use crate::exec::Log;
-use crate::paths::Paths;
 use crate::ui::Step;
 
-/// The kernel, as Debian packages its source.
+/// The kernel's source, as Debian packages it.
 pub const LINUX: Wanted<'_> = Wanted::Package("linux-source-7.3");
-/// QEMU, as Debian packages its source.
+/// QEMU's source, as Debian packages it.
 pub const QEMU: Wanted<'_> = Wanted::Source("qemu");
 
-/// A name for exactly these files, which changes when any of them does.
+/// Xen's source, as Debian 12 packages it.
+pub const XEN: Wanted<'_> = Wanted::Source("xen/bookworm");
+
+/// Returns a name for exactly these files, which changes when any of them does.
 pub fn version(files: &[Download]) -> String {
     files
         .iter()
@@ -29,8 +31,9 @@ pub fn version(files: &[Download]) -> String {
 }
 
 /// Unpacks the kernel source into `<cache>/src/linux-…` unless it is there.
-pub fn linux(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
-    unpacked(paths, apt, LINUX, "linux", |files, dir, log, step| {
+pub fn linux(store: &mut Store) -> Result<PathBuf> {
+    let paths = store.paths;
+    unpacked(store, LINUX, "linux", |files, dir, log, step| {
         let deb = files.first().context("linux-source has no file")?;
         let stage = tempfile::tempdir_in(paths.cache.join("src"))?;
         extract(deb, stage.path(), log, step)?;
@@ -43,29 +46,39 @@ pub fn linux(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
 }
 
 /// Unpacks the QEMU source into `<cache>/src/qemu-…` unless it is there.
-pub fn qemu(paths: &Paths, apt: &mut Apt) -> Result<PathBuf> {
-    unpacked(paths, apt, QEMU, "qemu", |files, dir, log, step| {
+pub fn qemu(store: &mut Store) -> Result<PathBuf> {
+    original(store, QEMU, "qemu")
+}
+
+/// Unpacks the source of Xen into `<cache>/src/xen-…` unless it is there.
+pub fn xen(store: &mut Store) -> Result<PathBuf> {
+    original(store, XEN, "xen")
+}
+
+/// Unpacks a source package without Debian's changes.
+fn original(store: &mut Store, wanted: Wanted<'_>, name: &str) -> Result<PathBuf> {
+    unpacked(store, wanted, name, |files, dir, log, step| {
         let tarball = files
             .iter()
             .find(|p| p.to_string_lossy().contains(".orig.tar."))
-            .context("the qemu source has no tarball")?;
+            .with_context(|| format!("the {name} source has no tarball"))?;
         untar(tarball, dir, log, step)
     })
 }
 
 /// Unpacks these packages into a directory of the cache.
 pub fn packages(
-    paths: &Paths,
-    apt: &mut Apt,
+    store: &mut Store,
     name: &str,
     what: &str,
     wanted: &[Wanted<'_>],
 ) -> Result<PathBuf> {
-    let key = packages_in(Key::new("packages 1"), apt, wanted)?;
+    let paths = store.paths;
+    let key = packages_in(Key::new("packages 1"), store, wanted)?;
     keyed(&paths.cache, name, key, |dir| {
         let mut files = Vec::new();
         for &package in wanted {
-            files.extend(apt.fetch(package)?);
+            files.extend(store.fetch(package)?);
         }
         let step = Step::new(format!("Unpacking {what}"));
         let mut log = Log::create(paths, name)?;
@@ -78,9 +91,9 @@ pub fn packages(
 }
 
 /// Adds these packages to a key.
-pub fn packages_in(mut key: Key, apt: &mut Apt, wanted: &[Wanted<'_>]) -> Result<Key> {
+pub fn packages_in(mut key: Key, store: &mut Store, wanted: &[Wanted<'_>]) -> Result<Key> {
     for &package in wanted {
-        key = key.text("package", &version(&apt.choose(package)?));
+        key = key.text("package", &version(&store.choose(package)?));
     }
     Ok(key)
 }
@@ -101,25 +114,25 @@ pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<Pat
         .context("the busybox package holds no busybox")
 }
 
-/// The directory for the sources of `wanted`, filled by `unpack` if new.
+/// Returns the directory for the sources of `wanted`, filled by `unpack` if new.
 fn unpacked(
-    paths: &Paths,
-    apt: &mut Apt,
+    store: &mut Store,
     wanted: Wanted<'_>,
     name: &str,
     unpack: impl FnOnce(&[PathBuf], &Path, &mut Log, &Step) -> Result<()>,
 ) -> Result<PathBuf> {
+    let paths = store.paths;
     let dir = paths.cache.join("src").join(format!(
         "{name}-{}",
         Key::new("source 1")
-            .text("version", &version(&apt.choose(wanted)?))
+            .text("version", &version(&store.choose(wanted)?))
             .finish()
     ));
     let stamp = dir.with_extension("complete");
     if stamp.exists() {
         return Ok(dir);
     }
-    let files = apt.fetch(wanted)?;
+    let files = store.fetch(wanted)?;
     let step = Step::new(format!("Unpacking the {name} source"));
     let mut log = Log::create(paths, &format!("unpack-{name}"))?;
     if dir.exists() {

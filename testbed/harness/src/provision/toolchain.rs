@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The compilers that build kernel and module, and how make is told of them.
+//! The compilers of kernel and module, and make's variables for them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,10 @@ use crate::exec::{Log, capture};
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// The LLVM that both supported Debian releases have.
+/// The LLVM of both supported Debian releases.
 const LLVM: &str = "/usr/lib/llvm-19";
 
-/// Where the distribution's bindgen is older than the kernel wants, this one
-/// is built instead.
+/// The bindgen that is built where the distribution's is older than the kernel needs.
 const BINDGEN_VERSION: &str = "0.73.2";
 const BINDGEN_MINIMUM: (u32, u32, u32) = (0, 71, 1);
 
@@ -38,7 +37,7 @@ impl Toolchain {
         Ok(Self { path })
     }
 
-    /// `command` with our PATH, and nothing of the user's build variables.
+    /// Returns `command` with the testbed's PATH, and without the user's build variables.
     pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for name in [
             "MAKEFLAGS",
@@ -56,7 +55,7 @@ impl Toolchain {
             .env("LC_ALL", "C")
     }
 
-    /// What make needs to be told besides PATH.
+    /// Returns the variables that make needs besides PATH.
     pub fn make_variables(arch: Arch) -> Vec<String> {
         [
             &format!("ARCH={}", arch.name()),
@@ -71,7 +70,7 @@ impl Toolchain {
         .to_vec()
     }
 
-    /// Enough of each tool's version to notice an upgrade.
+    /// Returns the tools' versions, so that an upgrade is noticed.
     pub fn versions(&self) -> Result<String> {
         let mut all = String::new();
         for tool in ["clang", "rustc", "bindgen"] {
@@ -82,13 +81,13 @@ impl Toolchain {
         Ok(all)
     }
 
-    /// The PATH to build with, for the note that `make` alone reads.
+    /// Returns the PATH to build with, for the note that `make` alone reads.
     pub fn path(&self) -> &str {
         &self.path
     }
 }
 
-/// Builds bindgen into the cache and returns the directory it is in.
+/// Builds bindgen into the cache, and returns its directory.
 fn bindgen(paths: &Paths) -> Result<PathBuf> {
     let root = paths.cache.join(format!("tools/bindgen-{BINDGEN_VERSION}"));
     let bin = root.join("bin");
@@ -117,7 +116,7 @@ fn bindgen(paths: &Paths) -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// The version that a bindgen says it has, if it runs at all.
+/// Returns the version that a bindgen prints, if it runs at all.
 fn version_of_bindgen(tool: &Path) -> Option<(u32, u32, u32)> {
     let said = capture(Command::new(tool).arg("--version")).ok()?;
     let mut parts = said.split_whitespace().nth(1)?.split('.');

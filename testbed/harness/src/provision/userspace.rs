@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Programs of the guest that are compiled: ours, and the kernel's own tests of
-//! VFIO and measure of mapping for DMA. They are linked statically, against the headers
-//! of the kernel that they run on.
+//! Compiled programs of the guest: the testbed's, the kernel's tests of VFIO, and its benchmark of
+//! mapping for DMA. They are linked statically, against the headers of the kernel that they run on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::apt::{Apt, Wanted};
+use super::apt::{Store, Wanted};
 use super::arch::Arch;
 use super::artifact::{Key, keyed};
 use super::kernel::Kernel;
@@ -19,7 +18,7 @@ use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// What an arm64 program is linked with.
+/// Libraries of arm64 programs.
 const LIBRARIES: [Wanted<'_>; 4] = [
     Wanted::Package("libc6-dev:arm64"),
     Wanted::Package("libc6:arm64"),
@@ -28,12 +27,15 @@ const LIBRARIES: [Wanted<'_>; 4] = [
 ];
 
 const CLANG_TARGET: &str = "aarch64-linux-gnu";
-const RUST_TARGET: &str = "aarch64-unknown-linux-gnu";
+/// The target of the testbed's programs.
+pub const RUST_TARGET: &str = "aarch64-unknown-linux-gnu";
+/// cargo's arguments to build the standard library, too; they need `RUSTC_BOOTSTRAP=1`.
+pub const BUILD_STD: [&str; 2] = ["-Z", "build-std=std,panic_abort"];
 
-/// Our programs, all of one crate.
-pub const OURS: [&str; 3] = ["userdma", "kexec", "scattered"];
+/// The testbed's programs, all of one crate.
+pub const OURS: [&str; 4] = ["userdma", "kexec", "scattered", "shortage"];
 
-/// The kernel's tests of VFIO that make sense on our board.
+/// The kernel's tests of VFIO that work on this board.
 pub const SELFTESTS: [&str; 3] = [
     "vfio_iommufd_setup_test",
     "vfio_dma_mapping_test",
@@ -41,16 +43,16 @@ pub const SELFTESTS: [&str; 3] = [
 ];
 const SELFTESTS_SOURCE: &str = "tools/testing/selftests/vfio";
 
-/// The kernel's interface as Rust, among the programs: `userdma` includes it.
+/// The kernel's interface in Rust, which `userdma` includes.
 pub const UAPI: &str = "uapi.rs";
 
-/// Builds the programs for `kernel`; returns the directory that they are in.
-pub fn programs(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
-    let maker = Maker::new(paths, kernel)?;
-    let source = paths.testbed().join("guest/userdma");
+/// Builds the programs for `kernel`, and returns their directory.
+pub fn programs(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
+    let maker = Maker::new(store, kernel)?;
+    let source = store.paths.testbed().join("guest/userdma");
     let tree = kernel.tree();
     let mut key = maker
-        .key("programs 2", apt)?
+        .key("programs 2", store)?
         .tree(&source.join("src"))?
         .file(&source.join("Cargo.toml"))?
         .file(&source.join("uapi.h"))?
@@ -58,18 +60,18 @@ pub fn programs(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf
     for header in ["iommufd.h", "vfio.h"] {
         key = key.file(&tree.join("include/uapi/linux").join(header))?;
     }
-    maker.make(apt, "programs", key, |build, dir| {
+    maker.make(store, "programs", key, |build, dir| {
         build.ours(&source, dir)?;
         build.selftests(&tree, dir)
     })
 }
 
-/// Builds the kernel's own measure of mapping for DMA; returns the program.
-pub fn dma_map_benchmark(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Result<PathBuf> {
-    let maker = Maker::new(paths, kernel)?;
+/// Builds the kernel's benchmark of mapping for DMA, and returns the program.
+pub fn dma_map_benchmark(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
+    let maker = Maker::new(store, kernel)?;
     let source = kernel.tree().join("tools/dma/dma_map_benchmark.c");
-    let key = maker.key("dma_map_benchmark 2", apt)?.file(&source)?;
-    let dir = maker.make(apt, "dma-map-benchmark", key, |build, dir| {
+    let key = maker.key("dma_map_benchmark 2", store)?.file(&source)?;
+    let dir = maker.make(store, "dma-map-benchmark", key, |build, dir| {
         let mut compile = Command::new("clang");
         compile
             .args(build.clang_arguments())
@@ -90,45 +92,44 @@ pub fn dma_map_benchmark(paths: &Paths, apt: &mut Apt, kernel: &Kernel) -> Resul
     Ok(dir.join("dma_map_benchmark"))
 }
 
-/// What is the same for all programs.
+/// The inputs that all programs share.
 struct Maker<'a> {
-    paths: &'a Paths,
     kernel: &'a Kernel,
     toolchain: Toolchain,
 }
 
 impl<'a> Maker<'a> {
-    fn new(paths: &'a Paths, kernel: &'a Kernel) -> Result<Self> {
+    fn new(store: &Store, kernel: &'a Kernel) -> Result<Self> {
         Ok(Self {
-            paths,
             kernel,
-            toolchain: Toolchain::prepare(paths)?,
+            toolchain: Toolchain::prepare(store.paths)?,
         })
     }
 
-    fn key(&self, recipe: &str, apt: &mut Apt) -> Result<Key> {
+    fn key(&self, recipe: &str, store: &mut Store) -> Result<Key> {
         let key = Key::new(recipe).text("tools", &self.toolchain.versions()?);
-        source::packages_in(key, apt, &LIBRARIES)
+        source::packages_in(key, store, &LIBRARIES)
     }
 
     /// Makes programs by `work`, unless the cache has them.
     fn make(
         &self,
-        apt: &mut Apt,
+        store: &mut Store,
         name: &str,
         key: Key,
         work: impl FnOnce(&mut Build<'_>, &Path) -> Result<()>,
     ) -> Result<PathBuf> {
-        keyed(&self.paths.cache, name, key, |dir| {
+        let paths = store.paths;
+        keyed(&paths.cache, name, key, |dir| {
             let what = "the guest's libraries";
-            let sysroot = source::packages(self.paths, apt, "sysroot", what, &LIBRARIES)?;
+            let sysroot = source::packages(store, "sysroot", what, &LIBRARIES)?;
             let step = Step::new(format!("Building the guest's {name}"));
             let mut build = Build {
-                paths: self.paths,
+                paths,
                 toolchain: &self.toolchain,
                 sysroot: &sysroot,
                 headers: dir.join("headers"),
-                log: Log::create(self.paths, name)?,
+                log: Log::create(paths, name)?,
                 step: &step,
             };
             build.install_headers(self.kernel)?;
@@ -140,7 +141,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// What programs are built with.
+/// The tools and libraries of a program's build.
 struct Build<'a> {
     paths: &'a Paths,
     toolchain: &'a Toolchain,
@@ -159,7 +160,7 @@ impl Build<'_> {
             .run(self.step, "installing the kernel's headers", &mut make)
     }
 
-    /// What clang needs to be told to compile for the guest.
+    /// Returns clang's arguments to compile for the guest.
     fn clang_arguments(&self) -> [String; 2] {
         [
             format!("--target={CLANG_TARGET}"),
@@ -167,8 +168,8 @@ impl Build<'_> {
         ]
     }
 
-    /// Our programs, along with the standard library for their target, which
-    /// Debian has for the machine that one sits at only.
+    /// Builds the testbed's programs, along with the standard library for their target: Debian has
+    /// it for the host only.
     fn ours(&mut self, source: &Path, dir: &Path) -> Result<()> {
         let uapi = dir.join(UAPI);
         let mut bindgen = Command::new("bindgen");
@@ -199,12 +200,12 @@ impl Build<'_> {
         cargo
             .current_dir(source)
             .args(["build", "--release", "--target", RUST_TARGET])
-            .args(["-Z", "build-std=std,panic_abort"]);
+            .args(BUILD_STD);
         self.toolchain.apply(&mut cargo);
         cargo
             .env_remove("RUSTUP_TOOLCHAIN")
             .env("RUSTC", "/usr/bin/rustc")
-            // Building the standard library is not for everybody yet.
+            // Building the standard library is unstable.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", &target)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What else happens on a board while it sleeps and wakes: devices change what they
-//! are attached to, and their drivers come and go.
+//! Changes on a board while it sleeps and wakes: devices change their domains, and drivers are
+//! unbound and bound.
 
 use anyhow::{Context, Result, ensure};
 
@@ -8,16 +8,15 @@ use crate::board::Board;
 use crate::board::groups::change_type;
 use crate::board::guest::DMACS;
 
-/// What is not under load.
+/// The controller that is not under load.
 const SPARE: &str = DMACS[2];
-/// The IPMMU of its first channel, and that one's micro-TLB.
+/// The IPMMU and the micro-TLB of its first channel.
 const SPARE_UTLB: (&str, u32) = ("ipmmu_ds1", 16);
 
-/// What its group is made in turns. Each time its driver leaves it and comes
-/// again.
+/// The types of its group, in turns. For each change its driver is unbound and bound.
 const TYPES: [&str; 4] = ["identity", "DMA", "DMA-FQ", "DMA"];
 
-/// The `number`th change, with everything else under load.
+/// Makes the `number`th change, with everything else under load.
 pub fn make(board: &mut Board, number: u32) -> Result<()> {
     let to = TYPES[number as usize % TYPES.len()];
     change_type(board, SPARE, to)?;
@@ -30,7 +29,7 @@ pub fn make(board: &mut Board, number: u32) -> Result<()> {
     Ok(())
 }
 
-/// The clients' drivers leave them, with nothing under load, and come again.
+/// Unbinds the clients' drivers and binds them again, with nothing under load.
 pub fn leave_and_come(board: &mut Board, mounted: &[&str]) -> Result<()> {
     for host in mounted {
         board.sh(&format!("umount /tmp/storage/{host}"))?;

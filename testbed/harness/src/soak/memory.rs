@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the kernel has allocated, and whether that grows.
+//! The kernel's allocations, and whether they grow.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,17 @@ use serde::Serialize;
 
 use crate::board::Board;
 
-/// Slabs that a driver's allocations come from.
+/// Slabs of a driver's allocations.
 const SLABS: [&str; 3] = ["kmalloc-", "iommu", "io-pgtable"];
 
-/// What the DMA API keeps of IOVAs that were freed, per CPU, size and domain: it
-/// fills up for thousands of cycles, whatever the driver does.
+/// The DMA API's cache of freed IOVAs, per CPU, size and domain: it fills up for thousands of
+/// cycles, whatever the driver does.
 const CACHE: &str = "iommu_iova";
 
-/// Objects that a slab may have more of without that being a leak; beside these
-/// one for four cycles.
+/// The number of objects by which a slab may grow without a leak, besides one in four cycles.
 const NOISE: u64 = 64;
 
-/// KiB that there may be less without a leak; beside these half a page for each cycle.
+/// KiB that may get lost without a leak, besides half a page for each cycle.
 const FREE_NOISE: u64 = 16 << 10;
 const FREE_PER_CYCLE: u64 = 2;
 
@@ -33,7 +32,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Asks the kernel.
+    /// Reads them from the kernel.
     pub fn in_use(board: &mut Board, cycles: u32) -> Result<Self> {
         board.sh("sync; echo 3 > /proc/sys/vm/drop_caches")?;
         let meminfo = board.sh("cat /proc/meminfo")?;
@@ -54,7 +53,7 @@ impl Memory {
     }
 }
 
-/// How many objects are in use, by slab.
+/// Returns how many objects are in use, by slab.
 fn objects(slabinfo: &str) -> BTreeMap<String, u64> {
     let parse = |line: &str| {
         let mut fields = line.split_whitespace();
@@ -65,7 +64,7 @@ fn objects(slabinfo: &str) -> BTreeMap<String, u64> {
     slabinfo.lines().filter_map(parse).collect()
 }
 
-/// Nothing grew with the number of cycles.
+/// Fails if memory grew with the number of cycles.
 pub fn expect_flat(memory: &[Memory]) -> Result<()> {
     let [first, .., last] = memory else {
         bail!("memory was not looked at");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Who the driver is from, for the kernel's tree.
+//! The author of the driver, for the kernel's tree.
 
 use std::fmt;
 use std::path::Path;
@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 
 use crate::exec::capture;
 
-/// Who signs off.
+/// The person that signs off.
 #[derive(Clone)]
 pub struct Author(String);
 
 impl Author {
-    /// Who git says the user is, or who made the last commit.
+    /// Finds the user's name in git's settings, or else the author of the last commit.
     pub fn find(repo: &Path) -> Result<Self> {
         let git =
             |arguments: &[&str]| capture(Command::new("git").arg("-C").arg(repo).args(arguments));

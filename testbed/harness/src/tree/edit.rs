@@ -5,10 +5,10 @@ use anyhow::{Context, Result};
 
 use super::author::Author;
 
-/// How the driver's entry in MAINTAINERS begins.
+/// The beginning of the driver's entry in MAINTAINERS.
 const HEADING: &str = "IPMMU VMSA DRIVER IN RUST\n";
 
-/// Where a block of lines goes.
+/// The place of a block of lines.
 enum Place {
     Before(&'static str),
     After(&'static str),
@@ -21,7 +21,7 @@ pub struct Edit {
     /// The file of the driver that needs it; for the series of patches.
     pub with: &'static str,
     place: Place,
-    /// None is the entry in MAINTAINERS, which is not always the same.
+    /// None is the entry in MAINTAINERS, which varies.
     block: Option<&'static str>,
 }
 
@@ -53,7 +53,7 @@ pub const EDITS: [Edit; 4] = [
 ];
 
 impl Edit {
-    /// `text` with the block, where it was not.
+    /// Returns `text` with the block, which it did not have.
     pub fn insert(&self, text: &str, entry: &str) -> Result<String> {
         let (line, past) = match self.place {
             Place::Before(line) => (line, 0),
@@ -70,7 +70,7 @@ impl Edit {
         Ok(format!("{}{block}{}", &text[..at], &text[at..]))
     }
 
-    /// `text` without the block.
+    /// Returns `text` without the block.
     pub fn remove(&self, text: &str) -> String {
         let found = match self.block {
             Some(block) => find_line(text, block).map(|at| at..at + block.len()),
@@ -86,14 +86,14 @@ impl Edit {
     }
 }
 
-/// Where in `text` the lines `wanted` stand.
+/// Returns where the lines `wanted` are in `text`.
 fn find_line(text: &str, wanted: &str) -> Option<usize> {
     text.match_indices(wanted)
         .map(|(at, _)| at)
         .find(|&at| at == 0 || text[..at].ends_with('\n'))
 }
 
-/// The entry in MAINTAINERS for files that match `patterns`.
+/// Returns the entry in MAINTAINERS for files that match `patterns`.
 pub fn entry(author: &Author, patterns: &[String]) -> String {
     let mut patterns: Vec<&String> = patterns.iter().collect();
     patterns.sort();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver as part of a kernel's source tree: put there, taken out again,
-//! and as a series of patches.
+//! The driver as part of a kernel's source tree: added, removed, and as a series of patches.
 
 mod author;
 mod edit;
@@ -22,8 +21,8 @@ pub use source::Tree;
 
 use crate::paths::Paths;
 
-/// Writes the documentation below `top` as it is in a kernel's tree; returns the
-/// name that its first page has for sphinx.
+/// Writes the documentation below `top` as it is in a kernel's tree. Returns the name of its first
+/// page for sphinx.
 pub fn write_documentation(repo: &Path, top: &Path) -> Result<String> {
     let tree = Tree {
         top: top.to_owned(),

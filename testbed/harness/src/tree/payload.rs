@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The files that the driver consists of, where they are in a kernel's tree.
+//! The files of the driver, with their paths in a kernel's tree.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,27 +10,34 @@ use walkdir::WalkDir;
 
 /// The driver's directory.
 pub const HOME: &str = "drivers/iommu/ipmmu-vmsa-rust";
-/// That of its documentation.
+/// The directory of its documentation.
 pub const DOCUMENTS: &str = "Documentation/driver-api/ipmmu-vmsa";
-/// What its debugfs files promise.
+/// The page about its debugfs files.
 pub const ABI: &str = "Documentation/ABI/testing/debugfs-ipmmu-vmsa";
 
-/// Kbuild, at the top of the checkout, is for a module from outside.
+/// The Kbuild at the top of the checkout is for a module from outside.
 const MAKEFILE: &str = "# SPDX-License-Identifier: GPL-2.0\n\n\
                         obj-$(CONFIG_IPMMU_VMSA_RUST) += ipmmu_vmsa.o\n";
 
 /// The page that lists the others.
 const INDEX: &str = "index.rst";
 
-/// Pages about what only somebody with the checkout can do, or what the checkout has
-/// measured, are not for the kernel's readers.
-const NOT_FOR_THE_TREE: [&str; 3] = ["board", "building", "measurements"];
+/// Pages about work that needs the checkout, or about its measurements, are not for the kernel's
+/// readers.
+pub const NOT_FOR_THE_TREE: [&str; 6] = [
+    "board",
+    "install",
+    "measurements",
+    "silicon",
+    "tests",
+    "xen",
+];
 
-/// Paths in the kernel's tree, and what they hold.
+/// Paths in the kernel's tree, and contents.
 pub struct Payload(BTreeMap<String, String>);
 
 impl Payload {
-    /// Reads it from the checkout.
+    /// Reads the files from the checkout.
     pub fn collect(repo: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
         for path in crate::paths::driver_sources(repo)? {
@@ -48,17 +55,17 @@ impl Payload {
         Ok(Self(files))
     }
 
-    /// All of them, in the order of their names.
+    /// Returns all of them, in the order of their names.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(p, t)| (p.as_str(), t.as_str()))
     }
 
-    /// Whether this is one of them.
+    /// Returns whether this is one of them.
     pub fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
 
-    /// The patterns that MAINTAINERS needs for them.
+    /// Returns the patterns that MAINTAINERS needs for them.
     pub fn patterns(&self) -> Vec<String> {
         patterns(self.0.keys().map(String::as_str))
     }
@@ -68,7 +75,7 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The pages that are for the tree, and the figures in them.
+/// Returns the pages that are for the tree, and the figures in them.
 fn documents(repo: &Path) -> Result<BTreeMap<String, String>> {
     let (mut pages, mut others) = (BTreeMap::new(), Vec::new());
     for entry in WalkDir::new(repo.join("Documentation")).max_depth(1) {
@@ -88,7 +95,7 @@ fn documents(repo: &Path) -> Result<BTreeMap<String, String>> {
     Ok(pages)
 }
 
-/// The text of a page; the list of pages is without those that are not for the tree.
+/// Returns the text of a page. The list of pages lacks those that are not for the tree.
 fn for_the_tree(name: &str, mut text: String) -> String {
     if name == INDEX {
         for other in NOT_FOR_THE_TREE {
@@ -98,7 +105,7 @@ fn for_the_tree(name: &str, mut text: String) -> String {
     text
 }
 
-/// The patterns that MAINTAINERS needs for `files`, each once.
+/// Returns the patterns that MAINTAINERS needs for `files`, each once.
 pub fn patterns<'a>(files: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut all: Vec<String> = files.map(pattern).collect();
     all.sort();
@@ -106,7 +113,7 @@ pub fn patterns<'a>(files: impl Iterator<Item = &'a str>) -> Vec<String> {
     all
 }
 
-/// The pattern that an entry in MAINTAINERS has for a file of the driver.
+/// Returns the pattern that an entry in MAINTAINERS has for a file of the driver.
 fn pattern(file: &str) -> String {
     if file.starts_with(DOCUMENTS) {
         return format!("{DOCUMENTS}/");
@@ -115,7 +122,7 @@ fn pattern(file: &str) -> String {
         return file.to_owned();
     };
     match inner.split('/').collect::<Vec<_>>()[..] {
-        // Files of one directory, and not what is below.
+        // Files of one directory, without those below.
         ["", _] => format!("{HOME}/*"),
         ["", "abstractions", _] => file.to_owned(),
         ["", above, dir, ..] => format!("{HOME}/{above}/{dir}/"),

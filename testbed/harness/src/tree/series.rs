@@ -15,13 +15,13 @@ use super::source::Tree;
 use crate::exec::{Log, capture};
 use crate::ui::Step;
 
-/// Where it is written what each patch is.
+/// The directory with the files and the message of each patch.
 const TEXTS: &str = "packaging/series";
 
-/// The letter that goes before the patches.
+/// The cover letter.
 const COVER: &str = "00-cover";
 
-/// One patch: the files that it brings, and what it says of them.
+/// One patch: its files and its message.
 struct Part {
     name: String,
     files: Vec<String>,
@@ -29,7 +29,7 @@ struct Part {
 }
 
 impl Part {
-    /// Reads one: a line for each file, an empty one, and the message.
+    /// Reads a patch: a line for each file, an empty one, and the message.
     fn parse(name: String, text: &str) -> Result<Self> {
         let (files, message) = text
             .split_once("\n\n")
@@ -41,18 +41,18 @@ impl Part {
         })
     }
 
-    /// Whether it names `path`, or a directory that this is in.
+    /// Returns whether it names `path`, or a directory that this is in.
     fn names(&self, path: &str) -> bool {
         self.files.iter().any(|named| is_in(path, named))
     }
 }
 
-/// Whether `path` is what is `named`, or in that directory.
+/// Returns whether `path` is `named`, or in that directory.
 fn is_in(path: &str, named: &str) -> bool {
     path == named || (named.ends_with('/') && path.starts_with(named))
 }
 
-/// Where in the kernel's tree a file is that a part names.
+/// Returns the path in the kernel's tree of a file that a part names.
 fn in_tree(file: &str) -> String {
     match file {
         "Documentation/" => file.to_owned(),
@@ -60,7 +60,7 @@ fn in_tree(file: &str) -> String {
     }
 }
 
-/// The cover letter, and the patches in their order.
+/// Returns the cover letter, and the patches in their order.
 fn parts(repo: &Path) -> Result<(String, Vec<Part>)> {
     let (mut cover, mut parts) = (None, Vec::new());
     for entry in WalkDir::new(repo.join(TEXTS)).sort_by_file_name() {
@@ -81,8 +81,8 @@ fn parts(repo: &Path) -> Result<(String, Vec<Part>)> {
     Ok((cover, parts))
 }
 
-/// The files of each part, with their text: each in one. What no part names is
-/// the driver, the last one.
+/// Returns the files of each part, with their text; each file is in one part. Files that no part
+/// names are the driver, the last part.
 fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>>> {
     let mut assigned = vec![Vec::new(); parts.len()];
     for (path, text) in payload.files() {
@@ -108,7 +108,7 @@ fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>
     Ok(assigned)
 }
 
-/// A repository made for the purpose, which no setting of the user's changes.
+/// A temporary repository, which no setting of the user's affects.
 struct Git<'a> {
     top: &'a Path,
     author: &'a Author,
@@ -140,7 +140,7 @@ impl Git<'_> {
     }
 }
 
-/// Writes the series into `out`, which is emptied first; returns the files.
+/// Writes the series into `out`, which is emptied first. Returns the files.
 pub fn emit(repo: &Path, tree: &Tree, author: &Author, out: &Path) -> Result<Vec<PathBuf>> {
     let (cover, parts) = parts(repo)?;
     let payload = Payload::collect(repo)?;
@@ -184,8 +184,8 @@ pub fn emit(repo: &Path, tree: &Tree, author: &Author, out: &Path) -> Result<Vec
     Ok(patches)
 }
 
-/// Takes out of the cover letter that each file is new: its list of files says
-/// so, too, and checkpatch minds how long the lines are.
+/// Removes the lines about new files from the cover letter: its list of files has them, too, and
+/// checkpatch complains about long lines.
 fn shorten(cover: &Path) -> Result<()> {
     let text = fs::read_to_string(cover)?;
     let kept = text.lines().filter(|l| !l.starts_with(" create mode "));
@@ -193,8 +193,8 @@ fn shorten(cover: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the series applies to `tree`, gives what installing gives,
-/// comes out again without a trace, and has nothing that checkpatch minds.
+/// Fails unless the series applies to `tree`, has the same result as installing, can be removed
+/// without a trace, and passes checkpatch.
 pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()> {
     let author = Author::find(repo)?;
     let dir = tempfile::tempdir()?;
@@ -208,7 +208,7 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
     };
     git.init()?;
     let mut apply = git.command(&["am", "--quiet"]);
-    // The cover letter is not a patch.
+    // The cover letter is no patch.
     log.run(step, "git am", apply.args(&patches[1..]))?;
 
     Tree::excerpt(tree, &installed)?.install(repo, &author)?;
@@ -239,8 +239,8 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
         .arg("--root")
         .arg(&tree.top)
         .args(["--strict", "--terse", "--show-types", "--no-summary"])
-        // It asks of each new file. MAINTAINERS has the directory from the first one on, as
-        // the comparison with install-tree has shown.
+        // checkpatch asks about each new file. MAINTAINERS has the directory from the first one on,
+        // as the comparison with install-tree has shown.
         .args(["--ignore", "FILE_PATH_CHANGES"])
         .args(&patches);
     log.run(step, "checkpatch of the patches", &mut check)

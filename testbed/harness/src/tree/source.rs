@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The source of a kernel, where the driver is put and taken out again.
+//! The source of a kernel, to which the driver is added, and from which it is removed.
 
 use std::fs;
 use std::io::Write;
@@ -12,16 +12,16 @@ use super::author::Author;
 use super::edit::{EDITS, entry};
 use super::payload::{self, DOCUMENTS, HOME, Payload};
 
-/// The release that the driver is written for.
+/// The release that the driver is for.
 const RELEASE: (&str, &str) = ("7", "3");
 
-/// The source of a kernel, or as much of it as the driver touches.
+/// The source of a kernel, or the part of it that the driver changes.
 pub struct Tree {
     pub(super) top: PathBuf,
 }
 
 impl Tree {
-    /// What the user calls a kernel source.
+    /// Opens a kernel source of the user.
     pub fn open(top: &Path) -> Result<Self> {
         let top = fs::canonicalize(top)
             .with_context(|| format!("KSRC={} does not exist", top.display()))?;
@@ -44,8 +44,8 @@ impl Tree {
         Ok(Self { top })
     }
 
-    /// A directory with nothing but copies of the files of `other` that the
-    /// driver changes, as they are without it.
+    /// Returns a directory with copies of the files of `other` that the driver changes, without its
+    /// changes.
     pub fn excerpt(other: &Self, top: &Path) -> Result<Self> {
         let tree = Self {
             top: top.to_owned(),
@@ -57,7 +57,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Whether the driver is there, or a part of it that was left.
+    /// Returns whether the driver is there, or a part of it.
     pub fn has_driver(&self) -> bool {
         let files = [HOME, DOCUMENTS].iter().any(|d| self.top.join(d).exists());
         files
@@ -67,10 +67,10 @@ impl Tree {
             })
     }
 
-    /// Adds the driver from `repo`, in the place of one that is there.
+    /// Adds the driver from `repo`, in place of an older one.
     pub fn install(&self, repo: &Path, author: &Author) -> Result<()> {
         let payload = Payload::collect(repo)?;
-        // All or nothing: first see whether every place is known.
+        // All or nothing: first check that every place is known.
         let patterns = payload.patterns();
         let entry = entry(author, &patterns);
         let mut edited = Vec::new();
@@ -88,8 +88,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes the driver out again. What refers to files goes before these do, so that
-    /// the tree can be built at any time.
+    /// Removes the driver. References to files are removed before the files, so that the tree can
+    /// be built at any time.
     pub fn uninstall(&self) -> Result<()> {
         for edit in &EDITS {
             let text = self.read(edit.file)?;
@@ -101,12 +101,12 @@ impl Tree {
         self.remove_files(|_| false)
     }
 
-    /// The directories are the driver's own, with what was built in them. What
-    /// is to be `kept` is left for [`Self::write`] to compare.
+    /// Removes the driver's directories, with build results. Files for which `kept` is true stay,
+    /// for [`Self::write`] to compare.
     fn remove_files(&self, kept: impl Fn(&str) -> bool) -> Result<()> {
         for path in [HOME, DOCUMENTS, payload::ABI] {
             let walk = WalkDir::new(self.top.join(path)).contents_first(true);
-            // One that cannot be read is one that is not there.
+            // A file that cannot be read is not there.
             for path in walk
                 .into_iter()
                 .filter_map(Result::ok)
@@ -114,7 +114,7 @@ impl Tree {
             {
                 let name = path.strip_prefix(&self.top)?.to_string_lossy();
                 if path.is_dir() {
-                    // Refused if something in it was kept.
+                    // Fails if a file in it was kept.
                     let _ = fs::remove_dir(&path);
                 } else if !kept(&name) {
                     fs::remove_file(&path)
@@ -130,8 +130,8 @@ impl Tree {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Replaces a file, and does not write into one: it may be a hard link. One
-    /// that is the same stays, so that nothing is built anew for it.
+    /// Replaces a file rather than writing into it, as it may be a hard link. A file with the same
+    /// text stays, so that nothing is built anew.
     pub(super) fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.top.join(file);
         if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// As little of a kernel as the driver needs to find its places in.
+/// The parts of a kernel's source that the driver looks for.
 fn kernel(top: &Path, patchlevel: u32) -> Tree {
     let tree = Tree {
         top: top.to_owned(),
@@ -37,7 +37,7 @@ fn kernel(top: &Path, patchlevel: u32) -> Tree {
     tree
 }
 
-/// Every file of a tree, with its content.
+/// Returns every file of a tree, with its content.
 fn all(top: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     walkdir::WalkDir::new(top)
         .sort_by_file_name()
@@ -75,7 +75,7 @@ fn what_is_installed_comes_out_without_a_trace() {
     tree.install(&repo(), &author()).unwrap();
     assert!(all(dir.path()) == installed);
 
-    // By somebody else: the entry in MAINTAINERS is not the one we would write.
+    // By somebody else: the entry in MAINTAINERS is another one.
     tree.uninstall().unwrap();
     assert!(all(dir.path()) == before);
     assert!(!tree.has_driver());
@@ -94,9 +94,9 @@ fn half_of_the_driver_is_taken_out_as_well() {
         fs::remove_dir_all(dir.path().join("Documentation/ABI")).unwrap();
         assert!(all(dir.path()) == before);
     };
-    // As `git clean` does, with what refers to it left.
+    // As `git clean` does, which leaves the references to it.
     without(HOME);
-    // As an installation that was interrupted does.
+    // As after an installation that was interrupted.
     without("drivers/iommu/ipmmu-vmsa-rust/abstractions");
 }
 
@@ -110,7 +110,7 @@ fn pages_of_the_checkout_stay_there() {
     assert!(has("index.rst") && has("suspend.rst") && has("suspend-order.svg"));
     let index = fs::read_to_string(dir.path().join(DOCUMENTS).join("index.rst")).unwrap();
     assert!(index.contains("   suspend\n"));
-    for page in ["board", "building", "measurements"] {
+    for page in payload::NOT_FOR_THE_TREE {
         assert!(!has(&format!("{page}.rst")));
         assert!(!index.contains(&format!("   {page}\n")));
     }

@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     reboot(RebootCommand::Kexec).context("the kernel does not start another one")
 }
 
-/// Has the kernel take what is to be booted.
+/// Loads the next kernel into this one.
 fn load(kernel: &str, initrd: &str, line: &str, flags: c_ulong) -> Result<()> {
     let open = |name: &str| File::open(name).with_context(|| format!("cannot open {name}"));
     let (kernel, initrd) = (open(kernel)?, open(initrd)?);

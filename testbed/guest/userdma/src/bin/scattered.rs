@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 const PAGE: usize = 4096;
 const PAGES: usize = 128;
-/// Has nothing in common with the number of pages, and so meets each of them once.
+/// A stride that has nothing in common with the number of pages, and so meets each of them once.
 const STRIDE: usize = 37;
 
 fn main() -> Result<()> {

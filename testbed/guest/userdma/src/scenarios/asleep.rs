@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The system sleeps while the process has the device.
+//! A scenario in which the system sleeps while the process has the device.
 
 use std::fs;
 
@@ -8,9 +8,8 @@ use anyhow::{Context, Result};
 use super::{IOVA, Subject};
 use crate::memory::{PAGE, Pages};
 
-/// Sleeps that often, and each time finds all as it was: what is mapped is
-/// reached, what is not is not, and both can be changed. In between the device
-/// is moved to another domain with the same memory, and back.
+/// Sleeps that often. Each time mapped memory is reached, other memory is not, and both can be
+/// changed. In between the device is moved to another domain with the same memory, and back.
 pub fn asleep(subject: &Subject, times: u32) -> Result<()> {
     let bench = subject.open()?;
     let pages = Pages::new(2)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Several address spaces, of which the device sees one at a time.
+//! Scenarios with several address spaces, of which the device sees one at a time.
 
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
@@ -26,13 +26,13 @@ impl Space {
     }
 }
 
-/// `count` of them.
+/// Returns `count` of them.
 fn several(iommufd: &Iommufd, count: u32) -> Result<Vec<Space>> {
     (0..count).map(|_| Space::new(iommufd)).collect()
 }
 
-/// Attaches the device to each of `targets`, in either direction and back and
-/// forth, and sees that it reaches that space's page, and no other's.
+/// Attaches the device to each of `targets`, in either direction and back and forth. It reaches the
+/// page of that space, and no other's.
 fn visit(bench: &Bench<'_>, spaces: &[Space], targets: &[Id]) -> Result<()> {
     let there = 0..spaces.len();
     let back = there.clone().rev();
@@ -58,7 +58,7 @@ fn visit(bench: &Bench<'_>, spaces: &[Space], targets: &[Id]) -> Result<()> {
     Ok(())
 }
 
-/// Address spaces whose domains come and go with the device.
+/// Lets domains of address spaces come and go with the device.
 pub fn spaces(subject: &Subject, count: u32) -> Result<()> {
     let bench = subject.open()?;
     let spaces = several(&bench.iommufd, count)?;
@@ -66,7 +66,7 @@ pub fn spaces(subject: &Subject, count: u32) -> Result<()> {
     visit(&bench, &spaces, &targets)
 }
 
-/// Domains that stay: more of them than the hardware has contexts.
+/// Keeps more domains than the hardware has contexts.
 pub fn domains(subject: &Subject, count: u32) -> Result<()> {
     let bench = subject.open()?;
     let spaces = several(&bench.iommufd, count)?;
@@ -82,8 +82,7 @@ pub fn domains(subject: &Subject, count: u32) -> Result<()> {
     bench.reaches(WINDOW, &bench.window, 0)
 }
 
-/// A domain with mappings before any device sees it, and the same one after
-/// the device was elsewhere.
+/// Maps in a domain before any device sees it, and again after the device was elsewhere.
 pub fn mapped_first(subject: &Subject, _: u32) -> Result<()> {
     let bench = subject.open()?;
     let ioas = bench.iommufd.alloc_ioas()?;
@@ -99,8 +98,7 @@ pub fn mapped_first(subject: &Subject, _: u32) -> Result<()> {
     Ok(())
 }
 
-/// A domain that changes while the device does not see it: what was cached for
-/// it must not come back.
+/// Changes a domain while the device does not see it. Nothing that was cached for it may come back.
 pub fn changed_meanwhile(subject: &Subject, rounds: u32) -> Result<()> {
     let bench = subject.open()?;
     let ioas = bench.iommufd.alloc_ioas()?;
@@ -129,8 +127,8 @@ pub fn changed_meanwhile(subject: &Subject, rounds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Detached from everything the device reaches nothing, not even what it would
-/// without an IOMMU.
+/// Detaches the device from everything: it reaches nothing, not even what it would reach without an
+/// IOMMU.
 pub fn detach(subject: &Subject, rounds: u32) -> Result<()> {
     let bench = subject.open()?;
     let page = Pages::new(1)?;
@@ -146,7 +144,7 @@ pub fn detach(subject: &Subject, rounds: u32) -> Result<()> {
     bench.reaches(IOVA, &page, 0)
 }
 
-/// What is in use is not destroyed; what is not, is.
+/// Fails unless what is in use stays, and the rest can be destroyed.
 pub fn destroy(subject: &Subject, rounds: u32) -> Result<()> {
     let bench = subject.open()?;
     let busy = |id, what: &str| match bench.iommufd.destroy(id) {
@@ -161,7 +159,7 @@ pub fn destroy(subject: &Subject, rounds: u32) -> Result<()> {
         bench.device.attach(domain)?;
         busy(domain, "a domain")?;
         bench.reaches(IOVA, &space.page, 0)?;
-        // One that nobody ever attaches to.
+        // A domain that is never attached to.
         let spare = bench.iommufd.alloc_domain(bench.device.id(), space.ioas)?;
         bench.iommufd.destroy(spare).context("a spare domain")?;
         bench.reaches(IOVA, &space.page, 0)?;
@@ -173,7 +171,7 @@ pub fn destroy(subject: &Subject, rounds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Device and iommufd can be closed in any order, in any state.
+/// Closes device and iommufd in any order, in any state.
 pub fn close(subject: &Subject, rounds: u32) -> Result<()> {
     for _ in 0..rounds {
         // Bound, and no more.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A process that ends in the middle of it: the kernel cleans up.
+//! A process that is killed while it has the device: the kernel cleans up.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -11,13 +11,13 @@ use anyhow::{Context, Result, ensure};
 use super::{IOVA, Subject, WINDOW, fact};
 use crate::memory::Pages;
 
-/// How far the other process comes.
+/// The number of stages that the other process reaches.
 const STAGES: u32 = 4;
-/// What it says then.
+/// The word by which it says that it is there.
 const HOLDING: &str = "holding";
 
-/// Kills another process that has the device, as often as wanted at each stage,
-/// and sees that the device is to be had again, and works.
+/// Kills another process that has the device, as often as wanted at each stage. Fails unless the
+/// device is to be had again, and works.
 pub fn killed(subject: &Subject, rounds: u32) -> Result<()> {
     for round in 0..rounds * STAGES {
         let stage = round % STAGES;
@@ -48,7 +48,7 @@ fn kill_at(subject: &Subject, stage: u32) -> Result<()> {
     Ok(())
 }
 
-/// The other process: has the device as far as `stage`, and waits for the end.
+/// Runs in the other process: takes the device as far as `stage`, and waits for the end.
 pub fn hold(subject: &Subject, stage: u32) -> Result<()> {
     let bench = subject.open()?;
     let pages = Pages::new(16)?;
@@ -70,7 +70,7 @@ pub fn hold(subject: &Subject, stage: u32) -> Result<()> {
     }
 }
 
-/// The other process: has the device reach nothing, and waits for the end.
+/// Runs in the other process: lets the device reach nothing, and waits for the end.
 pub fn blocked(subject: &Subject, _: u32) -> Result<()> {
     let bench = subject.open()?;
     bench.device.detach()?;

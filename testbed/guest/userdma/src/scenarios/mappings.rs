@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One address space, and what is mapped in it.
+//! Scenarios of one address space, and its mappings.
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,8 +10,8 @@ use crate::memory::{HUGE_PAGE, PAGE, Pages};
 /// The last page that an address of 32 bits reaches.
 const LAST: u64 = 0xffff_f000;
 
-/// Mapped memory is reached, unmapped memory is not, and is again when it is
-/// mapped again.
+/// Fails unless mapped memory is reached, unmapped memory is not, and is again when it is mapped
+/// again.
 pub fn unmap(subject: &Subject, rounds: u32) -> Result<()> {
     let bench = subject.open()?;
     let pages = Pages::new(2)?;
@@ -30,8 +30,7 @@ pub fn unmap(subject: &Subject, rounds: u32) -> Result<()> {
     Ok(())
 }
 
-/// Many pages, unmapped one after the other: it is never too early or too late
-/// for any of them.
+/// Unmaps many pages, one after the other. Each is reached until then, and not afterwards.
 pub fn unmap_all(subject: &Subject, count: u32) -> Result<()> {
     let bench = subject.open()?;
     let pages = (0..count)
@@ -56,7 +55,7 @@ pub fn unmap_all(subject: &Subject, count: u32) -> Result<()> {
     Ok(())
 }
 
-/// Memory that the device may only read.
+/// Maps memory that the device may only read.
 pub fn read_only(subject: &Subject, _: u32) -> Result<()> {
     let bench = subject.open()?;
     let pages = Pages::new(1)?;
@@ -78,7 +77,7 @@ pub fn read_only(subject: &Subject, _: u32) -> Result<()> {
     bench.unmap(IOVA, &pages)
 }
 
-/// Huge pages become blocks in the table, and pages again afterwards.
+/// Makes huge pages blocks in the table, and pages again afterwards.
 pub fn blocks(subject: &Subject, rounds: u32) -> Result<()> {
     let bench = subject.open()?;
     let huge = Pages::huge()?;
@@ -103,8 +102,8 @@ pub fn blocks(subject: &Subject, rounds: u32) -> Result<()> {
     Ok(())
 }
 
-/// A device that does not stop asking for what it may not have, nor waits until
-/// anybody hears of it; meanwhile, and afterwards, it gets what it may have.
+/// Lets the device ask for forbidden memory without an end, and without waiting for anybody to hear
+/// of it. Meanwhile, and afterwards, it reaches its own memory.
 pub fn storm(subject: &Subject, count: u32) -> Result<()> {
     let bench = subject.open()?;
     for index in 0..count {

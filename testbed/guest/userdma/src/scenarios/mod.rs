@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What is tried with the device.
+//! The scenarios.
 
 mod asleep;
 mod domains;
 mod failing;
+mod guest;
 mod killed;
 mod mappings;
 mod refusal;
+mod wide;
 
 use std::cell::Cell;
 
@@ -16,20 +18,21 @@ use crate::device::Device;
 use crate::iommufd::{Access, Id, Iommufd};
 use crate::memory::{PAGE, Pages, Pattern};
 
-/// Where the tests map memory.
+/// The IOVA at which the tests map memory.
 const IOVA: u64 = 0x5000_0000;
-/// Where a page is mapped through which to look into the device.
+/// The IOVA of a page by which the device's buffer is read.
 const WINDOW: u64 = 0x4800_0000;
 
 /// A scenario, by the name that it is called with.
 type Scenario = fn(&Subject, u32) -> Result<()>;
 
-const SCENARIOS: [(&str, Scenario); 17] = [
+const SCENARIOS: [(&str, Scenario); 21] = [
     ("unmap", mappings::unmap),
     ("unmap-all", mappings::unmap_all),
     ("read-only", mappings::read_only),
     ("blocks", mappings::blocks),
     ("storm", mappings::storm),
+    ("wide", wide::wide),
     ("spaces", domains::spaces),
     ("domains", domains::domains),
     ("mapped-first", domains::mapped_first),
@@ -42,6 +45,9 @@ const SCENARIOS: [(&str, Scenario); 17] = [
     ("blocked", killed::blocked),
     ("failing", failing::failing),
     ("asleep", asleep::asleep),
+    ("guest", guest::copies),
+    ("guest-refused", guest::refused),
+    ("guest-asleep", guest::asleep),
 ];
 
 /// Runs the scenario `name`; `count` is for those that do something that often.
@@ -56,15 +62,15 @@ pub fn run(device: &str, name: &str, count: u32) -> Result<()> {
     scenario(&subject, count)
 }
 
-/// The device that it is all about.
+/// The device under test.
 struct Subject {
     name: String,
-    /// How many patterns were given out.
+    /// The number of patterns that were given out.
     patterns: Cell<u32>,
 }
 
 impl Subject {
-    /// Opens it, attached to an address space.
+    /// Opens the device, attached to an address space.
     fn open(&self) -> Result<Bench<'_>> {
         let iommufd = Iommufd::open()?;
         let device = Device::open(&self.name, &iommufd)?;
@@ -81,7 +87,7 @@ impl Subject {
         })
     }
 
-    /// One that was not used before.
+    /// Returns a pattern that was not used before.
     fn pattern(&self) -> Pattern {
         self.patterns.set(self.patterns.get() + 1);
         Pattern(self.patterns.get())
@@ -91,7 +97,7 @@ impl Subject {
 /// The device, and a page to look into it.
 struct Bench<'a> {
     subject: &'a Subject,
-    // Goes first: it is closed before iommufd is.
+    // Closed before iommufd is.
     device: Device,
     iommufd: Iommufd,
     ioas: Id,
@@ -111,7 +117,7 @@ impl Bench<'_> {
         self.iommufd.unmap(self.ioas, iova, pages.size())
     }
 
-    /// The device reads and writes the page of `pages` at `offset`, at `iova`.
+    /// Fails unless the device reads and writes the page of `pages` at `offset`, at `iova`.
     fn reaches(&self, iova: u64, pages: &Pages, offset: usize) -> Result<()> {
         let (sent, other) = (self.pattern(), self.pattern());
         pages.fill(offset, sent);
@@ -130,8 +136,8 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// The device does not write the page of `pages` at `offset`, which is not
-    /// at `iova` any more. For [`Self::keeps_secret`] it then tries to read it.
+    /// Fails if the device writes the page of `pages` at `offset`, which is not at `iova` any more.
+    /// For [`Self::keeps_secret`] it then tries to read it.
     fn is_refused(&self, iova: u64, pages: &Pages, offset: usize) -> Result<Pattern> {
         let (kept, secret) = (self.pattern(), self.pattern());
         pages.fill(offset, kept);
@@ -145,13 +151,13 @@ impl Bench<'_> {
         Ok(secret)
     }
 
-    /// Before [`Self::is_refused`]: gives the device something to write.
+    /// Gives the device something to write, before [`Self::is_refused`].
     fn prepare(&self) -> Result<()> {
         self.window.fill(0, self.pattern());
         self.device.load(WINDOW)
     }
 
-    /// The device has nothing of `secret`.
+    /// Fails if the device has anything of `secret`.
     fn keeps_secret(&self, secret: Pattern) -> Result<()> {
         self.window.fill(0, self.pattern());
         self.device.store(WINDOW)?;
@@ -163,8 +169,7 @@ impl Bench<'_> {
     }
 }
 
-/// Something for whoever reads the results; what comes up more than once is
-/// added up there.
+/// Prints a fact for the reader of the results, where facts of the same name are added up.
 fn fact(key: &str, value: usize) {
     println!("# {key}={value}");
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What the IPMMU refuses, its driver hears of.
+//! Accesses that the IPMMU refuses, and that its driver must hear of.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::fact;
 
-/// Far longer than an interrupt takes.
+/// A time far longer than an interrupt takes.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Does `transfer`, and waits until the driver has dealt with the refusal. The
-/// hardware has room for one: a second one would be lost until then.
+/// Does `transfer`, and waits until the driver has dealt with the refusal. The hardware keeps only
+/// one of them: a second one would be lost until then.
 pub fn of(transfer: impl FnOnce() -> Result<()>) -> Result<()> {
     let before = faults()?;
     transfer()?;
@@ -27,7 +27,7 @@ pub fn of(transfer: impl FnOnce() -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// How many faults the driver has counted in all contexts.
+/// Returns how many faults the driver has counted in all contexts.
 fn faults() -> Result<u64> {
     let text = fs::read_to_string(contexts()?)?;
     let counts = text.lines().filter_map(|line| {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A small Debian 13 for the board, with Debian's kernel and its initramfs-tools,
-//! as it is before our packages are installed.
+//! A small Debian 13 for the board, with Debian's kernel and its initramfs-tools, before the
+//! driver's packages are installed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -13,19 +13,18 @@ use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
 
 use super::kernel::Release;
-use super::root::unpack;
 use crate::exec::{Log, capture};
-use crate::paths::Paths;
-use crate::provision::apt::{Apt, System, Wanted};
+use crate::provision::apt::{Store, System, Wanted};
 use crate::provision::arch::Arch;
 use crate::provision::artifact::{Key, keyed};
 use crate::provision::kernel::{DTB, Kernel};
+use crate::provision::root::unpack;
 use crate::provision::source;
 use crate::ui::Step;
 
-/// What is in it beside the kernel.
+/// Its packages beside the kernel.
 const PACKAGES: [&str; 22] = [
-    // The kernel's packages want a newer one than Debian 13 came with.
+    // The kernel's packages need a newer one than Debian 13's first.
     "linux-base/trixie-backports",
     "initramfs-tools",
     "kmod",
@@ -50,8 +49,8 @@ const PACKAGES: [&str; 22] = [
     "util-linux",
 ];
 
-/// What the card is mounted with, before there is an initramfs of Debian's:
-/// modules of Debian's kernel, in the order in which they need each other.
+/// Modules of Debian's kernel for mounting the card before Debian has an initramfs, in the order of
+/// their dependencies.
 const MODULES: [&str; 10] = [
     "fixed",
     "gpio-regulator",
@@ -65,7 +64,7 @@ const MODULES: [&str; 10] = [
     "ext4",
 ];
 
-/// What fits, as a card's size: a power of two.
+/// The size of the card, a power of two.
 const SIZE: u64 = 1 << 30;
 
 /// The system.
@@ -76,8 +75,9 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Unpacks it unless the cache has it.
-    pub fn prepare(paths: &Paths, apt: &mut Apt, release: &Release) -> Result<Self> {
+    /// Unpacks the system unless the cache has it.
+    pub fn prepare(store: &mut Store, release: &Release) -> Result<Self> {
+        let paths = store.paths;
         let image = format!("linux-image-{}", release.name);
         let packages: Vec<&str> = PACKAGES.into_iter().chain([image.as_str()]).collect();
         let system = Wanted::System(System {
@@ -85,9 +85,9 @@ impl Disk {
             architecture: "arm64",
             packages: &packages,
         });
-        let key = Key::new("debian disk 1").text("files", &source::version(&apt.choose(system)?));
+        let key = Key::new("debian disk 1").text("files", &source::version(&store.choose(system)?));
         let dir = keyed(&paths.cache, "debian-disk", key, |dir| {
-            let debs = apt.fetch(system)?;
+            let debs = store.fetch(system)?;
             let step = Step::new("Unpacking Debian 13 for the board");
             let mut log = Log::create(paths, "debian-disk")?;
             if dir.exists() {
@@ -121,19 +121,19 @@ impl Disk {
         Ok(Self { dir, kernel })
     }
 
-    /// What is on the eMMC.
+    /// Returns the image of the eMMC.
     pub fn image(&self) -> PathBuf {
         self.dir.join("emmc.img")
     }
 
-    /// Modules with which a card can be mounted.
+    /// Returns the modules with which a card can be mounted.
     pub fn modules(&self) -> Vec<PathBuf> {
         let dir = self.dir.join("modules");
         MODULES.map(|m| dir.join(format!("{m}.ko"))).into()
     }
 }
 
-/// Tells dpkg what is installed, as if it had done it.
+/// Tells dpkg which packages are installed, as if it had installed them.
 fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     let dpkg = tree.join("var/lib/dpkg");
     for dir in ["info", "updates"] {
@@ -173,7 +173,7 @@ fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Keeps apart what the board is booted with.
+/// Copies the files that the board boots.
 fn boot_files(dir: &Path, tree: &Path, release: &str) -> Result<()> {
     let modules = tree.join("usr/lib/modules").join(release);
     let board = Path::new(DTB).file_name().context("the dtb is a file")?;
@@ -190,7 +190,7 @@ fn boot_files(dir: &Path, tree: &Path, release: &str) -> Result<()> {
     fs::create_dir_all(kernel.join("include/config"))?;
     fs::write(kernel.join("include/config/kernel.release"), release)?;
 
-    // Where the kernel's packages are not configured, this is not there either.
+    // Configuring the kernel's packages would copy this, too.
     fs::copy(
         modules.join("config"),
         tree.join(format!("boot/config-{release}")),

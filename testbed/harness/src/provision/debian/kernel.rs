@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian's kernel for arm64, as far as a module in Rust is built against it.
+//! Debian's kernel for arm64, as far as a module in Rust needs it.
 //!
-//! Debian's headers have all of it but the crates. These are built again, from
-//! the same source with the same configuration and the same compilers.
+//! Debian's headers have all of it but the crates. These are built again, from the same source with
+//! the same configuration and the same compilers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,41 +11,42 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::root::Root;
 use super::symbols::{self, Agreement};
 use crate::exec::{Log, capture};
 use crate::paths::{Paths, driver_sources};
-use crate::provision::apt::{Apt, Download, Wanted};
+use crate::provision::apt::{Download, Store, Wanted};
 use crate::provision::artifact::{Key, keyed};
 use crate::provision::build::jobs;
 use crate::provision::kernel::MODULE;
+use crate::provision::root::Root;
 use crate::provision::source;
 use crate::ui::Step;
 
-/// Where the build finds things.
+/// Where the build finds its inputs.
 const SOURCE: &str = "/src";
 const OUT: &str = "/out";
 const REPO: &str = "/repo";
 const MODULE_OUT: &str = "/mod";
 
-/// How Debian calls what it built.
+/// A release of Debian's kernel.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// As `uname -r` says it.
+    /// Its name, as in `uname -r`.
     pub name: String,
     /// The version of its packages.
     pub version: String,
 }
 
 impl Release {
-    /// The kernel that Debian built from the source that we have.
-    pub fn find(apt: &mut Apt) -> Result<Self> {
-        let files = apt.choose(source::LINUX)?;
+    /// Returns the kernel that Debian built from the source that the testbed uses.
+    pub fn find(store: &mut Store) -> Result<Self> {
+        let files = store.choose(source::LINUX)?;
         let file = files.first().context("linux-source has no file")?;
         Self::built_from(file).with_context(|| format!("{} says no version", file.name))
     }
 
-    /// `linux-source-7.3_7.3.4-1~bpo13+1_all.deb` became `7.3.4+deb13-arm64`.
+    /// Returns the release of a source: `7.3.4+deb13-arm64` of
+    /// `linux-source-7.3_7.3.4-1~bpo13+1_all.deb`.
     fn built_from(source: &Download) -> Option<Self> {
         let version = source.name.split('_').nth(1)?;
         let (upstream, _) = version.rsplit_once('-')?;
@@ -55,7 +56,7 @@ impl Release {
         })
     }
 
-    /// Its headers.
+    /// Returns the package of its headers.
     fn headers(&self) -> String {
         format!("linux-headers-{}:arm64", self.name)
     }
@@ -72,11 +73,12 @@ pub struct DebianKernel<'a> {
 
 impl<'a> DebianKernel<'a> {
     /// Builds the crates unless the cache has them.
-    pub fn prepare(paths: &'a Paths, apt: &mut Apt, root: &'a Root) -> Result<Self> {
-        let release = Release::find(apt)?;
+    pub fn prepare(store: &mut Store<'a>, root: &'a Root) -> Result<Self> {
+        let paths = store.paths;
+        let release = Release::find(store)?;
         let name = release.headers();
         let headers = Wanted::Package(&name);
-        let chosen = source::version(&apt.choose(headers).with_context(|| {
+        let chosen = source::version(&store.choose(headers).with_context(|| {
             format!(
                 "the kernel's source was chosen earlier and is {}; without dl/chosen.json in \
                  the cache the newest is",
@@ -88,7 +90,7 @@ impl<'a> DebianKernel<'a> {
             "the Debian mirror has {chosen}, and the kernel's source is {}",
             release.version
         );
-        let source = source::linux(paths, apt)?;
+        let source = source::linux(store)?;
         let key = Key::new("debian kernel 1")
             .text("source", &source.to_string_lossy())
             .text("headers", &chosen)
@@ -101,13 +103,13 @@ impl<'a> DebianKernel<'a> {
             dir: PathBuf::new(),
         };
         this.dir = keyed(&paths.cache, "debian-kernel", key, |dir| {
-            let headers = apt.fetch(headers)?;
+            let headers = store.fetch(headers)?;
             this.build(headers.first().context("no headers")?, dir)
         })?;
         Ok(this)
     }
 
-    /// What is built here.
+    /// Returns the build directory.
     pub fn build_dir(&self) -> PathBuf {
         self.dir.join("build")
     }
@@ -118,7 +120,7 @@ impl<'a> DebianKernel<'a> {
             .join(format!("headers/usr/src/linux-headers-{name}"))
     }
 
-    /// What its build was told by Debian, and what we tell ours.
+    /// Returns `make` with Debian's variables, and those of this build.
     fn make(&self, mounts: &[(&Path, &str)]) -> Command {
         let build = self.build_dir();
         let mut all = vec![(self.source.as_path(), SOURCE), (build.as_path(), OUT)];
@@ -148,7 +150,7 @@ impl<'a> DebianKernel<'a> {
         extract.arg("-x").arg(headers).arg(dir.join("headers"));
         log.run(&step, "unpacking Debian's headers", &mut extract)?;
         let from = self.headers_dir();
-        // Also what Debian's kernel exports, and its types for BTF.
+        // Also the exports of Debian's kernel, and its types for BTF.
         for file in [".config", "Module.symvers", "vmlinux"] {
             fs::copy(from.join(file), self.build_dir().join(file))
                 .with_context(|| format!("Debian's headers have no {file}"))?;
@@ -172,18 +174,18 @@ impl<'a> DebianKernel<'a> {
         symbols::same_configuration(&read(self.build_dir())?, &read(self.headers_dir())?)
     }
 
-    /// How many symbols our crates and Debian's have in common, which is all.
+    /// Returns the number of symbols in both crates, Debian's and these: all of them.
     fn rust_exports(&self) -> Result<usize> {
         let ours = symbols::exports_of_crates(&self.build_dir())?;
         symbols::same_crates(&ours, &self.exports()?)
     }
 
-    /// What Debian's kernel exports.
+    /// Returns the exports of Debian's kernel.
     fn exports(&self) -> Result<BTreeSet<String>> {
         symbols::exports(&self.headers_dir().join("Module.symvers"))
     }
 
-    /// Builds the module unless the cache has it; returns the `.ko`.
+    /// Builds the module unless the cache has it, and returns the `.ko`.
     pub fn module(&self) -> Result<PathBuf> {
         let mut key = Key::new("debian module 1").text("kernel", &self.dir.to_string_lossy());
         for file in driver_sources(&self.paths.repo)? {
@@ -206,7 +208,7 @@ impl<'a> DebianKernel<'a> {
         Ok(dir.join(MODULE))
     }
 
-    /// Fails unless the module fits Debian's kernel; says what was compared.
+    /// Fails unless the module fits Debian's kernel. Returns what was compared.
     pub fn agreement(&self, module: &Path) -> Result<Agreement> {
         self.expect_configuration()?;
         let dir = module.parent().context("the module is in no directory")?;
@@ -226,7 +228,7 @@ impl<'a> DebianKernel<'a> {
     }
 }
 
-/// What a module says of the kernel that it is for.
+/// Returns the kernel that a module is for, in the module's words.
 pub fn vermagic(module: &Path) -> Result<String> {
     let mut modinfo = Command::new("/sbin/modinfo");
     let text = capture(modinfo.args(["-F", "vermagic"]).arg(module))?;

@@ -4,39 +4,35 @@
 mod disk;
 mod kernel;
 mod package;
-mod root;
 mod symbols;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::apt::Apt;
+use super::apt::Store;
 use super::guest::{self, Contents};
+use super::root::Root;
 use super::{Provision, Qemu};
 use crate::exec::capture;
-use crate::lock::Lock;
 use crate::paths::Paths;
 
 use disk::Disk;
 use kernel::{DebianKernel, Release};
-use root::Root;
 
 pub use package::INITRAMFS;
 pub use symbols::Agreement;
 
-/// Builds the packages; returns where they are.
+/// Builds the packages, and returns their paths.
 pub fn packages(paths: &Paths) -> Result<Vec<PathBuf>> {
-    let _lock = Lock::take(&paths.cache.join("lock"))?;
-    let mut apt = Apt::open(paths)?;
-    let root = Root::compilers(paths, &mut apt)?;
-    package::build(paths, &DebianKernel::prepare(paths, &mut apt, &root)?)
+    let store = &mut Store::open(paths)?;
+    let root = Root::compilers(store)?;
+    package::build(paths, &DebianKernel::prepare(store, &root)?)
 }
 
-/// Fails if Debian's lintian has a word to say about a package.
+/// Fails if Debian's lintian complains about a package.
 pub fn lintian(paths: &Paths, packages: &[PathBuf]) -> Result<()> {
-    let _lock = Lock::take(&paths.cache.join("lock"))?;
-    let root = Root::lintian(paths, &mut Apt::open(paths)?)?;
+    let root = Root::lintian(&mut Store::open(paths)?)?;
     let dir = packages.first().and_then(|p| p.parent());
     let dir = dir.context("there is no package")?;
     let mut lintian = root.command(&[(dir, "/deb")], "lintian");
@@ -56,15 +52,14 @@ pub fn lintian(paths: &Paths, packages: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the module fits Debian's kernel: its exports, its configuration,
-/// and what a module of Debian's own says that it is for.
+/// Fails unless the module fits Debian's kernel: its exports, its configuration, and the vermagic
+/// of one of Debian's own modules.
 pub fn agreement(paths: &Paths) -> Result<Agreement> {
-    let _lock = Lock::take(&paths.cache.join("lock"))?;
-    let mut apt = Apt::open(paths)?;
-    let root = Root::compilers(paths, &mut apt)?;
-    let kernel = DebianKernel::prepare(paths, &mut apt, &root)?;
+    let store = &mut Store::open(paths)?;
+    let root = Root::compilers(store)?;
+    let kernel = DebianKernel::prepare(store, &root)?;
     let found = kernel.agreement(&kernel.module()?)?;
-    let disk = Disk::prepare(paths, &mut apt, &kernel.release)?;
+    let disk = Disk::prepare(store, &kernel.release)?;
     for module in disk.modules() {
         let theirs = kernel::vermagic(&module)?;
         ensure!(
@@ -77,35 +72,28 @@ pub fn agreement(paths: &Paths) -> Result<Agreement> {
     Ok(found)
 }
 
-/// What the board boots before anything of ours is installed.
+/// The board before the driver is installed.
 pub struct Bare {
-    /// Debian's kernel, with an initramfs of ours that can mount the eMMC.
+    /// Debian's kernel, with an initramfs of the testbed that can mount the eMMC.
     pub provision: Provision,
-    /// What is on the eMMC.
+    /// The image of the eMMC.
     pub emmc: PathBuf,
 }
 
 impl Bare {
     /// Makes or finds it, for this emulator.
     pub fn prepare(paths: &Paths, qemu: &Qemu) -> Result<Self> {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        let mut apt = Apt::open(paths)?;
-        let release = Release::find(&mut apt)?;
-        let disk = Disk::prepare(paths, &mut apt, &release)?;
+        let store = &mut Store::open(paths)?;
+        let release = Release::find(store)?;
+        let disk = Disk::prepare(store, &release)?;
         let contents = Contents {
             modules: &disk.modules(),
             ..Contents::of(&disk.kernel)
         };
-        let initramfs = guest::image(paths, &mut apt, &contents)?;
+        let initramfs = guest::image(store, &contents)?;
         Ok(Self {
             emmc: disk.image(),
-            provision: Provision {
-                qemu: qemu.clone(),
-                plugin: None,
-                kernel: disk.kernel,
-                initramfs,
-                no_module: None,
-            },
+            provision: Provision::plain(paths, qemu, disk.kernel, initramfs),
         })
     }
 }

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The packages: one with the module, for one kernel; and one that has the
-//! initramfs of every kernel load it. What they say is in `packaging/debian`.
+//! The packages: one with the module, for one kernel, and one that adds it to the initramfs of
+//! every kernel. Their texts are in `packaging/debian`.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use walkdir::WalkDir;
 
 use super::kernel::DebianKernel;
@@ -23,13 +20,13 @@ use crate::ui::Step;
 /// Where `modprobe` looks first.
 const UPDATES: &str = "updates";
 
-/// What is in every package's documentation.
+/// The source in every package's documentation.
 const SOURCE: &str = "ipmmu-vmsa";
 
-/// What the initramfs has of ours, below the directory of initramfs-tools.
+/// The driver's files for the initramfs, below the directory of initramfs-tools.
 pub const INITRAMFS: [&str; 2] = ["hooks/ipmmu_vmsa", "scripts/init-top/ipmmu_vmsa"];
 
-/// Builds the packages into `build/deb`, in the place of older ones.
+/// Builds the packages into `build/deb`, in place of older ones.
 pub fn build(paths: &Paths, kernel: &DebianKernel<'_>) -> Result<Vec<PathBuf>> {
     let module = kernel.module()?;
     let step = Step::new("Packing the Debian packages");
@@ -61,7 +58,7 @@ pub fn build(paths: &Paths, kernel: &DebianKernel<'_>) -> Result<Vec<PathBuf>> {
     Ok(vec![first, second])
 }
 
-/// As Debian's own modules are: without debug information, in xz's format.
+/// Compresses the module as Debian does: without debug information, in xz's format.
 fn compress(kernel: &DebianKernel<'_>, module: &Path, log: &mut Log, step: &Step) -> Result<()> {
     let dir = module.parent().context("the module is in no directory")?;
     let mounts = [(dir, "/mod")];
@@ -80,13 +77,13 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
     Ok(())
 }
 
-/// What is the same in all packages.
+/// The inputs that all packages share.
 struct Packer {
     texts: PathBuf,
     out: PathBuf,
-    /// What stands between `@` in the texts, and for what.
+    /// The words between `@` in the texts, and their values.
     words: Vec<(&'static str, String)>,
-    /// The time that files are of.
+    /// The time of all files.
     epoch: String,
 }
 
@@ -121,7 +118,7 @@ impl Packer {
         self.words.iter().fold(text.to_owned(), fill)
     }
 
-    /// Adds what every package has to what is in `stage`, and packs it.
+    /// Adds the common files of packages to `stage`, and packs it.
     fn pack(&mut self, kind: &str, name: &str, arch: &str, stage: &Path) -> Result<PathBuf> {
         let doc = stage.join("usr/share/doc").join(name);
         fs::create_dir_all(&doc)?;
@@ -130,11 +127,10 @@ impl Packer {
             anyhow::Ok(self.fill_in(&text))
         };
         fs::write(doc.join("copyright"), read("copyright")?)?;
-        let file = File::create(doc.join("changelog.gz"))?;
-        let mut changelog = GzEncoder::new(file, Compression::best());
-        changelog.write_all(read("changelog")?.as_bytes())?;
-        changelog.finish()?;
-        // Before what is not installed is there.
+        let changelog = doc.join("changelog");
+        fs::write(&changelog, read("changelog")?)?;
+        capture(Command::new("gzip").arg("-9n").arg(&changelog))?;
+        // Before the control files, which are not installed, are there.
         let size = format!("\nInstalled-Size: {}\n", kilobytes(stage)?);
         let sums = checksums(stage)?;
         let control = stage.join("DEBIAN");
@@ -163,7 +159,7 @@ impl Packer {
     }
 }
 
-/// The size that apt is told.
+/// Returns the size of the package for apt.
 fn kilobytes(stage: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in WalkDir::new(stage) {
@@ -176,13 +172,13 @@ fn kilobytes(stage: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// What `dpkg --verify` compares files with.
+/// Returns the checksums for `dpkg --verify`.
 fn checksums(stage: &Path) -> Result<String> {
     let script = "find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum";
     capture(Command::new("sh").args(["-c", script]).current_dir(stage))
 }
 
-/// Permissions that do not depend on who packs.
+/// Sets permissions that do not depend on the user.
 fn tidy(stage: &Path) -> Result<()> {
     for entry in WalkDir::new(stage) {
         let entry = entry?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Whether what we build fits Debian's kernel: what must be equal, is.
+//! Compares the crates' build with Debian's kernel.
 //!
-//! Names of Rust symbols contain hashes of the compiler's version and of the
-//! crate, so that crates that differ export different names.
+//! Names of Rust symbols contain hashes of the compiler's version and of the crate, so that crates
+//! that differ export different names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,32 +11,32 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-/// What our configuration may lack: there is no compiler here for the vDSO of
-/// 32-bit programs, and no module is compiled otherwise because of that.
+/// Options that this build may lack: there is no compiler here for the vDSO of 32-bit programs, and
+/// no module is compiled otherwise because of that.
 const NOT_OURS: [&str; 2] = ["CONFIG_COMPAT_VDSO=y", "CONFIG_THUMB2_COMPAT_VDSO=y"];
 
-/// What was found equal, and how much of it there is.
+/// The numbers of equal items.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
-    /// Rust symbols that Debian's kernel exports, and our build of its crates.
+    /// Rust symbols that both Debian's kernel and this build of its crates export.
     pub rust_exports: usize,
     /// Symbols that the module needs, all of which Debian's kernel exports.
     pub imports: usize,
     /// Those of them that are Rust's.
     pub rust_imports: usize,
-    /// What the kernel compares before it loads the module.
+    /// The text that the kernel compares before it loads the module.
     pub vermagic: String,
 }
 
-/// The names in a `Module.symvers`.
+/// Returns the names in a `Module.symvers`.
 pub fn exports(symvers: &Path) -> Result<BTreeSet<String>> {
     let text = fs::read_to_string(symvers).with_context(|| format!("no {}", symvers.display()))?;
     let names = text.lines().filter_map(|l| l.split('\t').nth(1));
     Ok(names.map(str::to_owned).collect())
 }
 
-/// The names that our build of the kernel's crates exports, from the headers
-/// that it makes of them.
+/// Returns the names that this build of the kernel's crates exports, from the headers that it makes
+/// of them.
 pub fn exports_of_crates(build: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for part in ["core", "helpers", "bindings", "kernel"] {
@@ -51,13 +51,12 @@ pub fn exports_of_crates(build: &Path) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// Whether a symbol comes from Rust code, or is there for it.
+/// Returns whether a symbol comes from Rust code, or exists for it.
 pub fn is_rust(name: &str) -> bool {
     name.starts_with("_R") || name.starts_with("rust_helper_")
 }
 
-/// Fails unless the kernel exports the Rust symbols that our crates do, and no
-/// other ones; returns how many these are.
+/// Fails unless the kernel exports exactly the Rust symbols of these crates. Returns their number.
 pub fn same_crates(ours: &BTreeSet<String>, kernel: &BTreeSet<String>) -> Result<usize> {
     let theirs: BTreeSet<String> = kernel.iter().filter(|n| is_rust(n)).cloned().collect();
     let ours_rust: BTreeSet<String> = ours.iter().filter(|n| is_rust(n)).cloned().collect();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A Debian 13 to build in: the compilers that Debian's kernel was built with,
-//! unpacked into a directory that they find themselves at home in.
+//! A Debian 13 to build in, with the compilers that Debian's kernel was built with, unpacked into a
+//! directory that is their root.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -10,15 +10,14 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use super::apt::{Store, System, Wanted};
+use super::artifact::{Key, keyed};
+use super::source;
 use crate::exec::{Log, capture};
-use crate::paths::Paths;
-use crate::provision::apt::{Apt, System, Wanted};
-use crate::provision::artifact::{Key, keyed};
-use crate::provision::source;
 use crate::ui::Step;
 
-/// What builds Debian's kernel for arm64 on amd64; for its Rust, and for the
-/// few programs that the kernel's build makes for itself.
+/// The packages that build Debian's kernel for arm64 on amd64; also for its Rust, and for the
+/// programs that the kernel's build makes for itself.
 const COMPILERS: System<'_> = System {
     name: "the compilers of Debian 13",
     architecture: "amd64",
@@ -55,7 +54,7 @@ const COMPILERS: System<'_> = System {
     ],
 };
 
-/// What looks at the packages, and what it calls.
+/// lintian, which checks packages, and the programs that it calls.
 const LINTIAN: System<'_> = System {
     name: "Debian's lintian",
     architecture: "amd64",
@@ -75,7 +74,7 @@ const LINTIAN: System<'_> = System {
     ],
 };
 
-/// What is left out: half of what there is, and nothing that compiles anything.
+/// Directories that are left out: half of the system, without anything that compiles.
 const NOT_NEEDED: [&str; 8] = [
     "./usr/share/doc",
     "./usr/share/locale",
@@ -87,8 +86,8 @@ const NOT_NEEDED: [&str; 8] = [
     "./usr/src/rustc-*/vendor",
 ];
 
-/// Makes the directory the root of a process, with more of them mounted there.
-/// The mounts are seen by that process alone, and end with it.
+/// Makes the directory the root of a process, and mounts others there. Only that process sees the
+/// mounts, and they end with it.
 const ENTER: &str = r#"
 set -e
 root=$1
@@ -109,33 +108,34 @@ exec env -i PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C chroot "$root" "$@"
 pub struct Root(PathBuf);
 
 impl Root {
-    /// One with the compilers.
-    pub fn compilers(paths: &Paths, apt: &mut Apt) -> Result<Self> {
-        Self::prepare(paths, apt, "debian-root", COMPILERS)
+    /// Makes or finds a system with the compilers.
+    pub fn compilers(store: &mut Store) -> Result<Self> {
+        Self::prepare(store, "debian-root", COMPILERS)
     }
 
-    /// One with the program that knows what is wrong with a package.
-    pub fn lintian(paths: &Paths, apt: &mut Apt) -> Result<Self> {
-        Self::prepare(paths, apt, "debian-lintian", LINTIAN)
+    /// Makes or finds a system with lintian.
+    pub fn lintian(store: &mut Store) -> Result<Self> {
+        Self::prepare(store, "debian-lintian", LINTIAN)
     }
 
-    /// Makes it unless the cache has it.
-    fn prepare(paths: &Paths, apt: &mut Apt, name: &str, system: System<'_>) -> Result<Self> {
+    /// Makes the system unless the cache has it.
+    fn prepare(store: &mut Store, name: &str, system: System<'_>) -> Result<Self> {
+        let paths = store.paths;
         ensure!(
             ARCH == "x86_64",
             "Debian's compilers for arm64 are run on amd64 here, and this is {ARCH}"
         );
         let wanted = Wanted::System(system);
-        let key = Key::new("debian root 1").text("files", &source::version(&apt.choose(wanted)?));
+        let key = Key::new("debian root 1").text("files", &source::version(&store.choose(wanted)?));
         let dir = keyed(&paths.cache, name, key, |dir| {
-            let debs = apt.fetch(wanted)?;
+            let debs = store.fetch(wanted)?;
             let step = Step::new(format!("Unpacking {}", system.name));
             let mut log = Log::create(paths, name)?;
             if dir.exists() {
                 fs::remove_dir_all(dir)?;
             }
             unpack(&debs, dir, &NOT_NEEDED, &mut log, &step)?;
-            // What the packages' scripts would have done.
+            // The work of the packages' scripts.
             symlink("mawk", dir.join("usr/bin/awk"))?;
             symlink("debian", dir.join("etc/dpkg/origins/default"))?;
             step.done();
@@ -152,7 +152,7 @@ impl Root {
         Ok(this)
     }
 
-    /// `program` in this system, with directories of ours where it sees them.
+    /// Returns `program` in this system, with directories of the host mounted.
     pub fn command(&self, mounts: &[(&Path, &str)], program: &str) -> Command {
         let mut command = Command::new("unshare");
         command.arg("--mount");
@@ -168,13 +168,13 @@ impl Root {
         command
     }
 
-    /// What changes when any of its packages does.
+    /// Returns a text that changes when any of its packages does.
     pub fn key(&self) -> String {
         self.0.to_string_lossy().into_owned()
     }
 }
 
-/// Unpacks packages into a directory that is a system's root.
+/// Unpacks packages into the root directory of a system.
 pub fn unpack(
     debs: &[PathBuf],
     dir: &Path,

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every SoC as itself: upstream's device tree of one of its boards, unchanged, on a machine that is
+//! made from it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use libtest_mimic::Trial;
+
+use super::common::{UNMAPPED, faults};
+use super::{Bench, Fixture};
+use crate::board::wiring::{Client, Ipmmu, Kind};
+use crate::board::{Board, Setup, groups};
+
+/// A board, by its name in the kernel's sources, and the SoC on it, by its compatible string.
+pub struct SocBoard {
+    pub soc: &'static str,
+    pub name: &'static str,
+    /// Whether upstream's policy translates anything on the SoC.
+    pub is_translated: bool,
+}
+
+const fn translated(soc: &'static str, name: &'static str) -> SocBoard {
+    SocBoard {
+        soc,
+        name,
+        is_translated: true,
+    }
+}
+
+pub const BOARDS: [SocBoard; 1] = [translated("r8a7795", "r8a77951-salvator-xs")];
+
+/// Masters that are translated by default.
+const VERIFIED: [&str; 4] = [
+    "ee100000.mmc",
+    "ee120000.mmc",
+    "ee140000.mmc",
+    "ee160000.mmc",
+];
+
+/// Reasons why a master is not translated.
+const NOT_VERIFIED: &str = "not verified on this SoC, see the module parameter allow=";
+const UNUSABLE: &str = "the IPMMU of this SoC revision cannot be used";
+
+/// Groups that a root has contexts for, and micro-TLBs of a cache.
+const GEN3: (usize, u32) = (6, 48);
+const GEN4: (usize, u32) = (14, 64);
+
+pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+    let rows = BOARDS.iter().map(|board| rows_of(bench, board));
+    rows.flatten().collect()
+}
+
+fn rows_of(bench: &Arc<Bench>, board: &SocBoard) -> Vec<Trial> {
+    let setup = Setup::of_tree(&format!("soc-{}", board.soc), board.name);
+    let fixture = Fixture::new(bench, setup, |b| {
+        let allowed: Vec<String> = dmacs(b).into_iter().map(|dmac| dmac.device).collect();
+        let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
+        b.load_driver(&allowed)
+    });
+    let mut rows = vec![fixture.row("ipmmus_bind", ipmmus_bind)];
+    if board.is_translated {
+        rows.push(fixture.row("clients", clients));
+        rows.push(fixture.row("dma", dma));
+        rows.push(fixture.row("fault", fault));
+        rows.push(fixture.row("suspend", suspend));
+    } else {
+        rows.push(fixture.row("clients", all_refused));
+    }
+    rows
+}
+
+/// Returns the groups and micro-TLBs of this generation.
+fn limits(ipmmu: &Ipmmu) -> (usize, u32) {
+    match ipmmu.is_gen4 {
+        true => GEN4,
+        false => GEN3,
+    }
+}
+
+fn is_verified(client: &Client) -> bool {
+    VERIFIED.contains(&client.device.as_str())
+}
+
+/// Returns the DMA controllers that are translated here: as many as there are contexts for, beside
+/// the masters that are translated by default.
+fn dmacs(board: &Board) -> Vec<Client> {
+    let enabled = || board.wiring.clients.iter().filter(|c| c.is_enabled);
+    let (groups, _) = board.wiring.ipmmus.first().map_or(GEN3, limits);
+    let others = enabled().filter(|c| is_verified(c)).count();
+    let dmacs = enabled().filter(|c| matches!(c.kind, Kind::Dmac { .. }));
+    dmacs.take(groups - others).cloned().collect()
+}
+
+/// Each IPMMU of the tree is bound, as what the tree says that it is.
+fn ipmmus_bind(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    let mut bound = board.bound_ipmmus()?;
+    let ipmmus = board.wiring.ipmmus.clone();
+    let mut wanted: Vec<&str> = ipmmus.iter().map(|i| i.device.as_str()).collect();
+    bound.sort();
+    wanted.sort_unstable();
+    ensure!(bound == wanted, "bound: {bound:?}");
+    for ipmmu in &ipmmus {
+        let (groups, utlbs) = limits(ipmmu);
+        let role = match &ipmmu.root {
+            Some(root) => format!("cache of {root}, {utlbs} uTLBs"),
+            None => format!("root, {groups} contexts, "),
+        };
+        let said = format!("ipmmu-vmsa {}: {role}", ipmmu.device);
+        ensure!(board.klog.contains(&said), "not said: {said}");
+    }
+    Ok(())
+}
+
+/// Each master of the tree is translated, or refused for the reason that is right.
+fn clients(board: &mut Board) -> Result<()> {
+    let allowed = dmacs(board);
+    let may = |client: &Client| is_verified(client) || allowed.contains(client);
+    each_client(board, may, NOT_VERIFIED)
+}
+
+/// Each master of the tree is refused, as the IPMMU of the SoC cannot be used.
+fn all_refused(board: &mut Board) -> Result<()> {
+    each_client(board, |_| false, UNUSABLE)
+}
+
+/// Fails unless the masters that `may` be are translated, and the others refused for this reason.
+fn each_client(board: &mut Board, may: impl Fn(&Client) -> bool, why: &str) -> Result<()> {
+    board.new_messages()?;
+    let registers = board.registers()?;
+    let clients = board.wiring.clients.clone();
+    for client in clients.iter().filter(|c| c.is_enabled) {
+        let device = &client.device;
+        let group = format!("[ -e {} ]", groups::path(device));
+        let is_grouped = board.try_sh(&group)?.code == 0;
+        let refusal = format!("{device}: not translated: ");
+        let lines = board.klog.lines();
+        let told: Vec<&str> = lines.filter(|line| line.contains(&refusal)).collect();
+        if may(client) {
+            ensure!(is_grouped && told.is_empty(), "{device}: {told:?}");
+            for (ipmmu, utlb) in &client.ports {
+                registers
+                    .context_of(ipmmu, *utlb)
+                    .with_context(|| format!("{device}: uTLB {utlb} of {ipmmu} is off"))?;
+            }
+        } else {
+            let is_right = told.len() == 1 && told[0].ends_with(&format!("{refusal}{why}"));
+            ensure!(!is_grouped && is_right, "{device}: {told:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Every DMA controller that is translated copies, through its IPMMU.
+fn dma(board: &mut Board) -> Result<()> {
+    for dmac in dmacs(board) {
+        let (ipmmu, _) = &dmac.ports[0];
+        let before = board.count(ipmmu, "translations")?;
+        board.dma(&[&dmac.device])?;
+        let after = board.count(ipmmu, "translations")?;
+        ensure!(after > before, "{}: nothing was translated", dmac.device);
+    }
+    Ok(())
+}
+
+/// An access to an unmapped address is stopped, and reported once.
+fn fault(board: &mut Board) -> Result<()> {
+    for dmac in dmacs(board) {
+        let Kind::Dmac { channels, stride } = dmac.kind else {
+            continue;
+        };
+        board.new_messages()?;
+        let environment = format!("CHANNELS={channels:#x} STRIDE={stride:#x}");
+        let command = format!("fault.sh {} 0 {UNMAPPED:#x}", dmac.device);
+        let output = board.try_sh(&format!("{environment} /tests/{command}"))?;
+        ensure!(output.code == 0, "{command}: {}", output.text);
+        let faults = faults(&board.new_messages()?);
+        ensure!(
+            faults.len() == 1 && faults[0].iova == u64::from(UNMAPPED),
+            "{}: reported {faults:?}",
+            dmac.device
+        );
+    }
+    dma(board)
+}
+
+/// A suspend takes all registers, and they come back.
+fn suspend(board: &mut Board) -> Result<()> {
+    dma(board)?;
+    board.suspend_and_compare()?;
+    dma(board)
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0
+//! All rows again, on IPMMUs that are unkind in all ways that no source rules out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use libtest_mimic::{Conclusion, Trial};
+use quick_junit::TestSuite;
+
+use super::Bench;
+use super::usual::{arguments, usual};
+use crate::board::unkind::{called, make_boards_unkind};
+use crate::provision::Provision;
+
+/// Rows that need kind IPMMUs: a part of their names, and the reason.
+const ABOUT_KINDNESS: [(&str, &str); 8] = [
+    (
+        "c-driver",
+        "the C driver relies on kind answers; build/report/unkind.json has what came of that",
+    ),
+    (
+        "driver-alone::rmmod",
+        "micro-TLBs that firmware left on, without a client, stay parked, which is on",
+    ),
+    (
+        "stuck-flush::is_noticed_at_resume",
+        "IMCTR is random when power comes: the flush that resets it does not end either",
+    ),
+    (
+        "lost-table::every_register",
+        "USE_SECGRP is random: where it cannot be written DMA is refused",
+    ),
+    (
+        "power::idle_ipmmu",
+        "control registers that nobody has written are random when power comes",
+    ),
+    (
+        "late::a_client_bound",
+        "USE_SECGRP is random: without a driver there is no DMA",
+    ),
+    (
+        "leftovers",
+        "what the row itself leaves in registers is on its way when it looks",
+    ),
+    (
+        "idle-flush::",
+        "where a micro-TLB was found on, all that a SoC may have are looked at on each waking",
+    ),
+];
+
+/// Runs the wanted rows, whose names begin with that of an unkind board; also as a suite for CI
+/// systems.
+pub fn run(
+    provision: Arc<Provision>,
+    is_wanted: impl Fn(&Trial) -> bool,
+) -> Result<(Conclusion, TestSuite)> {
+    let begun = Instant::now();
+    make_boards_unkind();
+    // Their results are not reported a second time.
+    let bench = Arc::new(Bench::new(provision));
+    let mut rows = usual(&bench, &is_wanted)?;
+    let boards = called("");
+    rows.retain(|row| row.name().starts_with(&boards) && is_wanted(row));
+    for (part, why) in ABOUT_KINDNESS {
+        let all = rows.len();
+        rows.retain(|row| !row.name().contains(part));
+        println!(
+            "not on unkind IPMMUs: {} with {part}: {why}",
+            all - rows.len()
+        );
+    }
+    let conclusion = libtest_mimic::run(&arguments(), rows);
+    println!("took {} s on unkind IPMMUs", begun.elapsed().as_secs());
+    let suite = bench.cases.suite("check on unkind IPMMUs", begun);
+    Ok((conclusion, suite))
+}

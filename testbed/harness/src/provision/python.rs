@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Programs that are Python packages, in environments of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::exec::Log;
+use crate::paths::Paths;
+use crate::ui::Step;
+
+/// Returns the name of the results of a `package` of one version.
+pub fn named(package: &str) -> String {
+    package.replace("==", "-")
+}
+
+/// Puts a `package` into the cache, and returns one of its programs.
+pub fn program(paths: &Paths, package: &str, name: &str) -> Result<PathBuf> {
+    let venv = paths.cache.join("tools").join(named(package));
+    let program = venv.join("bin").join(name);
+    if program.exists() {
+        return Ok(program);
+    }
+    let step = Step::new(format!("Fetching {package}"));
+    environment(&venv, &[package], &step, &mut Log::create(paths, name)?)?;
+    step.done();
+    Ok(program)
+}
+
+/// Makes a Python environment with these packages.
+pub fn environment(venv: &Path, packages: &[&str], step: &Step, log: &mut Log) -> Result<()> {
+    let mut create = Command::new("/usr/bin/python3");
+    create.args(["-m", "venv", "--clear"]).arg(venv);
+    log.run(step, "making a Python environment", &mut create)?;
+    let mut install = Command::new(venv.join("bin/pip"));
+    install
+        .args(["install", "--disable-pip-version-check"])
+        .args(packages);
+    let what = packages.join(" and ");
+    log.run(step, &format!("installing {what}"), &mut install)
+        .with_context(|| format!("{what} could not be fetched (is there a network?)"))
+}
