@@ -60,6 +60,9 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) $(COMPILER)
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
+# MINUTES= skips what would begin later.
+ROWS = $(if $(MINUTES),--minutes=$(MINUTES)) $(ONLY)
+
 .PHONY: modules modules_install demo doc check soak trees mutants races shell lint provision clean xen
 .PHONY: deb board-tests check-full check-sanitised check-kernel compare bench bench-plot bench-profile dt-check install-hook install-tree uninstall-tree patches
 
@@ -95,10 +98,10 @@ board-tests dt-check:
 	@$(TESTBED) $@
 
 check check-full:
-	@$(TESTBED) $@ $(ONLY)
+	@$(TESTBED) $@ $(ROWS)
 
 check-sanitised:
-	@IPMMU_KERNEL=sanitised $(TESTBED) check $(ONLY)
+	@IPMMU_KERNEL=sanitised $(TESTBED) check $(ROWS)
 
 soak:
 	@$(TESTBED) soak $(CYCLES)

@@ -28,11 +28,12 @@ mod ui;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use check::Rows;
+use check::{Rows, Wanted};
 use lock::Lock;
 use paths::Paths;
 use provision::{Extent, Given, Provision};
@@ -58,15 +59,9 @@ enum Action {
     /// Shows DMA going on across a suspend that loses every register
     Demo,
     /// Runs all tests
-    Check {
-        /// Only rows whose name contains one of these
-        wanted: Vec<String>,
-    },
+    Check(Wanted),
     /// Runs all tests, also those that take long
-    CheckFull {
-        /// Only rows whose name contains one of these
-        wanted: Vec<String>,
-    },
+    CheckFull(Wanted),
     /// Tests Xen on the board, whose driver has the IPMMUs then
     Xen {
         /// A source tree of it, unless Debian's
@@ -128,6 +123,7 @@ enum Action {
 }
 
 fn run(arguments: Arguments) -> Result<bool> {
+    let begun = Instant::now();
     let given = Given {
         kdir: arguments.kdir,
         qemu: arguments.qemu,
@@ -173,13 +169,13 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Xen { xen_src } => {
             let qemu = Provision::qemu(&paths, &given)?;
             let provision = Provision::prepare_xen(&paths, &qemu, xen_src.as_deref())?;
-            return check::run(provision, &["xen::".into()], Rows::Full);
+            return check::run(provision, &Wanted::named("xen::"), Rows::Full, begun);
         }
-        Action::Check { wanted } => {
-            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Usual);
+        Action::Check(wanted) => {
+            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Usual, begun);
         }
-        Action::CheckFull { wanted } => {
-            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Full);
+        Action::CheckFull(wanted) => {
+            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Full, begun);
         }
     }
     Ok(true)

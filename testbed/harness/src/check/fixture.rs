@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 use libtest_mimic::{Completion, Failed, Trial};
@@ -14,6 +15,10 @@ use crate::board::{Board, Driver, Setup, System};
 use crate::paths::Paths;
 use crate::provision::{Arch, Provision, Purpose};
 
+/// What a kernel may take to be built, on a slow machine.
+const KERNEL: Duration = Duration::from_secs(30 * 60);
+const LATE: &str = "no time was left for it";
+
 /// The state that all scenarios share.
 pub struct Bench {
     pub paths: Paths,
@@ -23,17 +28,20 @@ pub struct Bench {
     /// Other systems, by [`System`], or the reasons why there are none; each is made for the first
     /// row that needs it.
     others: [OnceLock<Result<Provision, String>>; System::COUNT],
+    /// When rows begin no more.
+    until: Option<Instant>,
 }
 
 impl Bench {
-    /// Makes the state for one run; no board has been booted.
-    pub fn new(provision: Arc<Provision>) -> Self {
+    /// Makes the state for one run, in which no row begins after `until`; no board has been booted.
+    pub fn new(provision: Arc<Provision>, until: Option<Instant>) -> Self {
         Self {
             paths: provision.paths.clone(),
             provision,
             ledger: Ledger::default(),
             cases: Cases::default(),
             others: Default::default(),
+            until,
         }
     }
 
@@ -43,9 +51,8 @@ impl Bench {
         name: String,
         work: impl FnOnce(&Self) -> Result<()> + Send + 'static,
     ) -> Trial {
-        self.trial(name, |bench| {
-            work(bench).map_err(|e| Failed::from(format!("{e:#}")))
-        })
+        let work = |bench: &Self| work(bench).map_err(|e| Failed::from(format!("{e:#}")));
+        self.trial(name, work)
     }
 
     /// Returns a row that is part of the report once it ran.
@@ -54,9 +61,28 @@ impl Bench {
         name: String,
         work: impl FnOnce(&Self) -> Result<(), Failed> + Send + 'static,
     ) -> Trial {
+        self.trial_after(name, |_| Duration::ZERO, work)
+    }
+
+    /// Returns such a row, where `wait` tells how long it may take until it can begin.
+    fn trial_after(
+        self: &Arc<Self>,
+        name: String,
+        wait: impl FnOnce(&Self) -> Duration + Send + 'static,
+        work: impl FnOnce(&Self) -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
         let this = self.clone();
-        Trial::test(name.clone(), move || {
-            this.cases.watch(&name, || work(&this))
+        Trial::ignorable_test(name.clone(), move || {
+            let wait = wait(&this);
+            if this
+                .until
+                .is_some_and(|until| Instant::now() + wait >= until)
+            {
+                this.cases.skip(&name, LATE);
+                return Ok(Completion::ignored_with(LATE));
+            }
+            this.cases.watch(&name, || work(&this))?;
+            Ok(Completion::Completed)
         })
     }
 
@@ -69,17 +95,27 @@ impl Bench {
         })
     }
 
+    /// Returns whether a system is the one that the run began with.
+    fn is_first(&self, arch: Arch, system: System) -> bool {
+        match system {
+            System::Testbed => arch == Arch::Arm64,
+            // The sanitised kernel has such serial ports, too.
+            System::Serial => self.provision.kernel.is_sanitised(),
+            System::Xen => self.provision.xen.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns what may pass until a system is there.
+    fn wait_for(&self, arch: Arch, system: System) -> Duration {
+        let is_there = self.is_first(arch, system) || self.others[system as usize].get().is_some();
+        if is_there { Duration::ZERO } else { KERNEL }
+    }
+
     /// Returns the system that boots on a board, and makes it if it is not there yet.
     pub fn provision(&self, arch: Arch, system: System) -> Result<&Provision> {
         let provision = &self.provision;
-        let is_there = match system {
-            System::Testbed => arch == Arch::Arm64,
-            // The sanitised kernel has such serial ports, too.
-            System::Serial => provision.kernel.is_sanitised(),
-            System::Xen => provision.xen.is_some(),
-            _ => false,
-        };
-        if is_there {
+        if self.is_first(arch, system) {
             return Ok(provision);
         }
         let other = |arch, purpose| provision.prepare_other(arch, purpose);
@@ -157,7 +193,9 @@ impl Fixture {
     ) -> Trial {
         let this = self.clone();
         let name = format!("{}::{name}", self.setup.name);
-        self.bench.trial(name.clone(), move |bench| {
+        let (arch, system) = (self.setup.arch, self.setup.system);
+        let wait = move |bench: &Bench| bench.wait_for(arch, system);
+        self.bench.trial_after(name.clone(), wait, move |bench| {
             let mut good = Ok(());
             let is_last = Arc::strong_count(&this) == 1;
             let work = |board: &mut Board| match is_last {

@@ -61,15 +61,16 @@ mod xen;
 
 use std::fs;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use clap::Args;
 use libtest_mimic::{Conclusion, Trial};
 
 use crate::provision::Provision;
 
 pub use fixture::{Bench, Fixture};
-use usual::{arguments, usual};
+use usual::{arguments, on_other_kernels, usual};
 
 /// The sets of rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,10 +81,31 @@ pub enum Rows {
     Full,
 }
 
-/// Runs all rows whose name contains one of `wanted`, or all if there is none;
-/// true if none failed.
-pub fn run(provision: Provision, wanted: &[String], extent: Rows) -> Result<bool> {
-    let begun = Instant::now();
+/// The rows to run.
+#[derive(Args, Clone)]
+pub struct Wanted {
+    /// Only rows whose name contains one of these
+    #[arg(id = "WORD")]
+    words: Vec<String>,
+    /// Begin no row later than this, and no kernel that may take longer
+    #[arg(long)]
+    minutes: Option<u64>,
+}
+
+impl Wanted {
+    /// Returns all rows whose name contains `word`.
+    pub fn named(word: &str) -> Self {
+        Self {
+            words: vec![word.to_owned()],
+            minutes: None,
+        }
+    }
+}
+
+/// Runs the rows that are wanted; `begun` is when the program was started. True if none failed.
+pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) -> Result<bool> {
+    let words = &wanted.words;
+    let until = wanted.minutes.map(|n| begun + Duration::from_secs(n * 60));
     let report = |stem: &str, extension: &str| {
         let name = provision.kernel.named(stem);
         let report = provision.paths.report();
@@ -92,12 +114,14 @@ pub fn run(provision: Provision, wanted: &[String], extent: Rows) -> Result<bool
     let (report, junit) = (report("check", "txt"), report("junit", "xml"));
     let is_sanitised = provision.kernel.is_sanitised();
     let provision = Arc::new(provision);
-    let bench = Arc::new(Bench::new(provision.clone()));
+    let bench = Arc::new(Bench::new(provision.clone(), until));
     let is_wanted = |row: &Trial| {
-        (wanted.is_empty() || wanted.iter().any(|w| row.name().contains(w)))
+        (words.is_empty() || words.iter().any(|w| row.name().contains(w)))
             && (!is_sanitised || is_watched(row.name()))
     };
-    let mut rows = usual(&bench, is_wanted)?;
+    let mut rows = usual(&bench)?;
+    rows.extend(traffic::rows(&bench, extent == Rows::Full)?);
+    rows.extend(on_other_kernels(&bench)?);
     if extent == Rows::Full {
         rows.push(allocation::many(&bench));
         rows.extend(in_tree::rows(&bench)?);
@@ -107,7 +131,6 @@ pub fn run(provision: Provision, wanted: &[String], extent: Rows) -> Result<bool
         rows.extend(kvm::rows(&bench)?);
         rows.extend(socs::rows(&bench));
     }
-    rows.extend(traffic::rows(&bench, extent == Rows::Full)?);
     evidence::enter(&bench.ledger);
     bench.ledger.check_names(&rows)?;
     let page = fs::read_to_string(bench.paths.repo.join(ledger::PAGE))?;
@@ -117,7 +140,7 @@ pub fn run(provision: Provision, wanted: &[String], extent: Rows) -> Result<bool
     let mut suites = vec![bench.cases.suite("check", begun)];
     println!("{}", bench.ledger.report(&bench.paths)?);
     if extent == Rows::Full {
-        let (conclusion, suite) = unkind::run(provision, is_wanted)?;
+        let (conclusion, suite) = unkind::run(provision, is_wanted, until)?;
         conclusions.push(conclusion);
         suites.push(suite);
     }

@@ -9,7 +9,7 @@ use libtest_mimic::{Conclusion, Trial};
 use quick_junit::TestSuite;
 
 use super::Bench;
-use super::usual::{arguments, usual};
+use super::usual::{arguments, on_other_kernels, usual};
 use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
@@ -54,12 +54,14 @@ const ABOUT_KINDNESS: [(&str, &str); 8] = [
 pub fn run(
     provision: Arc<Provision>,
     is_wanted: impl Fn(&Trial) -> bool,
+    until: Option<Instant>,
 ) -> Result<(Conclusion, TestSuite)> {
     let begun = Instant::now();
     make_boards_unkind();
     // Their results are not reported a second time.
-    let bench = Arc::new(Bench::new(provision));
-    let mut rows = usual(&bench, &is_wanted)?;
+    let bench = Arc::new(Bench::new(provision, until));
+    let mut rows = usual(&bench)?;
+    rows.extend(on_other_kernels(&bench)?);
     let boards = called("");
     rows.retain(|row| row.name().starts_with(&boards) && is_wanted(row));
     for (part, why) in ABOUT_KINDNESS {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The rows of every `make check`, and the way rows run.
+//! The rows of every `make check`, but for those about masters that never stop, and the way rows
+//! run.
 
 use std::io::{IsTerminal, stdout};
 use std::sync::Arc;
@@ -14,11 +15,9 @@ use super::{
     leftovers, looking, malformed, model, order, pcie, pcie_asleep, pcie_shared, power, reported,
     rust_driver, scattered, serial, shared, sleep, stage2, storage, trouble, use_count, vfio,
 };
-use crate::board::System;
-use crate::provision::Arch;
 
-/// Returns the rows that one waits for, but for those about masters that never stop.
-pub fn usual(bench: &Arc<Bench>, is_wanted: impl Fn(&Trial) -> bool) -> Result<Vec<Trial>> {
+/// Returns the rows on the testbed's kernel.
+pub fn usual(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = model::rows(bench)?;
     rows.extend(c_driver::rows(bench));
     rows.extend(kunit::rows(bench));
@@ -31,7 +30,6 @@ pub fn usual(bench: &Arc<Bench>, is_wanted: impl Fn(&Trial) -> bool) -> Result<V
     rows.extend(control::rows(bench));
     rows.extend(stage2::rows(bench)?);
     rows.extend(storage::rows(bench));
-    rows.extend(serial::rows(bench)?);
     rows.extend(pcie::rows(bench)?);
     rows.extend(hibernate::rows(bench));
     rows.extend(leave::rows(bench));
@@ -53,17 +51,18 @@ pub fn usual(bench: &Arc<Bench>, is_wanted: impl Fn(&Trial) -> bool) -> Result<V
     rows.extend(crash::rows(bench)?);
     rows.extend(allocation::rows(bench)?);
     rows.extend(ats::rows(bench)?);
-    let arm = arm::rows(bench)?;
-    if arm.iter().any(is_wanted) {
-        // Builds it now rather than amid the rows, which report a failure.
-        let _ = bench.provision(Arch::Arm, System::Testbed);
-    }
-    rows.extend(arm);
     rows.extend(install::rows(bench));
     rows.extend(board_tests::rows(bench));
     rows.extend(reported::rows(bench)?);
     rows.extend(scattered::rows(bench));
     rows.extend(pcie_shared::rows(bench)?);
+    Ok(rows)
+}
+
+/// Returns the rows on other kernels, which are built for the first that runs.
+pub fn on_other_kernels(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let mut rows = serial::rows(bench)?;
+    rows.extend(arm::rows(bench)?);
     Ok(rows)
 }
 
