@@ -201,8 +201,7 @@ impl<T: Pm> Adapter<T> {
 
     /// Also for thaw and restore, for which power domains call nothing else.
     extern "C" fn resume(dev: *mut bindings::device) -> c_int {
-        // SAFETY: All that is behind an IOMMU of this driver sleeps longer than the first of them.
-        unsafe { io_pgtable::restore() };
+        io_pgtable::restore();
         // SAFETY: As above.
         unsafe { Self::call(dev, T::resume) }
     }

@@ -72,7 +72,7 @@ pub(super) fn remove(ops: NonNull<bindings::io_pgtable_ops>) {
 }
 
 /// Notes that an image of the system is about to be made, which has the tables as they are now.
-pub(crate) fn freeze() {
+pub(in crate::abstractions) fn freeze() {
     if let Ok(mut tables) = TABLES.lock() {
         tables.are_stale = true;
     }
@@ -80,18 +80,14 @@ pub(crate) fn freeze() {
 
 /// Cleans all tables from the CPU's caches, once after [`freeze`]: an image is restored through the
 /// caches, and not cleaned further than the CPUs themselves need it. May sleep.
-///
-/// # Safety
-///
-/// No table changes meanwhile.
-pub(crate) unsafe fn restore() {
+pub(in crate::abstractions) fn restore() {
     let Ok(mut tables) = TABLES.lock() else {
         return;
     };
 
     if core::mem::take(&mut tables.are_stale) {
         for table in &tables.list {
-            // SAFETY: By this function's contract.
+            // SAFETY: By their contracts nothing is mapped or unmapped meanwhile.
             unsafe { table.clean() };
         }
     }

@@ -32,17 +32,17 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
+pub(in crate::abstractions) use self::image::{
+    freeze,
+    restore, //
+};
 pub(crate) use self::{
     format::{
         quirk,
         Format,
         Table, //
     },
-    image::{
-        freeze,
-        restore,
-        start, //
-    },
+    image::start, //
 };
 
 /// Invalidation of cached translations.
@@ -179,6 +179,7 @@ impl<T: FlushOps> IoPageTable<T> {
     /// # Safety
     ///
     /// - No other operation on this table touches the range meanwhile.
+    /// - [`restore`] does not run meanwhile.
     /// - `gfp` is a valid `gfp_t` for the calling context.
     /// - `mapped` is valid for reads and writes.
     #[expect(clippy::too_many_arguments, reason = "those of the C function")]
@@ -206,7 +207,8 @@ impl<T: FlushOps> IoPageTable<T> {
     ///
     /// # Safety
     ///
-    /// No other operation on this table touches the range meanwhile.
+    /// - No other operation on this table touches the range meanwhile.
+    /// - [`restore`] does not run meanwhile.
     pub(crate) unsafe fn unmap_pages(&self, iova: usize, size: usize, count: usize) -> usize {
         let ops = self.ops.as_ptr();
 

@@ -146,7 +146,8 @@ impl<T: Ops> Domain<T> {
         let domain = unsafe { Self::borrow(raw) };
 
         // SAFETY: The users of the core own the ranges that they map, and pass their `gfp`;
-        // `mapped` is the core's.
+        // `mapped` is the core's. They sleep from before the first IOMMU falls asleep until after
+        // `restore()`, which the first one that wakes up calls.
         unsafe {
             domain
                 .table
@@ -166,7 +167,8 @@ impl<T: Ops> Domain<T> {
 
         // What is flushed is everything, so that nothing needs to be gathered.
         //
-        // SAFETY: The users of the core own the ranges that they unmap.
+        // SAFETY: The users of the core own the ranges that they unmap, and sleep while
+        // `restore()` runs, as above.
         unsafe { domain.table.unmap_pages(iova, size, count) }
     }
 
