@@ -4,8 +4,8 @@
 //!
 //! Parking is the context of micro-TLBs that must not get through. It walks a table in which
 //! nothing is mapped. It is on in the root from its probe, and in a cache from before its first
-//! micro-TLB is parked, until shutdown. Its lock also covers the micro-TLBs without a client, the
-//! control registers, and whether the instance is awake.
+//! micro-TLB is parked, until shutdown. Its lock also covers the micro-TLBs without a client, and
+//! whether the instance is awake.
 
 use kernel::{
     prelude::*,
