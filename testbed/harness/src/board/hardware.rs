@@ -44,7 +44,24 @@ pub const GEN2: Hardware = Hardware {
     mmc: false,
 };
 
+/// An IPMMU that no H3 has, and its cache, which Gen2 does not have.
+const EXTRA_IPMMUS: [&str; 2] = ["ipmmu_extra", "ipmmu_extra0"];
+
 impl Hardware {
+    /// Returns the machine's names of the IPMMUs, with those that `extra` adds, if they are not the
+    /// board's own.
+    pub fn labels(&self, extra: Option<&str>) -> Vec<String> {
+        let more = match extra {
+            None => 0,
+            Some("gen2") => 1,
+            Some(_) => 2,
+        };
+        let mut labels: Vec<&str> = self.ipmmus.iter().map(|(label, _)| *label).collect();
+        labels.extend(&EXTRA_IPMMUS[..more]);
+        labels.dedup();
+        labels.into_iter().map(str::to_owned).collect()
+    }
+
     /// Returns all devices whose DMA our driver translates, with their drivers; the disk is on some
     /// boards only.
     pub fn clients(&self) -> Vec<(&'static str, &'static str)> {

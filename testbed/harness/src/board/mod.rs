@@ -183,7 +183,7 @@ impl Board {
             system: setup.system,
             ipmmus: match setup.tree {
                 Some(_) => wiring.ipmmus.iter().map(|i| i.device.clone()).collect(),
-                None => registers::labels(setup.extra),
+                None => setup.hardware.labels(setup.extra),
             },
             wiring,
             hardware: setup.hardware,

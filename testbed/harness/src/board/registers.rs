@@ -46,22 +46,6 @@ pub fn device_of(ipmmu: &str) -> Result<&'static str> {
     Ok(device)
 }
 
-/// An IPMMU that no H3 has, and its cache, which Gen2 does not have.
-const EXTRA_IPMMUS: [&str; 2] = ["ipmmu_extra", "ipmmu_extra0"];
-
-/// Returns the IPMMUs of an H3's board, with one more of generation `extra`.
-pub fn labels(extra: Option<&str>) -> Vec<String> {
-    let more = match extra {
-        None => 0,
-        Some("gen2") => 1,
-        Some(_) => 2,
-    };
-    let ours = IPMMUS.iter().map(|(label, _)| *label);
-    ours.chain(EXTRA_IPMMUS.into_iter().take(more))
-        .map(str::to_owned)
-        .collect()
-}
-
 /// All non-zero registers of all IPMMUs, by (IPMMU, register).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registers(BTreeMap<(String, String), u32>);
@@ -83,6 +67,15 @@ impl fmt::Display for Difference {
 }
 
 impl Registers {
+    /// Returns those of IPMMUs whose names begin with `prefix`.
+    pub fn within(&self, prefix: &str) -> Self {
+        let mut registers = self.clone();
+        registers
+            .0
+            .retain(|(ipmmu, _), _| ipmmu.starts_with(prefix));
+        registers
+    }
+
     /// Reads the registers of `ipmmus`.
     pub fn read(qmp: &mut Qmp, ipmmus: &[String]) -> Result<Self> {
         let mut all = BTreeMap::new();

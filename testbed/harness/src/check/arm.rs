@@ -18,7 +18,7 @@ use crate::board::{Board, Driver, Setup};
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let source = bench.paths.testbed().join("guest/gen2.dts");
-    let dtb = Dtb::compile(&bench.paths, &source, "gen2")?.into_path();
+    let dtb = Dtb::compile(&bench.paths, &source, "arm")?.into_path();
     let setup = |name, driver| Setup::gen2(name, driver, dtb.clone());
 
     let c = Fixture::new(bench, setup("arm-c", Driver::C), |_| Ok(()));
@@ -51,7 +51,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 
 /// Returns the board's device tree with nobody behind the IPMMU.
 fn without_clients(bench: &Bench, dtb: &Path) -> Result<PathBuf> {
-    let mut alone = Dtb::copy(&bench.paths, dtb, "gen2-alone")?;
+    let mut alone = Dtb::copy(&bench.paths, dtb, "arm-alone")?;
     for device in GEN2.dmacs {
         alone = alone.delete(&node_of(device), "iommus")?;
     }

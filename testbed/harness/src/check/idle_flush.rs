@@ -14,11 +14,6 @@ use super::{Bench, Fixture};
 use crate::board::dtb::Dtb;
 use crate::board::{Board, Driver, Setup};
 
-/// The cache is in a power area that Linux switches off. The machine leaves the area on, as if
-/// another device needed it.
-const AREA: &str = "
-    &{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };
-";
 const ROOT: &str = "e8000000.iommu";
 const CACHE: &str = "e8100000.iommu";
 
@@ -30,7 +25,9 @@ const DESTINATION: u64 = SOURCE + 0x1000;
 const KEPT: u32 = 0x600d_600d;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    let nodes = extra_nodes(&["r8a77965"], true) + AREA;
+    // Linux switches the power area of the cache off. The machine leaves it on, as if another
+    // device needed it.
+    let nodes = extra_nodes(&["r8a77965"], true);
     let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "idle-flush")?.add(&nodes)?;
     let setup = Setup::new("idle-flush", Driver::Rust)
         .autosuspend()

@@ -16,15 +16,10 @@ use crate::board::dtb::Dtb;
 use crate::board::registers::Registers;
 use crate::board::{Board, Driver, Setup};
 
-/// The extra root is in the power area A3VP, its cache in A3VC.
-const AREAS: &str = "
-    &{/soc/iommu@e8000000} { power-domains = <&{/soc/system-controller@e6180000} 9>; };
-    &{/soc/iommu@e8100000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };
-";
 const ROOT: &str = "e8000000.iommu";
 const CACHE: &str = "e8100000.iommu";
 
-/// These areas, as bits of the SYSC.
+/// The power areas of the extra root and of its cache, as bits of the SYSC.
 const A3VP: u64 = 1 << 9;
 const A3VC: u64 = 1 << 14;
 
@@ -75,7 +70,7 @@ const ASLEEP: Feature = Feature {
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let original = bench.provision.kernel.dtb();
-    let nodes = extra_nodes(&["r8a77965"], true) + AREAS;
+    let nodes = extra_nodes(&["r8a77965"], true);
     let dtb = Dtb::copy(&bench.paths, &original, "power")?.add(&nodes)?;
     let setup = Setup::new("power", Driver::Rust)
         .prr(UNKNOWN_SOC)

@@ -14,14 +14,24 @@ use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
 /// Rows that need kind IPMMUs: a part of their names, and the reason.
-const ABOUT_KINDNESS: [(&str, &str); 8] = [
+const ABOUT_KINDNESS: [(&str, &str); 12] = [
     (
         "c-driver",
         "the C driver relies on kind answers; build/report/unkind.json has what came of that",
     ),
+    ("arm-c::", "the same"),
     (
-        "driver-alone::rmmod",
+        "the_c_driver",
+        "the same: a card's data goes where stale translations point",
+    ),
+    (
+        "alone::rmmod",
         "micro-TLBs that firmware left on, without a client, stay parked, which is on",
+    ),
+    ("beyond", "the same: the rows expect all micro-TLBs off"),
+    (
+        "cost::",
+        "what registers hold when power comes decides how many of them are written",
     ),
     (
         "stuck-flush::is_noticed_at_resume",

@@ -209,11 +209,17 @@ void rcar_h3_create_dmacs(RcarH3State *s)
 
 void rcar_h3_create_extra_ipmmu(RcarH3State *s, const char *generation)
 {
-    RenesasIPMMUState *ipmmu = create_ipmmu(s, &extra_root, generation, NULL);
+    bool split = strcmp(generation, "gen2");
+    RcarIpmmu root = extra_root;
+    RenesasIPMMUState *ipmmu;
 
+    if (!split) {
+        root.area = 0;                  /* 32-bit boards have no SYSC node */
+    }
+    ipmmu = create_ipmmu(s, &root, generation, NULL);
     sysbus_connect_irq(SYS_BUS_DEVICE(ipmmu), 0,
                        rcar_h3_spi(s, EXTRA_FAULT_SPI));
-    if (strcmp(generation, "gen2")) {
+    if (split) {
         ipmmu = create_ipmmu(s, &extra_cache, generation, ipmmu);
     }
     for (int i = 0; i < ARRAY_SIZE(extra_dmacs); i++) {
