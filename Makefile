@@ -13,7 +13,8 @@
 # make demo                shows DMA going on across a suspend
 # make shell               gives the board's console
 # make check               runs all tests; `make check ONLY=sleep` runs some
-# make check-sanitised     runs them on a kernel that looks for its own errors
+# make check-sanitised     runs them on a kernel that looks for its own errors; KERNEL=rt and
+#                          KERNEL=64k with `make check` name others
 # make check-full          also runs those that build kernels, and all on unkind IPMMUs
 # make xen                 runs Xen's driver on the board; XEN_SRC= names a tree of Xen
 # make soak CYCLES=10000   sleeps that often, with files and DMA going on
@@ -98,7 +99,7 @@ board-tests dt-check:
 	@$(TESTBED) $@
 
 check check-full:
-	@$(TESTBED) $@ $(ROWS)
+	@IPMMU_KERNEL=$(KERNEL) $(TESTBED) $@ $(ROWS)
 
 check-sanitised:
 	@IPMMU_KERNEL=sanitised $(TESTBED) check $(ROWS)

@@ -31,6 +31,8 @@ pub enum System {
     Serial,
     /// As `Testbed`, with KVM.
     Kvm,
+    /// As `Testbed`, with the other SoCs of R-Car and RZ/G2.
+    Socs,
     /// As `Testbed`, with this driver built in, and no other.
     BuiltIn,
     /// As `Testbed`, with this driver among the modules of its own tree, and no other.
@@ -160,6 +162,7 @@ impl Setup {
     pub fn of_tree(name: &str, board: &'static str) -> Self {
         Self {
             tree: Some(board),
+            system: System::Socs,
             ..Self::new(name, Driver::Rust)
         }
     }
@@ -250,7 +253,7 @@ impl Setup {
 
     pub(super) fn command_line(&self) -> String {
         let driver = match (self.system, self.driver) {
-            (System::Testbed | System::Serial | System::Kvm, Driver::Rust) => {
+            (System::Testbed | System::Serial | System::Kvm | System::Socs, Driver::Rust) => {
                 "initcall_blacklist=ipmmu_driver_init"
             }
             _ => "",

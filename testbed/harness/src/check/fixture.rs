@@ -99,8 +99,7 @@ impl Bench {
     fn is_first(&self, arch: Arch, system: System) -> bool {
         match system {
             System::Testbed => arch == Arch::Arm64,
-            // The sanitised kernel has such serial ports, too.
-            System::Serial => self.provision.kernel.is_sanitised(),
+            System::Serial => self.provision.kernel.purpose().has_ports(),
             System::Xen => self.provision.xen.is_some(),
             _ => false,
         }
@@ -123,6 +122,7 @@ impl Bench {
             System::Testbed => other(Arch::Arm, Purpose::Tests),
             System::Serial => other(Arch::Arm64, Purpose::Serial),
             System::Kvm => other(Arch::Arm64, Purpose::Kvm),
+            System::Socs => other(Arch::Arm64, Purpose::Socs),
             System::BuiltIn => provision.prepare_built_in(),
             System::InTree => provision.prepare_in_tree(),
             System::Debian => debian_install::install(&self.paths, &provision.qemu),

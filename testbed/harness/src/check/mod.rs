@@ -67,7 +67,7 @@ use anyhow::Result;
 use clap::Args;
 use libtest_mimic::{Conclusion, Trial};
 
-use crate::provision::Provision;
+use crate::provision::{Provision, Purpose};
 
 pub use fixture::{Bench, Fixture};
 use usual::{arguments, on_other_kernels, usual};
@@ -112,12 +112,12 @@ pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) 
         report.join(name).with_extension(extension)
     };
     let (report, junit) = (report("check", "txt"), report("junit", "xml"));
-    let is_sanitised = provision.kernel.is_sanitised();
+    let is_usual = provision.kernel.purpose() == Purpose::Tests;
     let provision = Arc::new(provision);
     let bench = Arc::new(Bench::new(provision.clone(), until));
     let is_wanted = |row: &Trial| {
         (words.is_empty() || words.iter().any(|w| row.name().contains(w)))
-            && (!is_sanitised || is_watched(row.name()))
+            && (is_usual || is_about_driver(row.name()))
     };
     let mut rows = usual(&bench)?;
     rows.extend(traffic::rows(&bench, extent == Rows::Full)?);
@@ -157,8 +157,8 @@ pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) 
     Ok(failed == 0)
 }
 
-/// Returns whether a row tells more of our driver where the kernel watches: it is not the model's,
-/// nor the C driver's, nor on a kernel of its own.
-fn is_watched(row: &str) -> bool {
+/// Returns whether a row tells more of our driver on another kernel: it is not the model's, nor the
+/// C driver's, nor on a kernel of its own.
+fn is_about_driver(row: &str) -> bool {
     !row.starts_with("model::") && !row.starts_with("arm") && !row.contains("c-driver")
 }

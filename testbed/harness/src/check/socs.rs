@@ -28,7 +28,31 @@ const fn translated(soc: &'static str, name: &'static str) -> SocBoard {
     }
 }
 
-pub const BOARDS: [SocBoard; 1] = [translated("r8a7795", "r8a77951-salvator-xs")];
+const fn refused(soc: &'static str, name: &'static str) -> SocBoard {
+    SocBoard {
+        is_translated: false,
+        ..translated(soc, name)
+    }
+}
+
+pub const BOARDS: [SocBoard; 16] = [
+    refused("r8a774a1", "r8a774a1-hihope-rzg2m"),
+    translated("r8a774b1", "r8a774b1-hihope-rzg2n"),
+    translated("r8a774c0", "r8a774c0-ek874"),
+    translated("r8a774e1", "r8a774e1-hihope-rzg2h"),
+    translated("r8a7795", "r8a77951-salvator-xs"),
+    refused("r8a7796", "r8a77960-salvator-xs"),
+    translated("r8a77961", "r8a77961-salvator-xs"),
+    translated("r8a77965", "r8a77965-salvator-xs"),
+    translated("r8a77970", "r8a77970-eagle"),
+    translated("r8a77980", "r8a77980-condor"),
+    translated("r8a77990", "r8a77990-ebisu"),
+    translated("r8a77995", "r8a77995-draak"),
+    translated("r8a779a0", "r8a779a0-falcon"),
+    translated("r8a779f0", "r8a779f0-spider"),
+    translated("r8a779g0", "r8a779g0-white-hawk"),
+    translated("r8a779h0", "r8a779h0-gray-hawk-single"),
+];
 
 /// Masters that are translated by default.
 const VERIFIED: [&str; 4] = [

@@ -3,7 +3,7 @@
 
 use std::env;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 
 use super::apt::Wanted;
 
@@ -20,19 +20,35 @@ pub enum Purpose {
     Xen,
     /// As `Tests`, with KVM.
     Kvm,
+    /// As `Tests`, with all SoCs of R-Car Gen3 and Gen4, and of RZ/G2.
+    Socs,
     /// Finds errors that leave no trace otherwise.
     Sanitised,
+    /// As `Tests`, with PREEMPT_RT.
+    Realtime,
+    /// As `Tests`, with pages of 64 KiB.
+    LargePages,
 }
 
 impl Purpose {
+    /// Kernels that rows can run on instead of `Tests`.
+    const OTHERS: [Self; 3] = [Self::Sanitised, Self::Realtime, Self::LargePages];
+
     /// Returns the kernel that rows run on: with `IPMMU_KERNEL=sanitised make check`, all of them
     /// run on the sanitised one.
     pub fn of_rows() -> Result<Self> {
-        match env::var("IPMMU_KERNEL").unwrap_or_default().as_str() {
-            "" => Ok(Self::Tests),
-            "sanitised" => Ok(Self::Sanitised),
-            other => bail!("IPMMU_KERNEL={other}: there is such a kernel: sanitised"),
-        }
+        let Some(wanted) = env::var("IPMMU_KERNEL")
+            .ok()
+            .filter(|name| !name.is_empty())
+        else {
+            return Ok(Self::Tests);
+        };
+        let name = |other: &Self| other.suffix().trim_start_matches('-');
+        let found = Self::OTHERS.into_iter().find(|other| name(other) == wanted);
+        found.with_context(|| {
+            let names: Vec<&str> = Self::OTHERS.iter().map(name).collect();
+            format!("KERNEL={wanted}: there are {}", names.join(", "))
+        })
     }
 
     /// Returns the part of a result's name for this purpose.
@@ -41,9 +57,12 @@ impl Purpose {
             Self::Tests => "",
             Self::Bench => "-bench",
             Self::Serial => "-serial",
-            Self::Sanitised => "-sanitised",
             Self::Xen => "-xen",
             Self::Kvm => "-kvm",
+            Self::Socs => "-socs",
+            Self::Sanitised => "-sanitised",
+            Self::Realtime => "-rt",
+            Self::LargePages => "-64k",
         }
     }
 
@@ -56,13 +75,10 @@ impl Purpose {
     }
 
     /// Returns changes of the configuration, below the testbed.
-    pub fn changes(self) -> Option<&'static str> {
+    pub fn changes(self) -> Option<String> {
         match self {
             Self::Tests | Self::Xen => None,
-            Self::Bench => Some("guest/kernel-bench.config"),
-            Self::Serial => Some("guest/kernel-serial.config"),
-            Self::Sanitised => Some("guest/kernel-sanitised.config"),
-            Self::Kvm => Some("guest/kernel-kvm.config"),
+            _ => Some(format!("guest/kernel{}.config", self.suffix())),
         }
     }
 
@@ -70,9 +86,14 @@ impl Purpose {
     /// with.
     pub fn model(self) -> Option<Self> {
         match self {
-            Self::Tests | Self::Bench | Self::Xen | Self::Sanitised | Self::Kvm => None,
-            Self::Serial => Some(Self::Tests),
+            Self::Serial | Self::Socs => Some(Self::Tests),
+            _ => None,
         }
+    }
+
+    /// Returns whether the kernel has serial ports that use DMA.
+    pub fn has_ports(self) -> bool {
+        self == Self::Serial || Self::OTHERS.contains(&self)
     }
 }
 

@@ -133,6 +133,11 @@ impl Kernel {
         }
     }
 
+    /// Returns its purpose.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
     /// Returns whether it finds errors that leave no trace otherwise.
     pub fn is_sanitised(&self) -> bool {
         self.purpose == Purpose::Sanitised
