@@ -102,7 +102,7 @@ fn archive_runs(bench: &Bench) -> Result<()> {
 /// driver serves as well.
 fn nothing_is_written(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-unasked", Driver::C)?;
-    let image = |host: usize| MMC_HOSTS[host].image(&bench.paths, "board-tests-unasked");
+    let image = |host: usize| MMC_HOSTS[host].image(&bench.paths, &called("board-tests-unasked"));
     let before = [fs::read(image(0))?, fs::read(image(1))?];
     let text = attended(&mut board, "", |_| Ok(()))?.text;
     keep(&bench.paths, "board-tests-unasked", &text)?;
