@@ -18,6 +18,8 @@ pub struct SocBoard {
     pub name: &'static str,
     /// Whether upstream's policy translates anything on the SoC.
     pub is_translated: bool,
+    /// Whether the tree has PSCI, without which the kernel offers no deep sleep.
+    sleeps: bool,
 }
 
 const fn translated(soc: &'static str, name: &'static str) -> SocBoard {
@@ -25,6 +27,7 @@ const fn translated(soc: &'static str, name: &'static str) -> SocBoard {
         soc,
         name,
         is_translated: true,
+        sleeps: true,
     }
 }
 
@@ -34,6 +37,11 @@ const fn refused(soc: &'static str, name: &'static str) -> SocBoard {
         ..translated(soc, name)
     }
 }
+
+const V3U: SocBoard = SocBoard {
+    sleeps: false,
+    ..translated("r8a779a0", "r8a779a0-falcon")
+};
 
 pub const BOARDS: [SocBoard; 16] = [
     refused("r8a774a1", "r8a774a1-hihope-rzg2m"),
@@ -48,7 +56,7 @@ pub const BOARDS: [SocBoard; 16] = [
     translated("r8a77980", "r8a77980-condor"),
     translated("r8a77990", "r8a77990-ebisu"),
     translated("r8a77995", "r8a77995-draak"),
-    translated("r8a779a0", "r8a779a0-falcon"),
+    V3U,
     translated("r8a779f0", "r8a779f0-spider"),
     translated("r8a779g0", "r8a779g0-white-hawk"),
     translated("r8a779h0", "r8a779h0-gray-hawk-single"),
@@ -87,7 +95,9 @@ fn rows_of(bench: &Arc<Bench>, board: &SocBoard) -> Vec<Trial> {
         rows.push(fixture.row("clients", clients));
         rows.push(fixture.row("dma", dma));
         rows.push(fixture.row("fault", fault));
-        rows.push(fixture.row("suspend", suspend));
+        if board.sleeps {
+            rows.push(fixture.row("suspend", suspend));
+        }
     } else {
         rows.push(fixture.row("clients", all_refused));
     }
