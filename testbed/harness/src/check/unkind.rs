@@ -14,12 +14,16 @@ use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
 /// Rows that need kind IPMMUs: a part of their names, and the reason.
-const ABOUT_KINDNESS: [(&str, &str); 12] = [
+const ABOUT_KINDNESS: [(&str, &str); 13] = [
     (
         "c-driver",
         "the C driver relies on kind answers; build/report/unkind.json has what came of that",
     ),
     ("arm-c::", "the same"),
+    (
+        "nothing_is_written_unasked",
+        "the same: the C driver has the IPMMUs",
+    ),
     (
         "the_c_driver",
         "the same: a card's data goes where stale translations point",
