@@ -29,14 +29,15 @@ use kernel::{
     },
 };
 
-use crate::{
-    abstractions::{
-        io_pgtable::{
-            FlushOps,
-            IoPageTable, //
-        },
-        iommu, //
+use crate::abstractions::iommu::{
+    driver,
+    io_pgtable::{
+        FlushOps,
+        IoPageTable, //
     },
+};
+
+use crate::{
     features::ContextId,
     ipmmu::Ipmmu,
     table::{
@@ -96,9 +97,9 @@ impl Walkers {
     }
 }
 
-impl<T: iommu::Ops<Flush = Walkers>> AddressSpace for iommu::Domain<T> {
+impl<T: driver::Ops<Flush = Walkers>> AddressSpace for driver::Domain<T> {
     fn hardware(&self) -> table::Hardware {
-        iommu::Domain::hardware(self)
+        driver::Domain::hardware(self)
     }
 
     fn set_walked(&self, id: ContextId, walked: bool) {
@@ -113,6 +114,6 @@ impl<T: iommu::Ops<Flush = Walkers>> AddressSpace for iommu::Domain<T> {
     }
 
     fn report_fault(&self, dev: &Device, iova: u64) -> bool {
-        iommu::Domain::report_fault(self, dev, iova)
+        driver::Domain::report_fault(self, dev, iova)
     }
 }

@@ -10,18 +10,17 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::{
-    abstractions::io_pgtable::{
-        quirk,
-        Format, //
-    },
-    regs::{
-        At,
-        Context,
-        Utlb,
-        IMCTR,
-        IMTTBCR, //
-    },
+use crate::abstractions::iommu::io_pgtable::{
+    quirk,
+    Format, //
+};
+
+use crate::regs::{
+    At,
+    Context,
+    Utlb,
+    IMCTR,
+    IMTTBCR, //
 };
 
 /// Contexts that any generation has, at most.

@@ -15,11 +15,12 @@ use kernel::{
     },
 };
 
+use crate::abstractions::iommu::driver::{
+    Group,
+    Grouping, //
+};
+
 use crate::{
-    abstractions::iommu::{
-        Group,
-        Grouping, //
-    },
     context::{
         Context,
         Side,

@@ -22,11 +22,12 @@ use kernel::{
     },
 };
 
+use crate::abstractions::{
+    iommu::driver::Group,
+    irq::managed::Line, //
+};
+
 use crate::{
-    abstractions::{
-        iommu::Group,
-        irq, //
-    },
     context::Context,
     features::{
         ContextId,
@@ -62,7 +63,7 @@ pub(crate) struct Ipmmu {
     #[pin]
     reservations: Mutex<Reservations>,
     /// Of a root: the fault interrupt.
-    irq: SetOnce<irq::Line>,
+    irq: SetOnce<Line>,
     #[pin]
     parking: Parking,
     saved: Devres<LockedSaveArea>,
@@ -161,12 +162,12 @@ impl Ipmmu {
     }
 
     /// Notes the fault interrupt of a root.
-    pub(crate) fn set_irq(&self, line: irq::Line) {
+    pub(crate) fn set_irq(&self, line: Line) {
         self.irq.populate(line);
     }
 
     /// Returns the fault interrupt of a root, once it is requested.
-    pub(crate) fn irq(&self) -> Option<irq::Line> {
+    pub(crate) fn irq(&self) -> Option<Line> {
         self.irq.copy()
     }
 

@@ -10,8 +10,9 @@
 //! - [`parking`] is where micro-TLBs are that must not get through, [`ipmmu`] one instance;
 //! - [`group`] is clients that cannot be told apart, [`domain`] an address space, [`policy`] which
 //!   devices are translated, [`ops`] what the core calls;
-//! - [`fault`] is the interrupt, [`pm`] suspend and resume, [`debugfs`] for people;
-//! - [`abstractions`] is the kernel's C, made safe.
+//! - [`fault`] is the interrupt, [`pm`] suspend and resume, [`debugfs`] for people.
+//!
+//! Safe Rust over the kernel's C is in [`abstractions`].
 
 use kernel::{
     device::{
@@ -28,15 +29,21 @@ use kernel::{
     sync::Arc, //
 };
 
-use crate::{
-    abstractions::{
-        device_link,
+use crate::abstractions::{
+    device::{
         fwnode,
-        iommu,
-        irq,
-        platform::Pm,
-        runtime_pm, //
+        link, //
     },
+    iommu::{
+        self,
+        platform::Pm, //
+    },
+    irq,
+    platform::ext::set_dma_mask,
+    runtime_pm, //
+};
+
+use crate::{
     fault::{
         FaultIrq,
         Faults, //
@@ -76,9 +83,9 @@ mod suspend;
 mod table;
 mod wants;
 
-iommu_ops_table!(static OPS: IommuOps, in Module);
+crate::abstractions::iommu_ops_table!(static OPS: IommuOps, in Module);
 
-string_param!(
+crate::abstractions::string_param!(
     ipmmu_vmsa,
     Module,
     policy::ALLOW,
@@ -155,7 +162,7 @@ impl platform::Driver for Driver {
                 files <- debugfs::Files::new(&ipmmu, entry.debugfs_dir()?),
                 _: {
                     if ipmmu.has_clients() {
-                        iommu::register_managed(dev, instance)?;
+                        iommu::driver::register_managed(dev, instance)?;
                     }
                 },
             }? Error))
@@ -205,7 +212,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     let features = match &root {
         Some(root) => {
             // Suspends and unbinds before the root.
-            device_link::add_managed(dev, root.dev())?;
+            link::add_managed(dev, root.dev())?;
             root.features()
         }
         None => {
@@ -216,7 +223,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     };
 
     // For page tables, which walks reach with 40 address bits.
-    abstractions::platform::set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
+    set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
     let regs = map(pdev, features)?;
     let ipmmu = Ipmmu::new(dev, regs, features, root)?;
     let power = if ipmmu.is_root() {
@@ -239,7 +246,7 @@ fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<P
     let faults = Faults::new(ipmmu.clone())?;
     let power = Power::new(ipmmu.clone(), Some(faults.clone()))?;
 
-    ipmmu.set_irq(irq::request_managed(
+    ipmmu.set_irq(irq::managed::request(
         pdev,
         0,
         c"ipmmu-vmsa",
@@ -352,7 +359,7 @@ fn expect_irq(pdev: &platform::Device<Core<'_>>) -> Result {
 #[pin_data]
 struct Module {
     #[pin]
-    driver: driver::Registration<abstractions::platform::Adapter<Driver>>,
+    driver: driver::Registration<iommu::platform::Adapter<Driver>>,
 }
 
 impl kernel::InPlaceModule for Module {

@@ -18,14 +18,13 @@ use kernel::{
     },
 };
 
-use crate::{
-    abstractions::{
-        device_link, dma,
-        io_pgtable::{
-            self,
-            IoPageTable, //
-        },
-        iommu::{
+use crate::abstractions::{
+    device::{
+        dma,
+        link, //
+    },
+    iommu::{
+        driver::{
             self,
             Capability,
             Domain,
@@ -35,14 +34,21 @@ use crate::{
             Grouping,
             PhandleArgs, //
         },
+        io_pgtable::{
+            self,
+            IoPageTable, //
+        },
     },
+    module_lock, //
+};
+
+use crate::{
     domain::Walkers,
     group::{
         Client,
         Refusal, //
     },
     ipmmu::Ipmmu,
-    module_lock,
     policy,
     table::{
         self,
@@ -52,7 +58,7 @@ use crate::{
 };
 
 /// An instance as the core knows it.
-pub(crate) type Instance = iommu::Instance<IommuOps>;
+pub(crate) type Instance = driver::Instance<IommuOps>;
 
 /// All bound instances, and what was said of devices.
 struct Registry {
@@ -227,7 +233,7 @@ fn open_for_driver(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) {
 /// The functions.
 pub(crate) struct IommuOps;
 
-impl iommu::Ops for IommuOps {
+impl driver::Ops for IommuOps {
     type Instance = Arc<Ipmmu>;
     type Client = Client;
     type Flush = Walkers;
@@ -266,7 +272,7 @@ impl iommu::Ops for IommuOps {
             .join(&grouping)
             .and_then(|group| {
                 // The client is unbound before its IPMMU, asleep before it is, and awake after it.
-                device_link::add_for_client(dev, ipmmu.dev())?;
+                link::add_for_client(dev, ipmmu.dev())?;
                 Ok(group)
             })
             .map_err(|refusal| {

@@ -15,21 +15,20 @@ use kernel::{
     },
 };
 
-use crate::{
-    abstractions::{
-        param::StringParam,
-        platform,
-        soc::{
-            Pattern,
-            Table, //
-        },
+use crate::abstractions::{
+    module_param::string::StringParam,
+    platform::ext,
+    soc_match::{
+        Pattern,
+        Table, //
     },
-    regs::IMSCTLR,
 };
+
+use crate::regs::IMSCTLR;
 
 /// The module parameter `allow`: names of devices that are translated beside those that are by
 /// default, separated by commas.
-pub(crate) static ALLOW: StringParam = StringParam::new();
+pub(crate) static ALLOW: StringParam = StringParam::absent();
 
 /// SoCs on which only listed devices are translated.
 static OPT_IN: Table<3> = Table::new([
@@ -123,7 +122,7 @@ pub(crate) fn tell_unknown_names() {
     for entry in entries(list) {
         // Without memory for a copy nothing is said, which hurts nobody.
         let is_unknown = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(entry)))
-            .is_ok_and(|name| !platform::exists(&name));
+            .is_ok_and(|name| !ext::exists(&name));
         if is_unknown {
             pr_warn!("allow: no platform device {}\n", BStr::from_bytes(entry));
         }

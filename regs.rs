@@ -31,7 +31,7 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-use crate::abstractions::platform::request_region;
+use crate::abstractions::platform::ext::request_region;
 
 /// Bytes from the start of an instance's registers to register `R`.
 pub(crate) struct At<R>(usize, PhantomData<R>);

@@ -11,24 +11,24 @@ use kernel::{
     sync::Arc, //
 };
 
-use crate::{
-    abstractions::{
-        io_pgtable::{
-            Config,
-            FlushOps,
-            IoPageTable,
-            PAGE_SIZES, //
-        },
-        iommu::Geometry, //
-    },
-    features::{
-        ContextId,
-        Features, //
+use crate::abstractions::iommu::{
+    driver::Geometry,
+    io_pgtable::{
+        self,
+        Config,
+        FlushOps,
+        IoPageTable,
+        PAGE_SIZES, //
     },
 };
 
+use crate::features::{
+    ContextId,
+    Features, //
+};
+
 /// What a context must be told about a table.
-pub(crate) type Hardware = crate::abstractions::io_pgtable::Table;
+pub(crate) type Hardware = io_pgtable::Table;
 
 /// Bits of a physical address.
 pub(crate) const OAS: u32 = 40;

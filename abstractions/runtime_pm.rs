@@ -5,10 +5,7 @@
 //! C header: [`include/linux/pm_runtime.h`](srctree/include/linux/pm_runtime.h)
 
 #[cfg(CONFIG_PM)]
-use kernel::{
-    bindings,
-    error::to_result, //
-};
+use kernel::error::to_result;
 use kernel::{
     device::{
         Bound,
@@ -17,6 +14,9 @@ use kernel::{
     prelude::*,
     sync::aref::ARef, //
 };
+
+#[cfg(CONFIG_PM)]
+use crate::abstractions::bindings;
 
 #[cfg(CONFIG_PM)]
 fn raw(dev: &Device) -> *mut bindings::device {
@@ -102,17 +102,14 @@ fn set_active(dev: &Device) -> Result {
 
 /// Notes that `dev` was busy until now, from when on its delay is counted.
 #[cfg(CONFIG_PM)]
-pub(super) fn mark_last_busy(dev: &Device) {
-    // SAFETY: It may be called anywhere.
-    let now = unsafe { bindings::ktime_get_mono_fast_ns() };
-
-    // SAFETY: `dev` is valid. The PM core reads and writes this anywhere, at once, as is done here.
-    unsafe { (&raw mut (*raw(dev)).power.last_busy).write_volatile(now) };
+pub(crate) fn mark_last_busy(dev: &Device) {
+    // SAFETY: `dev` is valid. It may be called anywhere.
+    unsafe { bindings::pm_runtime_mark_last_busy(raw(dev)) };
 }
 
 /// Wakes `dev` up and switches runtime power management off, if it is on: no callback runs from
 /// then on. May sleep.
-pub(super) fn end(dev: &Device) {
+pub(crate) fn end(dev: &Device) {
     #[cfg(CONFIG_PM)]
     // SAFETY: The device is valid. Callbacks that run are waited for. The count that keeps the
     // device awake until then is given back.

@@ -12,7 +12,6 @@
 use core::ptr::NonNull;
 
 use kernel::{
-    bindings,
     device::Device,
     error::{
         from_err_ptr,
@@ -29,20 +28,7 @@ use kernel::{
     },
 };
 
-// Declared in `asm/dma-iommu.h`, which has no bindings. `dev` is a `struct device`, whose bindings
-// are not FFI-safe to the letter.
-extern "C" {
-    fn arm_iommu_create_mapping(
-        dev: *mut c_void,
-        base: bindings::dma_addr_t,
-        size: u64,
-    ) -> *mut bindings::dma_iommu_mapping;
-    fn arm_iommu_release_mapping(mapping: *mut bindings::dma_iommu_mapping);
-    fn arm_iommu_attach_device(
-        dev: *mut c_void,
-        mapping: *mut bindings::dma_iommu_mapping,
-    ) -> c_int;
-}
+use crate::abstractions::bindings;
 
 /// A reference to a `struct dma_iommu_mapping`.
 ///
@@ -63,7 +49,8 @@ impl Mapping {
     /// Makes a mapping with a domain that suits `dev`. May sleep.
     fn new(dev: &Device) -> Result<Self> {
         // SAFETY: `dev` is valid. The range lies within 32 bits.
-        let mapping = unsafe { arm_iommu_create_mapping(as_raw(dev), Self::BASE, Self::SIZE) };
+        let mapping =
+            unsafe { bindings::arm_iommu_create_mapping(as_raw(dev), Self::BASE, Self::SIZE) };
 
         // INVARIANT: It was just made, and comes with a reference.
         NonNull::new(from_err_ptr(mapping)?).map(Self).ok_or(ENODEV)
@@ -73,11 +60,11 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: By the type invariant a reference is owned.
-        unsafe { arm_iommu_release_mapping(self.0.as_ptr()) };
+        unsafe { bindings::arm_iommu_release_mapping(self.0.as_ptr()) };
     }
 }
 
-fn as_raw(dev: &Device) -> *mut c_void {
+fn as_raw(dev: &Device) -> *mut bindings::device {
     core::ptr::from_ref(dev).cast_mut().cast()
 }
 
@@ -116,7 +103,7 @@ impl SharedMapping {
 
         // SAFETY: `dev` is valid, and does no DMA by this function's contract. `self` keeps the
         // mapping.
-        to_result(unsafe { arm_iommu_attach_device(as_raw(dev), mapping.as_ptr()) })?;
+        to_result(unsafe { bindings::arm_iommu_attach_device(as_raw(dev), mapping.as_ptr()) })?;
 
         // The architecture sets up the DMA of a device that has nothing attached, and takes what it
         // finds there for its own when the device is unbound: it would put the mapping twice. What
@@ -124,7 +111,7 @@ impl SharedMapping {
         //
         // SAFETY: `dev` is valid. It is being configured by this call, and by nothing else.
         unsafe {
-            let archdata = &raw mut (*as_raw(dev).cast::<bindings::device>()).archdata;
+            let archdata = &raw mut (*as_raw(dev)).archdata;
 
             bindings::dev_archdata::set_dma_ops_setup_raw(archdata, 0);
         }
@@ -141,13 +128,13 @@ impl SharedMapping {
         let Some(own) = self.mapping.lock().as_ref().map(|mapping| mapping.0) else {
             return;
         };
-        let raw = as_raw(dev).cast::<bindings::device>();
+        let raw = as_raw(dev);
 
         // SAFETY: `dev` is valid, and nothing uses these by this function's contract. If the
         // mapping is attached to it, it owns a reference.
         unsafe {
             if core::ptr::eq((*raw).archdata.mapping, own.as_ptr()) {
-                arm_iommu_release_mapping(own.as_ptr());
+                bindings::arm_iommu_release_mapping(own.as_ptr());
                 (*raw).archdata.mapping = core::ptr::null_mut();
                 (*raw).dma_ops = core::ptr::null_mut();
             }

@@ -5,13 +5,15 @@
 use core::ptr::NonNull;
 
 use kernel::{
-    bindings,
     prelude::*,
     sizes::SZ_4K, //
 };
 
 use super::format::Format;
-use crate::module_lock;
+use crate::abstractions::{
+    bindings,
+    module_lock, //
+};
 
 module_lock! {
     static TABLES: Tables = Tables {
@@ -20,7 +22,7 @@ module_lock! {
     }; lock TablesLock
 }
 
-/// All tables of the module.
+/// All tables.
 struct Tables {
     list: KVec<Listed>,
     /// Whether they may be those of an image that was just restored.
@@ -137,7 +139,7 @@ unsafe fn clean_level(dev: *mut bindings::device, base: u64, bytes: usize, below
 
     // SAFETY: The page table code has mapped it for DMA by `dev`, 1:1.
     unsafe {
-        bindings::__dma_sync_single_for_device(
+        bindings::dma_sync_single_for_device(
             dev,
             base as bindings::dma_addr_t,
             bytes,

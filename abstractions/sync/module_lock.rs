@@ -85,11 +85,11 @@ macro_rules! module_lock {
         }
 
         $(#[$attr])*
-        static $name: $crate::abstractions::module_lock::ModuleLock<$lock> = {
+        static $name: $crate::abstractions::sync::module_lock::ModuleLock<$lock> = {
             let value: $type = $value;
 
             // SAFETY: The lock type was declared above, for this.
-            unsafe { $crate::abstractions::module_lock::ModuleLock::new(value) }
+            unsafe { $crate::abstractions::sync::module_lock::ModuleLock::new(value) }
         };
     };
 }

@@ -57,13 +57,13 @@ impl<T: Ops> OpsTable<T> {
 #[macro_export]
 macro_rules! iommu_ops_table {
     (static $name:ident: $driver:ty, in $module:ty) => {
-        static $name: $crate::abstractions::iommu::OpsTable<$driver> = {
-            static IDENTITY: $crate::abstractions::iommu::StaticDomain<$driver> =
-                $crate::abstractions::iommu::StaticDomain::identity();
-            static BLOCKED: $crate::abstractions::iommu::StaticDomain<$driver> =
-                $crate::abstractions::iommu::StaticDomain::blocked();
+        static $name: $crate::abstractions::iommu::driver::OpsTable<$driver> = {
+            static IDENTITY: $crate::abstractions::iommu::driver::StaticDomain<$driver> =
+                $crate::abstractions::iommu::driver::StaticDomain::identity();
+            static BLOCKED: $crate::abstractions::iommu::driver::StaticDomain<$driver> =
+                $crate::abstractions::iommu::driver::StaticDomain::blocked();
 
-            $crate::abstractions::iommu::OpsTable::new(
+            $crate::abstractions::iommu::driver::OpsTable::new(
                 &<$module as ::kernel::ModuleMetadata>::THIS_MODULE,
                 &IDENTITY,
                 &BLOCKED,

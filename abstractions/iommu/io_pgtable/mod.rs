@@ -2,8 +2,10 @@
 
 //! IO page tables whose owner flushes the TLB.
 //!
-//! `kernel::iommu::pgtable` serves hardware whose firmware flushes. Here the page table code calls
-//! back into the driver, through [`FlushOps`].
+//! [`kernel::iommu::pgtable`] serves hardware whose firmware flushes. Here the page table code
+//! calls back into the driver, through [`FlushOps`].
+//!
+//! All tables are listed, for [`restore`]. Their drivers are those of `iommu::platform`.
 //!
 //! C header: [`include/linux/io-pgtable.h`](srctree/include/linux/io-pgtable.h)
 
@@ -53,17 +55,17 @@ pub(crate) trait FlushOps: Send + Sync + 'static {
     fn flush_all(&self);
 }
 
-/// Page and block sizes, as a bitmap: of the three levels with which [`image`] deals.
+/// Page and block sizes, as a bitmap: of the three levels that a table has here.
 pub(crate) const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
-/// Bits of input address with which there are three levels.
 const BITS: RangeInclusive<u32> = 31..=40;
 
 /// What table to make.
 pub(crate) struct Config {
+    /// The format of descriptors.
     pub(crate) format: Format,
     /// Any of [`quirk`].
     pub(crate) quirks: usize,
-    /// Bits of input address, as [`BITS`] says.
+    /// Bits of input address, 31 to 40: with these there are three levels.
     pub(crate) ias: u32,
     /// Bits of output address.
     pub(crate) oas: u32,

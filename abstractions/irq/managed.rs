@@ -51,7 +51,7 @@ impl Line {
 /// # Errors
 ///
 /// `ENXIO` when the device has no such interrupt, and those of `request_irq()`. Prints nothing.
-pub(crate) fn request_managed<T: Handler + Send + 'static>(
+pub(crate) fn request<T: Handler + Send + 'static>(
     pdev: &platform::Device<Bound>,
     index: u32,
     name: &'static CStr,

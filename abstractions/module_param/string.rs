@@ -32,7 +32,7 @@ unsafe impl Sync for StringParam {}
 
 impl StringParam {
     /// Makes a parameter that was not given.
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn absent() -> Self {
         // INVARIANT: Null is allowed.
         Self(UnsafeCell::new(ptr::null_mut()))
     }
@@ -103,19 +103,19 @@ pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
 /// Declares the module parameter that `$param`, a [`StringParam`], is the value of.
 ///
 /// ```ignore
-/// static ALLOW: StringParam = StringParam::new();
+/// static ALLOW: StringParam = StringParam::absent();
 /// string_param!(my_module, MyModule, ALLOW, "allow", "What `modinfo` shows.");
 /// ```
 #[macro_export]
 macro_rules! string_param {
     ($module:ident, $type:ty, $param:path, $name:literal, $description:literal) => {
         const _: () = {
-            use $crate::abstractions::param;
+            use $crate::abstractions::module_param::string;
 
             #[link_section = "__param"]
             #[used(compiler)]
-            static PARAM: param::Declaration = param::Declaration::new(
-                param::c_str($crate::string_param!(@prefixed $module, "", $name)),
+            static PARAM: string::Declaration = string::Declaration::new(
+                string::c_str($crate::string_param!(@prefixed $module, "", $name)),
                 &$param,
                 <$type as ::kernel::ModuleMetadata>::THIS_MODULE.as_ptr(),
             );
@@ -124,13 +124,13 @@ macro_rules! string_param {
                 $crate::string_param!(@prefixed $module, "parmtype=", $name, ":charp");
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static PARMTYPE: [u8; TYPE.len()] = param::modinfo(TYPE);
+            static PARMTYPE: [u8; TYPE.len()] = string::modinfo(TYPE);
 
             const TEXT: &str =
                 $crate::string_param!(@prefixed $module, "parm=", $name, ":", $description);
             #[link_section = ".modinfo"]
             #[used(compiler)]
-            static PARM: [u8; TEXT.len()] = param::modinfo(TEXT);
+            static PARM: [u8; TEXT.len()] = string::modinfo(TEXT);
         };
     };
 

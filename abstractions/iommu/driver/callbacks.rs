@@ -5,7 +5,6 @@
 use core::marker::PhantomData;
 
 use kernel::{
-    bindings,
     device::Device,
     error::{
         from_result,
@@ -18,6 +17,8 @@ use kernel::{
         Opaque, //
     },
 };
+
+use crate::abstractions::bindings;
 
 use super::{
     fwspec::{
@@ -38,15 +39,6 @@ use super::{
     },
     table::StaticDomain, //
 };
-
-extern "C" {
-    /// Adds what the firmware reserves for a device: in the device tree, `iommu-addresses` of its
-    /// `memory-region`s. Declared in `drivers/iommu/dma-iommu.h`, which has no bindings.
-    ///
-    /// `dev` is a `struct device`, whose bindings are not FFI-safe to the letter.
-    #[cfg(CONFIG_IOMMU_DMA)]
-    fn iommu_dma_get_resv_regions(dev: *mut c_void, list: *mut bindings::list_head);
-}
 
 /// `IOMMU_DOMAIN_BLOCKED`.
 const IOMMU_DOMAIN_BLOCKED: u32 = 0;
@@ -240,7 +232,7 @@ impl<T: Ops> Callbacks<T> {
         #[cfg(CONFIG_IOMMU_DMA)]
         // SAFETY: The core passes a valid device, and a list for the regions.
         unsafe {
-            iommu_dma_get_resv_regions(dev.cast(), list)
+            bindings::iommu_dma_get_resv_regions(dev, list)
         };
         #[cfg(not(CONFIG_IOMMU_DMA))]
         let _ = (dev, list);

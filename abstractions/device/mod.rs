@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Beside `kernel::device`.
+
+pub(crate) mod dma;
+pub(crate) mod fwnode;
+pub(crate) mod link;

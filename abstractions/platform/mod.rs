@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Beside `kernel::platform`.
+
+pub(crate) mod ext;
