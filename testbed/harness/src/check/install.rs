@@ -238,14 +238,13 @@ fn targets(bench: &Bench) -> Result<()> {
     let ksrc = format!("KSRC={}", linux.display());
 
     run(&["install-tree", &ksrc])?;
-    for file in [
-        "Kconfig",
-        "Makefile",
-        "ipmmu_vmsa.rs",
-        "abstractions/mod.rs",
-    ] {
-        let file = Path::new(HOME).join(file);
-        ensure!(linux.join(&file).is_file(), "{} is missing", file.display());
+    let installed = ["Kconfig", "Makefile", "ipmmu_vmsa.rs"].map(|file| format!("{HOME}/{file}"));
+    for file in installed
+        .iter()
+        .map(String::as_str)
+        .chain(["rust/kernel/iommu/driver/mod.rs"])
+    {
+        ensure!(linux.join(file).is_file(), "{file} is missing");
     }
     run(&["uninstall-tree", &ksrc])?;
     same(&before, &linux)?;

@@ -1,60 +1,77 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The lines that the driver adds to files of the kernel.
+//! A block of lines that the driver adds to a file of the kernel.
 
 use anyhow::{Context, Result};
 
 use super::author::Author;
 
-/// The beginning of the driver's entry in MAINTAINERS.
-const HEADING: &str = "IPMMU VMSA DRIVER IN RUST\n";
-
 /// The place of a block of lines.
-enum Place {
+pub enum Place {
     Before(&'static str),
     After(&'static str),
+}
+
+/// What is added there.
+pub enum Block {
+    Lines(&'static str),
+    Entry(Entry),
+}
+
+/// An entry in MAINTAINERS.
+pub struct Entry {
+    pub heading: &'static str,
+    /// The mailing lists.
+    pub lists: &'static [&'static str],
+    /// The directories of its files.
+    pub tops: &'static [&'static str],
 }
 
 /// A block of lines in one file.
 pub struct Edit {
     /// The file.
     pub file: &'static str,
-    /// The file of the driver that needs it; for the series of patches.
-    pub with: &'static str,
-    place: Place,
-    /// None is the entry in MAINTAINERS, which varies.
-    block: Option<&'static str>,
+    pub place: Place,
+    pub block: Block,
+    /// The files and directories of the driver that need it; none for an entry, which grows with
+    /// each file.
+    pub with: &'static [&'static str],
 }
 
-pub const EDITS: [Edit; 4] = [
-    Edit {
-        file: "MAINTAINERS",
-        with: "",
-        place: Place::Before("IPS SCSI RAID DRIVER\n"),
-        block: None,
-    },
-    Edit {
-        file: "Documentation/driver-api/index.rst",
-        with: "Documentation/driver-api/ipmmu-vmsa/index.rst",
-        place: Place::After("   ipmi\n"),
-        block: Some("   ipmmu-vmsa/index\n"),
-    },
-    Edit {
-        file: "drivers/iommu/Kconfig",
-        with: "drivers/iommu/ipmmu-vmsa-rust/Kconfig",
-        place: Place::Before("config SPAPR_TCE_IOMMU\n"),
-        block: Some("source \"drivers/iommu/ipmmu-vmsa-rust/Kconfig\"\n\n"),
-    },
-    Edit {
-        file: "drivers/iommu/Makefile",
-        with: "drivers/iommu/ipmmu-vmsa-rust/Makefile",
-        place: Place::After("obj-$(CONFIG_IPMMU_VMSA) += ipmmu-vmsa.o\n"),
-        block: Some("obj-$(CONFIG_IPMMU_VMSA_RUST) += ipmmu-vmsa-rust/\n"),
-    },
-];
+impl Entry {
+    /// Returns the lines for those of `patterns`, which are sorted, that are its files; none for no
+    /// files.
+    fn text(&self, author: &Author, patterns: &[String]) -> String {
+        let is_ours = |p: &&String| self.tops.iter().any(|top| p.starts_with(top));
+        let files: String = patterns
+            .iter()
+            .filter(is_ours)
+            .map(|p| format!("F:\t{p}\n"))
+            .collect();
+        if files.is_empty() {
+            return files;
+        }
+        let lists: String = self
+            .lists
+            .iter()
+            .map(|list| format!("L:\t{list}\n"))
+            .collect();
+        format!(
+            "{}M:\t{author}\n{lists}S:\tMaintained\n{files}\n",
+            self.heading
+        )
+    }
+}
 
 impl Edit {
-    /// Returns `text` with the block, which it did not have.
-    pub fn insert(&self, text: &str, entry: &str) -> Result<String> {
+    /// Returns `text` with the block, which it did not have. An entry without files is none.
+    pub fn insert(&self, text: &str, author: &Author, patterns: &[String]) -> Result<String> {
+        let block = match &self.block {
+            Block::Lines(lines) => (*lines).to_owned(),
+            Block::Entry(entry) => entry.text(author, patterns),
+        };
+        if block.is_empty() {
+            return Ok(text.to_owned());
+        }
         let (line, past) = match self.place {
             Place::Before(line) => (line, 0),
             Place::After(line) => (line, line.len()),
@@ -66,15 +83,14 @@ impl Edit {
                 line.trim()
             )
         })? + past;
-        let block = self.block.unwrap_or(entry);
         Ok(format!("{}{block}{}", &text[..at], &text[at..]))
     }
 
     /// Returns `text` without the block.
     pub fn remove(&self, text: &str) -> String {
-        let found = match self.block {
-            Some(block) => find_line(text, block).map(|at| at..at + block.len()),
-            None => find_line(text, HEADING).map(|at| {
+        let found = match &self.block {
+            Block::Lines(lines) => find_line(text, lines).map(|at| at..at + lines.len()),
+            Block::Entry(entry) => find_line(text, entry.heading).map(|at| {
                 let end = text[at..].find("\n\n").map_or(text.len(), |n| at + n + 2);
                 at..end
             }),
@@ -84,6 +100,22 @@ impl Edit {
             |range| format!("{}{}", &text[..range.start], &text[range.end..]),
         )
     }
+
+    /// Returns whether `path` is one of the files that need it.
+    pub fn is_for(&self, path: &str) -> bool {
+        self.with.iter().any(|with| is_below(path, with))
+    }
+
+    /// Returns whether it grows with each file.
+    pub fn grows(&self) -> bool {
+        matches!(self.block, Block::Entry(..))
+    }
+}
+
+/// Returns whether `path` is `other`, or in that directory.
+pub fn is_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns where the lines `wanted` are in `text`.
@@ -91,16 +123,4 @@ fn find_line(text: &str, wanted: &str) -> Option<usize> {
     text.match_indices(wanted)
         .map(|(at, _)| at)
         .find(|&at| at == 0 || text[..at].ends_with('\n'))
-}
-
-/// Returns the entry in MAINTAINERS for files that match `patterns`.
-pub fn entry(author: &Author, patterns: &[String]) -> String {
-    let mut patterns: Vec<&String> = patterns.iter().collect();
-    patterns.sort();
-    let files: String = patterns.iter().map(|p| format!("F:\t{p}\n")).collect();
-    format!(
-        "{HEADING}M:\t{author}\nL:\tiommu@lists.linux.dev\n\
-         L:\tlinux-renesas-soc@vger.kernel.org\nL:\trust-for-linux@vger.kernel.org\n\
-         S:\tMaintained\n{files}\n"
-    )
 }

@@ -3,6 +3,8 @@
 
 mod author;
 mod edit;
+mod edits;
+mod kernel_crate;
 mod payload;
 mod series;
 mod source;

@@ -5,8 +5,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use walkdir::WalkDir;
+
+use super::edit::is_below;
+use super::edits::in_crate;
+use super::kernel_crate::{self, HERE};
 
 /// The driver's directory.
 pub const HOME: &str = "drivers/iommu/ipmmu-vmsa-rust";
@@ -18,6 +22,19 @@ pub const ABI: &str = "Documentation/ABI/testing/debugfs-ipmmu-vmsa";
 /// The Kbuild at the top of the checkout is for a module from outside.
 const MAKEFILE: &str = "# SPDX-License-Identifier: GPL-2.0\n\n\
                         obj-$(CONFIG_IPMMU_VMSA_RUST) += ipmmu_vmsa.o\n";
+
+/// A function that is inline in C. The checkout has it in Rust.
+const PM_RUNTIME: &str = "rust/helpers/pm_runtime.c";
+const PM_RUNTIME_TEXT: &str = "\
+// SPDX-License-Identifier: GPL-2.0
+
+#include <linux/pm_runtime.h>
+
+__rust_helper void rust_helper_pm_runtime_mark_last_busy(struct device *dev)
+{
+	pm_runtime_mark_last_busy(dev);
+}
+";
 
 /// The page that lists the others.
 const INDEX: &str = "index.rst";
@@ -42,10 +59,16 @@ impl Payload {
         let mut files = BTreeMap::new();
         for path in crate::paths::driver_sources(repo)? {
             let name = path.strip_prefix(repo)?.to_string_lossy().into_owned();
-            if name != "Kbuild" {
-                files.insert(format!("{HOME}/{name}"), read(&path)?);
+            let text = read(&path)?;
+            if let Some(path) = kernel_crate::path(&name) {
+                let is_declared = in_crate().any(|own| is_below(&path, own));
+                ensure!(is_declared, "no edit of rust/kernel/ declares {path}");
+                files.insert(path, kernel_crate::abstraction(&text));
+            } else if name != "Kbuild" && !name.starts_with(HERE) {
+                files.insert(format!("{HOME}/{name}"), kernel_crate::driver(&text));
             }
         }
+        files.insert(PM_RUNTIME.into(), PM_RUNTIME_TEXT.into());
         files.insert(format!("{HOME}/Kconfig"), read(&repo.join("Kconfig"))?);
         files.insert(format!("{HOME}/Makefile"), MAKEFILE.into());
         files.insert(ABI.into(), read(&repo.join(ABI))?);
@@ -83,20 +106,21 @@ fn documents(repo: &Path) -> Result<BTreeMap<String, String>> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match name.strip_suffix(".rst") {
             Some(page) if NOT_FOR_THE_TREE.contains(&page) => (),
-            Some(_) => drop(pages.insert(name.to_string(), for_the_tree(&name, read(&path)?))),
+            Some(_) => drop(pages.insert(name.to_string(), for_the_tree(&name, &read(&path)?))),
             None => others.push((format!(":: {name}\n"), path)),
         }
     }
     others.retain(|(figure, _)| pages.values().any(|text| text.contains(figure)));
     for (_, path) in others {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        pages.insert(name.to_string(), read(&path)?);
+        pages.insert(name.to_string(), kernel_crate::page(&read(&path)?));
     }
     Ok(pages)
 }
 
 /// Returns the text of a page. The list of pages lacks those that are not for the tree.
-fn for_the_tree(name: &str, mut text: String) -> String {
+fn for_the_tree(name: &str, text: &str) -> String {
+    let mut text = kernel_crate::page(text);
     if name == INDEX {
         for other in NOT_FOR_THE_TREE {
             text = text.replace(&format!("   {other}\n"), "");
@@ -118,14 +142,12 @@ fn pattern(file: &str) -> String {
     if file.starts_with(DOCUMENTS) {
         return format!("{DOCUMENTS}/");
     }
-    let Some(inner) = file.strip_prefix(HOME) else {
-        return file.to_owned();
-    };
-    match inner.split('/').collect::<Vec<_>>()[..] {
-        // Files of one directory, without those below.
-        ["", _] => format!("{HOME}/*"),
-        ["", "abstractions", _] => file.to_owned(),
-        ["", above, dir, ..] => format!("{HOME}/{above}/{dir}/"),
-        _ => file.to_owned(),
+    if let Some(dir) = in_crate().find(|dir| *dir != file && is_below(file, dir)) {
+        return format!("{dir}/");
     }
+    // The driver has files of one directory.
+    if is_below(file, HOME) {
+        return format!("{HOME}/");
+    }
+    file.to_owned()
 }

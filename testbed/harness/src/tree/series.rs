@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use walkdir::WalkDir;
 
 use super::author::Author;
-use super::edit::{EDITS, entry};
+use super::edits::EDITS;
+use super::kernel_crate::{HERE, THERE};
 use super::payload::{HOME, Payload, patterns};
 use super::source::Tree;
 use crate::exec::{Log, capture};
@@ -54,9 +55,10 @@ fn is_in(path: &str, named: &str) -> bool {
 
 /// Returns the path in the kernel's tree of a file that a part names.
 fn in_tree(file: &str) -> String {
-    match file {
-        "Documentation/" => file.to_owned(),
-        _ => format!("{HOME}/{file}"),
+    match file.strip_prefix(HERE) {
+        Some(abstraction) => format!("{THERE}{abstraction}"),
+        None if file == "Documentation/" || file.starts_with("rust/") => file.to_owned(),
+        None => format!("{HOME}/{file}"),
     }
 }
 
@@ -92,7 +94,7 @@ fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>
                 bail!("{TEXTS}/{}: {path} is in two patches", parts[other].name)
             }
             (Some(number), None) => number,
-            (None, _) if path.contains("/abstractions/") => {
+            (None, _) if path.starts_with("rust/") => {
                 bail!("{path} is in no patch: name it in a file of {TEXTS}/")
             }
             (None, _) => parts.len() - 1,
@@ -157,12 +159,11 @@ pub fn emit(repo: &Path, tree: &Tree, author: &Author, out: &Path) -> Result<Vec
             work.write(path, text)?;
             so_far.push(path.clone());
         }
-        let entry = entry(author, &patterns(so_far.iter().map(String::as_str)));
+        let patterns = patterns(so_far.iter().map(String::as_str));
         for edit in &EDITS {
-            // The entry in MAINTAINERS grows with each.
-            if edit.with.is_empty() || files.iter().any(|(path, _)| path == edit.with) {
+            if edit.grows() || files.iter().any(|(path, _)| edit.is_for(path)) {
                 let text = edit.remove(&work.read(edit.file)?);
-                work.write(edit.file, &edit.insert(&text, &entry)?)?;
+                work.write(edit.file, &edit.insert(&text, author, &patterns)?)?;
             }
         }
         git.run(&["add", "-A"])?;
@@ -193,8 +194,19 @@ fn shorten(cover: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the series applies to `tree`, has the same result as installing, can be removed
-/// without a trace, and passes checkpatch.
+/// Fails unless rustfmt would leave the files that were added since `base` as they are.
+fn expect_format(git: &Git, base: &str, tree: &Tree, step: &Step, log: &mut Log) -> Result<()> {
+    let added = git.run(&["diff", "--name-only", "--diff-filter=A", base, "--", "*.rs"])?;
+    let mut format = Command::new("/usr/bin/rustfmt");
+    format
+        .args(["--check", "--edition", "2021", "--config-path"])
+        .arg(tree.top.join(".rustfmt.toml"))
+        .args(added.lines().map(|file| git.top.join(file)));
+    log.run(step, "rustfmt of the patches' files", &mut format)
+}
+
+/// Fails unless the series applies to `tree`, is formatted, has the same result as installing, can
+/// be removed without a trace, and passes checkpatch.
 pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()> {
     let author = Author::find(repo)?;
     let dir = tempfile::tempdir()?;
@@ -211,6 +223,9 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
     // The cover letter is no patch.
     log.run(step, "git am", apply.args(&patches[1..]))?;
 
+    let base = format!("HEAD~{}", patches.len() - 1);
+    expect_format(&git, &base, tree, step, log)?;
+
     Tree::excerpt(tree, &installed)?.install(repo, &author)?;
     let mut compare = Command::new("diff");
     compare
@@ -226,7 +241,7 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
     work.uninstall()?;
     git.run(&["add", "-A"])?;
     let mut left = git.command(&["diff", "--exit-code", "--cached"]);
-    left.arg(format!("HEAD~{}", patches.len() - 1));
+    left.arg(&base);
     log.run(
         step,
         "comparing uninstall-tree with the tree before",
@@ -239,8 +254,8 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
         .arg("--root")
         .arg(&tree.top)
         .args(["--strict", "--terse", "--show-types", "--no-summary"])
-        // checkpatch asks about each new file. MAINTAINERS has the directory from the first one on,
-        // as the comparison with install-tree has shown.
+        // checkpatch asks about each new file. MAINTAINERS has it from its patch on, as the
+        // comparison with install-tree has shown.
         .args(["--ignore", "FILE_PATH_CHANGES"])
         .args(&patches);
     log.run(step, "checkpatch of the patches", &mut check)

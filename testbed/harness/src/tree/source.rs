@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use walkdir::{DirEntry, WalkDir};
 
 use super::author::Author;
-use super::edit::{EDITS, entry};
+use super::edits::{EDITS, in_crate, originals};
 use super::payload::{self, DOCUMENTS, HOME, Payload};
 
 /// The release that the driver is for.
@@ -50,10 +50,9 @@ impl Tree {
         let tree = Self {
             top: top.to_owned(),
         };
-        for edit in &EDITS {
-            tree.write(edit.file, &other.read(edit.file)?)?;
+        for (file, text) in originals(|file| other.read(file))? {
+            tree.write(file, &text)?;
         }
-        tree.uninstall()?;
         Ok(tree)
     }
 
@@ -72,11 +71,10 @@ impl Tree {
         let payload = Payload::collect(repo)?;
         // All or nothing: first check that every place is known.
         let patterns = payload.patterns();
-        let entry = entry(author, &patterns);
-        let mut edited = Vec::new();
+        let mut edited = originals(|file| self.read(file))?;
         for edit in &EDITS {
-            let text = edit.remove(&self.read(edit.file)?);
-            edited.push((edit.file, edit.insert(&text, &entry)?));
+            let text = edited.entry(edit.file).or_default();
+            *text = edit.insert(text, author, &patterns)?;
         }
         self.remove_files(|path| payload.has(path))?;
         for (path, content) in payload.files() {
@@ -91,20 +89,16 @@ impl Tree {
     /// Removes the driver. References to files are removed before the files, so that the tree can
     /// be built at any time.
     pub fn uninstall(&self) -> Result<()> {
-        for edit in &EDITS {
-            let text = self.read(edit.file)?;
-            let without = edit.remove(&text);
-            if without != text {
-                self.write(edit.file, &without)?;
-            }
+        for (file, text) in originals(|file| self.read(file))? {
+            self.write(file, &text)?;
         }
         self.remove_files(|_| false)
     }
 
-    /// Removes the driver's directories, with build results. Files for which `kept` is true stay,
-    /// for [`Self::write`] to compare.
+    /// Removes the driver's files and directories, with build results. Files for which `kept` is
+    /// true stay, for [`Self::write`] to compare.
     fn remove_files(&self, kept: impl Fn(&str) -> bool) -> Result<()> {
-        for path in [HOME, DOCUMENTS, payload::ABI] {
+        for path in in_crate().chain([HOME, DOCUMENTS, payload::ABI]) {
             let walk = WalkDir::new(self.top.join(path)).contents_first(true);
             // A file that cannot be read is not there.
             for path in walk
@@ -121,6 +115,10 @@ impl Tree {
                         .with_context(|| format!("cannot remove {}", path.display()))?;
                 }
             }
+        }
+        // Directories in the `kernel` crate that have nothing else.
+        for dir in in_crate().filter_map(|path| self.top.join(path).parent().map(Path::to_owned)) {
+            let _ = fs::remove_dir(dir);
         }
         Ok(())
     }

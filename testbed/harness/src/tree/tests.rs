@@ -5,6 +5,37 @@ use std::path::PathBuf;
 
 use super::*;
 
+/// The parts of the `kernel` crate that the abstractions look for.
+const CRATE: [(&str, &str); 10] = [
+    (
+        "rust/bindings/bindings_helper.h",
+        "#include <linux/ioport.h>\n#include <linux/poll.h>\n\n\
+         #if defined(CONFIG_DRM_PANIC_SCREEN_QR_CODE)\n",
+    ),
+    (
+        "rust/helpers/dma.c",
+        "#include <linux/dma-mapping.h>\n\n\
+         __rust_helper size_t rust_helper_dma_max_mapping_size(struct device *dev)\n",
+    ),
+    ("rust/helpers/helpers.c", "#include \"poll.c\"\n"),
+    ("rust/kernel/device.rs", "pub mod property;\n"),
+    ("rust/kernel/iommu/mod.rs", "\npub mod pgtable;\n"),
+    (
+        "rust/kernel/irq.rs",
+        "mod flags;\n\n/// IRQ allocation and handling.\nmod request;\n",
+    ),
+    ("rust/kernel/lib.rs", "pub mod safety;\npub mod soc;\n"),
+    (
+        "rust/kernel/module_param.rs",
+        "use kernel::sync::SetOnce;\n\n/// A\n",
+    ),
+    (
+        "rust/kernel/platform.rs",
+        "/// An adapter for the registration of platform drivers.\n",
+    ),
+    ("rust/kernel/sync.rs", "mod locked_by;\npub mod poll;\n"),
+];
+
 /// The parts of a kernel's source that the driver looks for.
 fn kernel(top: &Path, patchlevel: u32) -> Tree {
     let tree = Tree {
@@ -17,7 +48,7 @@ fn kernel(top: &Path, patchlevel: u32) -> Tree {
         ),
         (
             "MAINTAINERS",
-            "IPMI SUBSYSTEM\nS:\tMaintained\n\nIPS SCSI RAID DRIVER\n".into(),
+            "IOMMU SUBSYSTEM\nS:\tMaintained\n\nIPS SCSI RAID DRIVER\n".into(),
         ),
         (
             "Documentation/driver-api/index.rst",
@@ -33,6 +64,9 @@ fn kernel(top: &Path, patchlevel: u32) -> Tree {
         ),
     ] {
         tree.write(file, &text).unwrap();
+    }
+    for (file, text) in CRATE {
+        tree.write(file, text).unwrap();
     }
     tree
 }
@@ -67,7 +101,7 @@ fn what_is_installed_comes_out_without_a_trace() {
     assert!(tree.has_driver());
     let maintainers = tree.read("MAINTAINERS").unwrap();
     assert!(maintainers.contains("M:\tA. Name <name@example.org>\n"));
-    assert!(maintainers.contains("F:\tdrivers/iommu/ipmmu-vmsa-rust/*\n"));
+    assert!(maintainers.contains("F:\tdrivers/iommu/ipmmu-vmsa-rust/\n"));
 
     // Again, and over the remains of a build.
     tree.write(&format!("{HOME}/ipmmu_vmsa.o"), "object")
@@ -97,7 +131,7 @@ fn half_of_the_driver_is_taken_out_as_well() {
     // As `git clean` does, which leaves the references to it.
     without(HOME);
     // As after an installation that was interrupted.
-    without("drivers/iommu/ipmmu-vmsa-rust/abstractions");
+    without("rust/kernel/iommu/driver");
 }
 
 #[test]
@@ -124,9 +158,60 @@ fn patches_are_one_for_each_text() {
     let patches = emit(&repo(), &tree, &author(), &out).unwrap();
     let texts = fs::read_dir(repo().join("packaging/series")).unwrap();
     assert_eq!(patches.len(), texts.count());
-    // Nothing is built before all of it is there.
-    let kconfig = |path: &PathBuf| fs::read_to_string(path).unwrap().contains("+config IPMMU");
-    assert_eq!(patches.iter().position(kconfig), Some(patches.len() - 1));
+    let texts: Vec<String> = patches
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let first = |words: &str| texts.iter().position(|text| text.contains(words));
+    // The driver is not built before all of it is there.
+    assert_eq!(first("+config IPMMU"), Some(patches.len() - 1));
+    // An abstraction is built as soon as it is there, before the first part of the driver.
+    let driver = first(&format!("+++ b/{HOME}/"));
+    for file in edits::in_crate().filter(|path| path.ends_with(".rs")) {
+        let module = Path::new(file).file_stem().unwrap().to_string_lossy();
+        let added = first(&format!("+++ b/{file}\n"));
+        assert!(added.is_some() && added < driver, "{file}");
+        assert_eq!(added, first(&format!("+pub mod {module};\n")), "{file}");
+    }
+}
+
+#[test]
+fn abstractions_are_files_of_the_kernel_crate() {
+    let text = "//! `kernel::irq`\n\nuse kernel::bindings;\n\n\
+                use crate::abstractions::sync;\n\n\
+                pub(crate) fn f(g: &crate::abstractions::irq::Line) {}\n\
+                pub(super) fn h() { $crate::abstractions::g!(::kernel::str) }\n";
+    assert_eq!(
+        kernel_crate::abstraction(text),
+        "//! `kernel::irq`\n\nuse crate::bindings;\n\nuse crate::sync;\n\n\
+         pub fn f(g: &crate::irq::Line) {}\n\
+         pub(super) fn h() { $crate::g!(::kernel::str) }\n"
+    );
+    let there = |name: &str| kernel_crate::path(name);
+    assert_eq!(
+        there("abstractions/irq/managed.rs").as_deref(),
+        Some("rust/kernel/irq/managed.rs")
+    );
+    for own in [
+        "abstractions/irq/mod.rs",
+        "abstractions/bindings.rs",
+        "irq.rs",
+    ] {
+        assert_eq!(there(own), None);
+    }
+}
+
+#[test]
+fn the_driver_uses_the_kernel_crate() {
+    let text = "//! [`fault`].\n//!\n//! Safe Rust over the kernel's C is in [`abstractions`].\n\n\
+                use crate::abstractions::{\n    irq,\n};\n\nmod abstractions;\nmod context;\n\n\
+                crate::abstractions::string_param!();\n";
+    assert_eq!(
+        kernel_crate::driver(text),
+        "//! [`fault`].\n\nuse kernel::{\n    irq,\n};\n\nmod context;\n\nkernel::string_param!();\n"
+    );
+    let names_them = |(_, text): (&str, &str)| text.contains("abstractions::");
+    assert!(!Payload::collect(&repo()).unwrap().files().any(names_them));
 }
 
 #[test]

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The abstractions as a part of the `kernel` crate: the same files, at the same paths below
+//! another directory.
+
+/// The directory of the abstractions in the checkout.
+pub const HERE: &str = "abstractions/";
+/// Their directory in a kernel's tree.
+pub const THERE: &str = "rust/kernel/";
+
+/// Files that stand for what a kernel's tree has of its own.
+const STAND_INS: [&str; 8] = [
+    "bindings.rs",
+    "device/mod.rs",
+    "iommu/mod.rs",
+    "irq/mod.rs",
+    "mod.rs",
+    "module_param/mod.rs",
+    "platform/mod.rs",
+    "sync/mod.rs",
+];
+
+/// What the driver says of the abstractions as a module of its own.
+const MODULE: [&str; 2] = [
+    "mod abstractions;\n",
+    "//!\n//! Safe Rust over the kernel's C is in [`abstractions`].\n",
+];
+
+/// Returns the path of an abstraction in a kernel's tree. Stand-ins have none.
+pub fn path(name: &str) -> Option<String> {
+    let name = name.strip_prefix(HERE)?;
+    (!STAND_INS.contains(&name)).then(|| format!("{THERE}{name}"))
+}
+
+/// Returns the text of an abstraction as the `kernel` crate has it.
+pub fn abstraction(text: &str) -> String {
+    text.replace("crate::abstractions::", "crate::")
+        .replace("\nuse kernel::", "\nuse crate::")
+        .replace("pub(crate)", "pub")
+}
+
+/// Returns the text of a file of the driver, which uses the `kernel` crate.
+pub fn driver(text: &str) -> String {
+    let text = MODULE
+        .iter()
+        .fold(text.to_owned(), |text, said| text.replace(said, ""));
+    text.replace("crate::abstractions::", "kernel::")
+}
+
+/// Returns the text of a page, or of a figure, about both.
+pub fn page(text: &str) -> String {
+    text.replace("abstractions/bindings.rs", "rust/helpers/")
+        .replace(HERE, THERE)
+}
