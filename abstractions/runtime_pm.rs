@@ -28,6 +28,19 @@ fn raw(dev: &Device) -> *mut bindings::device {
 const RPM_GET_PUT: c_int = 0x04;
 
 /// Runtime power management of a device is on until this is dropped.
+///
+/// ```
+/// # use kernel::{
+/// #     device::{
+/// #         Bound,
+/// #         Device, //
+/// #     },
+/// #     runtime_pm::Enabled, //
+/// # };
+/// fn end_of_probe(dev: &Device<Bound>) -> Result<Enabled> {
+///     Enabled::new(dev, 100)
+/// }
+/// ```
 pub(crate) struct Enabled(ARef<Device>);
 
 impl Enabled {

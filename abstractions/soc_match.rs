@@ -46,6 +46,17 @@ impl Pattern {
 
 /// SoCs, as the kernel looks for them. For a `static`.
 ///
+/// ```
+/// # use kernel::soc_match::{Pattern, Table};
+/// static EARLY: Table<2> = Table::new([
+///     Pattern::Soc(c"r8a7796"),
+///     Pattern::Revision(c"r8a7795", c"ES1.*"),
+/// ]);
+///
+/// let has_erratum = EARLY.has_this_soc();
+/// # let _ = has_erratum;
+/// ```
+///
 /// # Invariants
 ///
 /// `end` is all zero. The strings that `soc` points to end with NUL, and live forever.

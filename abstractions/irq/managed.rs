@@ -48,6 +48,29 @@ impl Line {
 /// The handler may run before this returns. It is released by devres, which frees in the reverse
 /// order of allocation. May sleep.
 ///
+/// ```
+/// # use kernel::{
+/// #     device::Bound,
+/// #     irq::{
+/// #         managed,
+/// #         Handler,
+/// #         IrqReturn, //
+/// #     },
+/// #     platform, //
+/// # };
+/// struct Faults;
+///
+/// impl Handler for Faults {
+///     fn handle(&self) -> IrqReturn {
+///         IrqReturn::Handled
+///     }
+/// }
+///
+/// fn start(pdev: &platform::Device<Bound>) -> Result<managed::Line> {
+///     managed::request(pdev, 0, c"faults", Faults)
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// `ENXIO` when the device has no such interrupt, and those of `request_irq()`. Prints nothing.

@@ -56,6 +56,7 @@ impl StringParam {
 }
 
 /// A `struct kernel_param` in a `static`.
+#[doc(hidden)]
 #[repr(transparent)]
 pub(crate) struct Declaration(bindings::kernel_param);
 
@@ -85,6 +86,7 @@ impl Declaration {
 }
 
 /// Turns `text`, which ends with NUL, into an array to be placed in a section of its own.
+#[doc(hidden)]
 pub(crate) const fn modinfo<const LEN: usize>(text: &str) -> [u8; LEN] {
     match text.as_bytes().first_chunk() {
         Some(bytes) => *bytes,
@@ -93,6 +95,7 @@ pub(crate) const fn modinfo<const LEN: usize>(text: &str) -> [u8; LEN] {
 }
 
 /// Turns `text`, which ends with NUL, into a C string.
+#[doc(hidden)]
 pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(text.as_bytes()) {
         Ok(text) => text,

@@ -66,8 +66,14 @@ impl<L: GlobalLockBackend> ModuleLock<L> {
 
 /// Declares a [`ModuleLock`] and the type of its lock:
 ///
-/// ```ignore
+/// ```
+/// # use kernel::module_lock;
 /// module_lock!(static LIST: KVec<u32> = KVec::new(); lock ListLock);
+///
+/// assert_eq!(LIST.lock().err(), Some(ENODEV));
+/// LIST.start();
+/// LIST.lock()?.push(1, GFP_KERNEL)?;
+/// # Ok::<(), Error>(())
 /// ```
 #[macro_export]
 macro_rules! module_lock {

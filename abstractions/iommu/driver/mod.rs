@@ -14,6 +14,102 @@
 //!
 //! C header: [`include/linux/iommu.h`](srctree/include/linux/iommu.h)
 //!
+//! # Examples
+//!
+//! The driver of an IOMMU with one table for each domain.
+//!
+//! ```
+//! use kernel::{
+//!     device::{
+//!         Bound,
+//!         Device, //
+//!     },
+//!     iommu::{
+//!         driver::*,
+//!         io_pgtable::*, //
+//!     },
+//!     sync::{
+//!         Arc,
+//!         ArcBorrow, //
+//!     }, //
+//! };
+//!
+//! /// What flushes the TLB for a domain.
+//! struct Tlb;
+//!
+//! impl FlushOps for Tlb {
+//!     fn flush_all(&self) {}
+//! }
+//!
+//! struct MyDriver;
+//!
+//! impl Ops for MyDriver {
+//!     type Instance = ();
+//!     type Client = u32;
+//!     type Flush = Tlb;
+//!
+//!     fn capable(_: &Device, _: &u32, capability: Capability) -> bool {
+//!         capability == Capability::DeferredFlush
+//!     }
+//!
+//!     fn of_xlate(_: &Device, args: PhandleArgs<'_>) -> Result<u32> {
+//!         args.args().first().copied().ok_or(EINVAL)
+//!     }
+//!
+//!     fn probe_device(_: &Device, fwspec: FwSpec<'_>) -> Result<(Arc<Instance<Self>>, u32)> {
+//!         let id = *fwspec.ids().first().ok_or(EINVAL)?;
+//!         # fn find(_: FwSpec<'_>) -> Option<Arc<Instance<MyDriver>>> { None }
+//!         // The one with `is_described_by(fwspec.node())`, among those that are bound.
+//!         let instance = find(fwspec).ok_or(ENODEV)?;
+//!         Ok((instance, id))
+//!     }
+//!
+//!     fn device_group(grouping: Grouping<'_>, _: &u32) -> Result<Group> {
+//!         grouping.of_bus()
+//!     }
+//!
+//!     fn release_device(_: &Device, _: &u32) {}
+//!
+//!     fn alloc_paging(_: &u32, hwdev: &Device<Bound>) -> Result<(Geometry, IoPageTable<Tlb>)> {
+//!         let config = Config {
+//!             format: Format::Arm32LpaeS1,
+//!             quirks: 0,
+//!             ias: 32,
+//!             oas: 40,
+//!             coherent_walk: false,
+//!         };
+//!         let geometry = Geometry {
+//!             pgsize_bitmap: PAGE_SIZES,
+//!             last: u64::from(u32::MAX),
+//!         };
+//!         let tlb = KBox::pin(Tlb, GFP_KERNEL)?;
+//!         Ok((geometry, IoPageTable::new(hwdev, config, tlb)?))
+//!     }
+//!
+//!     fn attach_paging(_: &Device, _: &u32, domain: ArcBorrow<'_, Domain<Self>>) -> Result {
+//!         // For the register with the table's address.
+//!         let _base = domain.hardware().base;
+//!         Ok(())
+//!     }
+//!
+//!     fn attach_blocked(_: &Device, _: &u32) {}
+//!
+//!     fn attach_identity(_: &Device, _: &u32) {}
+//! }
+//!
+//! # struct MyModule;
+//! # impl kernel::ModuleMetadata for MyModule {
+//! #     const NAME: &'static CStr = c"my_module";
+//! #     // SAFETY: What is built in has no module.
+//! #     const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(core::ptr::null_mut()) };
+//! # }
+//! kernel::iommu_ops_table!(static MY_OPS: MyDriver, in MyModule);
+//!
+//! fn end_of_probe(dev: &Device<Bound>) -> Result {
+//!     register_managed(dev, Instance::new(dev, &MY_OPS, ())?)
+//! }
+//! ```
+//!
 //! [`iommu_ops_table!`]: crate::iommu_ops_table
 
 #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
