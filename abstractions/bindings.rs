@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bindings, and what they lack: functions whose headers have none, or that are inline in C.
+//! The bindings, and what they lack: constants that are macros, and functions whose headers have
+//! none or that are inline in C.
 //!
 //! In the kernel's tree, `bindings_helper.h` and `rust/helpers/` have these.
 
 pub(crate) use kernel::bindings::*;
+
+/// The link goes away with the consumer's driver.
+pub(crate) const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
+/// The supplier is awake while the consumer is.
+pub(crate) const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
+/// The supplier is awake already, and stays so until the consumer first sleeps.
+pub(crate) const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
+/// The link goes away with the supplier's driver.
+pub(crate) const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
+
+/// Set NSTABLE and NS in every descriptor.
+pub(crate) const IO_PGTABLE_QUIRK_ARM_NS: usize = 1 << 0;
 
 // The types of bindings are not FFI-safe to the letter.
 #[allow(improper_ctypes)]

@@ -23,9 +23,9 @@ fn raw(dev: &Device) -> *mut bindings::device {
     core::ptr::from_ref(dev).cast_mut().cast()
 }
 
-/// `RPM_GET_PUT`: count a user.
+/// Count a user.
 #[cfg(CONFIG_PM)]
-const RPM_GET_PUT: c_int = 0x04;
+const RPM_GET_PUT: c_int = bindings::RPM_GET_PUT as c_int;
 
 /// Runtime power management of a device is on until this is dropped.
 ///
@@ -74,8 +74,12 @@ impl Enabled {
     /// The device cannot be woken up.
     pub(crate) fn keep_awake(&self) -> Result {
         #[cfg(CONFIG_PM)]
-        // SAFETY: The device is valid.
-        to_result(unsafe { bindings::__pm_runtime_resume(raw(&self.0), RPM_GET_PUT) }.min(0))?;
+        {
+            let dev = raw(&self.0);
+            // SAFETY: The device is valid.
+            let result = unsafe { bindings::__pm_runtime_resume(dev, RPM_GET_PUT) };
+            to_result(result.min(0))?;
+        }
         Ok(())
     }
 

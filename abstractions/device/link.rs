@@ -6,7 +6,6 @@
 //! description: `Documentation/driver-api/device_link.rst`
 
 use kernel::{
-    bindings,
     device::{
         Bound,
         Device,
@@ -15,14 +14,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// The link goes away with the consumer's driver.
-const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
-/// The supplier is awake while the consumer is.
-const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
-/// The supplier is awake already, and stays so until the consumer first sleeps.
-const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
-/// The link goes away with the supplier's driver.
-const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
+use crate::abstractions::bindings;
 
 /// Adds a link that wakes `supplier` up.
 fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) -> Result {
@@ -31,7 +23,7 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
         bindings::device_link_add(
             core::ptr::from_ref(consumer).cast_mut().cast(),
             core::ptr::from_ref(supplier).cast_mut().cast(),
-            flags | DL_FLAG_PM_RUNTIME | DL_FLAG_RPM_ACTIVE,
+            flags | bindings::DL_FLAG_PM_RUNTIME | bindings::DL_FLAG_RPM_ACTIVE,
         )
     };
 
@@ -52,7 +44,7 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
 /// `EINVAL` when the link would close a circle, one of the devices is not registered, or `supplier`
 /// cannot be woken up.
 pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result {
-    add(consumer, supplier, DL_FLAG_AUTOREMOVE_CONSUMER)
+    add(consumer, supplier, bindings::DL_FLAG_AUTOREMOVE_CONSUMER)
 }
 
 /// Makes `client`, of whatever driver, depend on `supplier`, which is being probed or bound, for as
@@ -68,5 +60,5 @@ pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result
 /// `EINVAL` when the link would close a circle, one of the devices is not registered, or `supplier`
 /// cannot be woken up.
 pub(crate) fn add_for_client(client: &Device, supplier: &Device) -> Result {
-    add(client, supplier, DL_FLAG_AUTOREMOVE_SUPPLIER)
+    add(client, supplier, bindings::DL_FLAG_AUTOREMOVE_SUPPLIER)
 }

@@ -40,20 +40,18 @@ use super::{
     table::StaticDomain, //
 };
 
-/// `IOMMU_DOMAIN_BLOCKED`.
-const IOMMU_DOMAIN_BLOCKED: u32 = 0;
-/// `IOMMU_DOMAIN_IDENTITY`, which is `__IOMMU_DOMAIN_PT`.
-const IOMMU_DOMAIN_IDENTITY: u32 = 1 << 2;
-
 impl<T: Ops> StaticDomain<T> {
     /// Makes the domain in which clients see physical addresses.
     pub(crate) const fn identity() -> Self {
-        Self::new(IOMMU_DOMAIN_IDENTITY, &Callbacks::<T>::IDENTITY_OPS)
+        Self::new(
+            bindings::IOMMU_DOMAIN_IDENTITY,
+            &Callbacks::<T>::IDENTITY_OPS,
+        )
     }
 
     /// Makes the domain in which clients reach no memory.
     pub(crate) const fn blocked() -> Self {
-        Self::new(IOMMU_DOMAIN_BLOCKED, &Callbacks::<T>::BLOCKED_OPS)
+        Self::new(bindings::IOMMU_DOMAIN_BLOCKED, &Callbacks::<T>::BLOCKED_OPS)
     }
 
     const fn new(type_: u32, ops: &'static bindings::iommu_domain_ops) -> Self {

@@ -2,7 +2,7 @@
 
 //! Formats of page tables.
 
-use kernel::bindings;
+use crate::abstractions::bindings;
 
 /// A table format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,5 +57,5 @@ impl Format {
 /// Deviations of the hardware from the architecture.
 pub(crate) mod quirk {
     /// Set NSTABLE and NS in every descriptor.
-    pub(crate) const ARM_NS: usize = 1 << 0;
+    pub(crate) const ARM_NS: usize = crate::abstractions::bindings::IO_PGTABLE_QUIRK_ARM_NS;
 }

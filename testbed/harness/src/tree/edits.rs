@@ -52,10 +52,23 @@ const IOMMU_HEADERS: &str = "\
 
 ";
 
+/// Constants that are macros in C.
+const LINK_FLAGS: &str = "\
+const u32 RUST_CONST_HELPER_DL_FLAG_AUTOREMOVE_CONSUMER = DL_FLAG_AUTOREMOVE_CONSUMER;
+const u32 RUST_CONST_HELPER_DL_FLAG_PM_RUNTIME = DL_FLAG_PM_RUNTIME;
+const u32 RUST_CONST_HELPER_DL_FLAG_RPM_ACTIVE = DL_FLAG_RPM_ACTIVE;
+const u32 RUST_CONST_HELPER_DL_FLAG_AUTOREMOVE_SUPPLIER = DL_FLAG_AUTOREMOVE_SUPPLIER;
+
+";
+const QUIRKS: &str =
+    "const size_t RUST_CONST_HELPER_IO_PGTABLE_QUIRK_ARM_NS = IO_PGTABLE_QUIRK_ARM_NS;\n\n";
+/// A line beside which they are.
+const CONSTANTS: Place = Before("const xa_mark_t RUST_CONST_HELPER_XA_PRESENT = XA_PRESENT;\n");
+
 const IO_PGTABLE: &str = "#[cfg(CONFIG_IOMMU_IO_PGTABLE)]\npub mod io_pgtable;\n";
 
 /// In the order of the series: some go beside lines of others.
-pub const EDITS: [Edit; 22] = [
+pub const EDITS: [Edit; 24] = [
     entry(ABSTRACTIONS, Before("IOMMU SUBSYSTEM\n")),
     entry(DRIVER, Before("IPS SCSI RAID DRIVER\n")),
     lines(
@@ -69,6 +82,12 @@ pub const EDITS: [Edit; 22] = [
         &["rust/kernel/device/link.rs"],
         Before("pub mod property;\n"),
         "pub mod link;\n",
+    ),
+    lines(
+        BINDINGS,
+        &["rust/kernel/device/link.rs"],
+        CONSTANTS,
+        LINK_FLAGS,
     ),
     lines(
         "rust/kernel/device.rs",
@@ -111,6 +130,12 @@ pub const EDITS: [Edit; 22] = [
         &["rust/kernel/iommu/io_pgtable"],
         Before("pub mod pgtable;\n"),
         IO_PGTABLE,
+    ),
+    lines(
+        BINDINGS,
+        &["rust/kernel/iommu/io_pgtable"],
+        CONSTANTS,
+        QUIRKS,
     ),
     lines(
         "rust/kernel/platform.rs",

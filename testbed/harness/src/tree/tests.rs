@@ -10,6 +10,7 @@ const CRATE: [(&str, &str); 10] = [
     (
         "rust/bindings/bindings_helper.h",
         "#include <linux/ioport.h>\n#include <linux/poll.h>\n\n\
+         const xa_mark_t RUST_CONST_HELPER_XA_PRESENT = XA_PRESENT;\n\n\
          #if defined(CONFIG_DRM_PANIC_SCREEN_QR_CODE)\n",
     ),
     (
