@@ -74,7 +74,7 @@ pub(super) fn remove(ops: NonNull<bindings::io_pgtable_ops>) {
 }
 
 /// Notes that an image of the system is about to be made, which has the tables as they are now.
-pub(in crate::abstractions) fn freeze() {
+pub(in crate::abstractions::iommu) fn freeze() {
     if let Ok(mut tables) = TABLES.lock() {
         tables.are_stale = true;
     }
@@ -82,7 +82,7 @@ pub(in crate::abstractions) fn freeze() {
 
 /// Cleans all tables from the CPU's caches, once after [`freeze`]: an image is restored through the
 /// caches, and not cleaned further than the CPUs themselves need it. May sleep.
-pub(in crate::abstractions) fn restore() {
+pub(in crate::abstractions::iommu) fn restore() {
     let Ok(mut tables) = TABLES.lock() else {
         return;
     };

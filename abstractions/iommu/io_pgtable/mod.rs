@@ -34,7 +34,7 @@ use kernel::{
     types::ForeignOwnable, //
 };
 
-pub(in crate::abstractions) use self::image::{
+pub(super) use self::image::{
     freeze,
     restore, //
 };
