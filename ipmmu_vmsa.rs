@@ -23,6 +23,7 @@ use kernel::{
     devres,
     dma::DmaMask,
     driver,
+    io::ResourceSize,
     of,
     platform,
     prelude::*,
@@ -325,7 +326,7 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
         return Err(ENODEV);
     };
     let (size, needed) = (resource.size(), features.register_bytes());
-    if size < needed as u64 {
+    if size < needed as ResourceSize {
         dev_err!(
             dev,
             "Failed to map the registers: reg has 0x{:x} bytes, 0x{:x} needed\n",
