@@ -24,10 +24,7 @@ const ABOUT_KINDNESS: [(&str, &str); 13] = [
         "nothing_is_written_unasked",
         "the same: the C driver has the IPMMUs",
     ),
-    (
-        "the_c_driver",
-        "the same: a card's data goes where stale translations point",
-    ),
+    ("the_c_driver", "the same"),
     (
         "alone::rmmod",
         "micro-TLBs that firmware left on, without a client, stay parked, which is on",
