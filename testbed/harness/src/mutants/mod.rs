@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make mutants`: is there a test for each register access, each comparison, each statement and
-//! each barrier of the files that deal with registers?
+//! `make mutants`: is there a test for each register access, each comparison, each statement, each
+//! barrier and each flag of the files that deal with registers?
 //!
 //! Each is changed by itself: a read becomes a zero, a write, a statement or a barrier is left out,
-//! a comparison is turned round. The module is built anew, and a short session on a board shows
+//! a comparison or a flag is turned round. The module is built anew, and a short session on a board shows
 //! whether something notices; if nothing does, rows of `make check` follow. Places are found by
 //! their form, not by a list. A change that does not build does not count.
 
@@ -28,8 +28,8 @@ use crate::ui::Step;
 use places::{Kind, Place};
 use work::Work;
 
-/// Files that deal with registers.
-const FILES: [&str; 9] = [
+/// Files that deal with registers, and with what the hardware reads.
+const FILES: [&str; 10] = [
     "context.rs",
     "hardware.rs",
     "saved.rs",
@@ -39,6 +39,7 @@ const FILES: [&str; 9] = [
     "parking.rs",
     "domain.rs",
     "pm.rs",
+    "table.rs",
 ];
 
 /// Rows for code that the session does not reach: parts of their names.

@@ -28,6 +28,8 @@ pub enum Kind {
     Statement,
     /// A barrier or a wait is left out.
     Barrier,
+    /// A field or an argument that is a literal of `bool` is the other one.
+    Flag,
 }
 
 impl fmt::Display for Kind {
@@ -37,6 +39,7 @@ impl fmt::Display for Kind {
             Self::Comparison => "comparisons",
             Self::Statement => "statements",
             Self::Barrier => "barriers",
+            Self::Flag => "flags",
         })
     }
 }
@@ -124,9 +127,19 @@ struct Finder<'a> {
 impl Finder<'_> {
     fn add(&mut self, kind: Kind, range: Range<usize>, instead: impl Into<String>) {
         let words: Vec<&str> = self.code[range.clone()].split_whitespace().collect();
+        self.push(kind, words.join(" ").replace(" .", "."), range, instead);
+    }
+
+    /// Adds a place that is shown as its whole line.
+    fn add_line(&mut self, kind: Kind, range: Range<usize>, instead: impl Into<String>) {
+        let code = line_of(self.code, range.start).to_owned();
+        self.push(kind, code, range, instead);
+    }
+
+    fn push(&mut self, kind: Kind, code: String, range: Range<usize>, instead: impl Into<String>) {
         self.places.push(Place {
             line: self.code[..range.start].matches('\n').count() + 1,
-            code: words.join(" ").replace(" .", "."),
+            code,
             kind,
             range,
             instead: instead.into(),
@@ -140,6 +153,7 @@ impl Finder<'_> {
         self.reads(&tokens);
         self.comparisons(&tokens);
         self.conditions(&tokens);
+        self.flags(&tokens);
         for token in tokens {
             if let TokenTree::Group(group) = token {
                 self.level(group.stream());
@@ -213,6 +227,19 @@ impl Finder<'_> {
         }
     }
 
+    fn flags(&mut self, tokens: &[TokenTree]) {
+        for at in 1..tokens.len() {
+            let opposite = match &tokens[at] {
+                token if is_word(token, "false") => "true",
+                token if is_word(token, "true") => "false",
+                _ => continue,
+            };
+            if is_punct(&tokens[at - 1], ':') {
+                self.add_line(Kind::Flag, range_of(&tokens[at..=at]), opposite);
+            }
+        }
+    }
+
     fn comparisons(&mut self, tokens: &[TokenTree]) {
         for at in 0..tokens.len() {
             let Some((range, opposite)) = comparison(self.code, &tokens[at..]) else {
@@ -220,9 +247,7 @@ impl Finder<'_> {
             };
             let is_inner = at > 0 && is_joint(&tokens[at - 1]);
             if !is_inner {
-                let place = self.places.len();
-                self.add(Kind::Comparison, range.clone(), opposite);
-                self.places[place].code = line_of(self.code, range.start).to_owned();
+                self.add_line(Kind::Comparison, range, opposite);
             }
         }
     }
@@ -278,6 +303,7 @@ mod tests {
             match a {\n        Some(c) if !c.is_on() => c.write_at(1, 2),\n        None => (),\n    }\n    \
             a == b\n\
         }\n\
+        fn g() -> H {\n    H { i: false, j: 1 }\n}\n\
         #[kunit_tests(x)]\nmod t { fn t() { regs.read::<IMCTR>(at); } }\n";
 
     #[test]
@@ -303,6 +329,7 @@ mod tests {
                 (Kind::Comparison, "!c.is_on()"),
                 (Kind::Access, "c.write_at(1, 2)"),
                 (Kind::Comparison, "a == b"),
+                (Kind::Flag, "H { i: false, j: 1 }"),
             ]
         );
         assert_eq!((places[0].line, places[2].line), (6, 8));
@@ -320,6 +347,7 @@ mod tests {
         assert!(mutated(11).contains("Some(c) if !(!c.is_on()) =>"));
         assert!(mutated(12).contains("=> (),"));
         assert!(mutated(13).contains("a != b\n"));
+        assert!(mutated(14).contains("H { i: true, j: 1 }"));
     }
 
     #[test]
