@@ -269,11 +269,9 @@ fn dtb(provision: &Provision, setup: &Setup) -> PathBuf {
     }
 }
 
-/// Returns the kernel's command line. Some checkers have to be switched on, and are so slow that
-/// clients would not wait for the driver.
+/// Returns the kernel's command line. Some checkers have to be switched on.
 fn command_line(provision: &Provision, setup: &Setup) -> String {
-    const WATCH: &str =
-        "iommu.debug_pagealloc=1 page_poison=1 kasan_multi_shot deferred_probe_timeout=60 ";
+    const WATCH: &str = "iommu.debug_pagealloc=1 page_poison=1 kasan_multi_shot ";
     let watch = match provision.kernel.is_sanitised() {
         true => WATCH,
         false => "",

@@ -251,10 +251,12 @@ impl Setup {
         }
     }
 
+    /// Returns the kernel's command line. Clients wait for a driver that is a module, however slow
+    /// the machine is.
     pub(super) fn command_line(&self) -> String {
         let driver = match (self.system, self.driver) {
             (System::Testbed | System::Serial | System::Kvm | System::Socs, Driver::Rust) => {
-                "initcall_blacklist=ipmmu_driver_init"
+                "initcall_blacklist=ipmmu_driver_init deferred_probe_timeout=-1"
             }
             _ => "",
         };

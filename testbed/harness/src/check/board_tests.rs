@@ -66,9 +66,8 @@ fn board_with(bench: &Bench, name: &str, driver: Driver, append: &str) -> Result
     let target = Path::new("root/tests.tar.gz");
     with_file(&bench.provision.initramfs, &archive, target, &image)?;
     let mut setup = Setup::new(name, driver)
-        // Clients wait for the driver, however slow the machine is.
         .append(&format!(
-            "kunit.enable=1 kunit.autorun=1 deferred_probe_timeout=-1 {TRUSTED} {append}"
+            "kunit.enable=1 kunit.autorun=1 {TRUSTED} {append}"
         ))
         .cards()
         // As on boards.

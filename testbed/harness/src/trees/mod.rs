@@ -33,9 +33,7 @@ pub use judge::{Seen, judge};
 /// Of the board.
 const NAME: &str = "tree";
 
-/// Devices wait for what never comes, instead of being used without it after a while: when that
-/// is depends on the machine.
-const APPEND: &str = "maxcpus=2 deferred_probe_timeout=-1";
+const APPEND: &str = "maxcpus=2";
 
 /// The board's tree, with a PCIe host.
 pub fn base(paths: &Paths, original: &Path) -> Result<Fdt> {
