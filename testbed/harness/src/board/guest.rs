@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use super::console::Output;
 use super::hardware::DMAC_DRIVER;
 use super::ktap::Ktap;
-use super::registers::Registers;
+use super::registers::{PARKING, Registers, UTLBS};
+use super::reports::LATE_PROBE;
 use super::{Board, Driver, System};
 
 pub use super::hardware::DMACS;
@@ -90,6 +91,11 @@ impl Board {
         self.klog.push_str(&text);
         self.klog.push('\n');
         Ok(text)
+    }
+
+    /// Returns whether the IOMMU core has told of a client that it saw late. The messages stay.
+    pub fn told_of_late_probe(&mut self) -> Result<bool> {
+        Ok(self.klog.contains(LATE_PROBE) || self.sh("dmesg")?.contains(LATE_PROBE))
     }
 
     /// Loads this driver, where it is a module, and waits until its clients have been probed.

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Reports of the kernel's, from `cut here` to their end.
 
+/// The IOMMU core's warning about a client that it first sees when a driver is bound to it.
+pub const LATE_PROBE: &str = "late IOMMU probe at driver bind, something fishy here!";
+
 /// The reports in `log`, and the rest of it.
 pub fn split(log: &str) -> (Vec<String>, String) {
     const BEGIN: &str = "[ cut here ]";

@@ -11,15 +11,13 @@ use super::common::wait_until;
 use super::{Bench, Fixture};
 use crate::board::guest::{DMACS, expect_no_splat};
 use crate::board::hardware::DMAC_DRIVER;
-use crate::board::reports;
+use crate::board::reports::{self, LATE_PROBE};
 use crate::board::{Board, Driver, Setup};
 
 /// Seconds that clients wait for an IOMMU.
 const PATIENCE: &str = "deferred_probe_timeout=1";
 
-/// The IOMMU core's warning about a client that it first sees when a driver is bound to it, and the
-/// function that prints it.
-const WARNING: &str = "late IOMMU probe at driver bind, something fishy here!";
+/// The function that prints the IOMMU core's warning.
 const FUNCTION: &str = "__iommu_probe_device";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -68,10 +66,10 @@ fn bound_anew(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Returns the reports with [`WARNING`] in `log`, and the rest of it.
+/// Returns the reports with [`LATE_PROBE`] in `log`, and the rest of it.
 fn late_probes(log: &str) -> (Vec<String>, String) {
     let (reports, mut others) = reports::split(log);
-    let is_late = |report: &String| report.contains(WARNING);
+    let is_late = |report: &String| report.contains(LATE_PROBE);
     let (late, rest): (Vec<_>, Vec<_>) = reports.into_iter().partition(is_late);
     others.extend(rest);
     (late, others)
@@ -87,7 +85,7 @@ mod tests {
             format!("<4>---[ cut here ]---\n<4>{what}\n<4>WARNING: x\n<4>---[ end trace 0 ]---\n")
         };
         let other = report("something");
-        let late = report(&format!("mmc: {WARNING}"));
+        let late = report(&format!("mmc: {LATE_PROBE}"));
         let (reports, others) = late_probes(&format!("{other}<6>one\n{late}<6>two\n"));
         assert_eq!(reports, [late]);
         assert_eq!(others, format!("<6>one\n<6>two\n{other}"));
