@@ -283,6 +283,17 @@ impl Board {
         })
     }
 
+    /// Returns the micro-TLBs of an IPMMU that are on, without those that unkind firmware left on
+    /// and this driver parked.
+    pub fn open_utlbs(&mut self, ipmmu: &str) -> Result<Vec<u32>> {
+        let registers = self.registers()?;
+        let is_open = |utlb: &u32| match registers.context_of(ipmmu, *utlb) {
+            Some(PARKING) => !self.is_random,
+            context => context.is_some(),
+        };
+        Ok((0..UTLBS).filter(is_open).collect())
+    }
+
     /// Fails if a register is not what it was.
     pub fn expect_registers(&mut self, before: &Registers) -> Result<()> {
         expect_same(before, &self.registers()?)

@@ -37,7 +37,7 @@ pub const PARKING: u32 = 7;
 const STAGE_2: u32 = 1 << 30;
 
 /// The micro-TLBs that an IPMMU of Gen4 has; others have fewer.
-const UTLBS: u32 = 64;
+pub(super) const UTLBS: u32 = 64;
 
 /// Returns the device name of an IPMMU of the H3.
 pub fn device_of(ipmmu: &str) -> Result<&'static str> {

@@ -111,12 +111,10 @@ fn two_root_setup(bench: &Arc<Bench>) -> Result<Setup> {
 fn untranslated(board: &mut Board) -> Result<()> {
     board.dma(&DMACS)?;
     board.expect_clean()?;
-    let registers = board.registers()?;
-    for utlb in 0..48 {
-        let context = registers.context_of("ipmmu_ds0", utlb);
-        ensure!(context.is_none(), "uTLB {utlb} is enabled");
-    }
-    registers
+    let on = board.open_utlbs("ipmmu_ds0")?;
+    ensure!(on.is_empty(), "the micro-TLBs {on:?} are on");
+    board
+        .registers()?
         .context_of("ipmmu_ds1", 1)
         .context("the other ones are not translated")
         .map(drop)

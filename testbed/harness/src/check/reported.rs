@@ -29,9 +29,8 @@ const PLATFORM: &str = "/sys/bus/platform";
 /// A name that no device has, though one is similar.
 const MISSPELT: &str = "e7300000.dma";
 
-/// The IPMMU of the PCIe hosts, and the largest number of micro-TLBs of an H3's.
+/// The IPMMU of the PCIe hosts.
 const IPMMU_HC: &str = "e6570000.iommu";
-const UTLBS: u32 = 48;
 
 const ROOT_PORT_NODE: Feature = Feature {
     id: "root_port_with_iommu_map",
@@ -49,7 +48,7 @@ const NO_CLIENT: Feature = Feature {
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     // However long the IPMMU takes, the client waits.
-    let setup = Setup::new("probed-last", Driver::Rust).append("deferred_probe_timeout=-1");
+    let setup = Setup::new("probed-last", Driver::Rust);
     let last = Fixture::new(bench, setup, |b| {
         b.sh(&format!(
             "echo nobody > {PLATFORM}/devices/{LAST}/driver_override"
@@ -136,10 +135,7 @@ fn probed_last(board: &mut Board) -> Result<()> {
 fn beyond_utlbs(board: &mut Board) -> Result<()> {
     let function = format!("/sys/bus/pci/devices/{}", FUNCTIONS[0]);
     board.sh(&format!("[ -e {function} ]"))?;
-    let registers = board.registers()?;
-    let on: Vec<u32> = (0..UTLBS)
-        .filter(|n| registers.context_of(IPMMU, *n).is_some())
-        .collect();
+    let on = board.open_utlbs(IPMMU)?;
     // The root port's.
     ensure!(on == [0], "the micro-TLBs {on:?} are on");
     let grouped = board.try_sh(&format!("[ -e {function}/iommu_group ]"))?;

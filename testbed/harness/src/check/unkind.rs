@@ -14,7 +14,7 @@ use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
 /// Rows that need kind IPMMUs: a part of their names, and the reason.
-const ABOUT_KINDNESS: [(&str, &str); 13] = [
+const ABOUT_KINDNESS: [(&str, &str); 11] = [
     (
         "c-driver",
         "the C driver relies on kind answers; build/report/unkind.json has what came of that",
@@ -29,7 +29,6 @@ const ABOUT_KINDNESS: [(&str, &str); 13] = [
         "alone::rmmod",
         "micro-TLBs that firmware left on, without a client, stay parked, which is on",
     ),
-    ("beyond", "the same: the rows expect all micro-TLBs off"),
     (
         "cost::",
         "what registers hold when power comes decides how many of them are written",
@@ -41,10 +40,6 @@ const ABOUT_KINDNESS: [(&str, &str); 13] = [
     (
         "lost-table::every_register",
         "USE_SECGRP is random: where it cannot be written DMA is refused",
-    ),
-    (
-        "power::idle_ipmmu",
-        "control registers that nobody has written are random when power comes",
     ),
     (
         "late::a_client_bound",
