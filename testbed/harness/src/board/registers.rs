@@ -36,6 +36,9 @@ pub const PARKING: u32 = 7;
 /// IMTTBCR.PMB, which is never set for tables of stage 1.
 const STAGE_2: u32 = 1 << 30;
 
+/// The contexts that an IPMMU of Gen4 has; others have fewer.
+const CONTEXTS: u32 = 16;
+
 /// The micro-TLBs that an IPMMU of Gen4 has; others have fewer.
 pub(super) const UTLBS: u32 = 64;
 
@@ -116,12 +119,14 @@ impl Registers {
         self
     }
 
-    /// Removes the registers of micro-TLBs that are off, fault addresses, and the memory attributes
-    /// of contexts of stage 2: they are random where registers are random at power-on.
+    /// Removes the registers of micro-TLBs that are off, fault addresses, the memory attributes of
+    /// contexts of stage 2, and all of an IPMMU without a context that is on: they are random where
+    /// registers are random at power-on.
     pub fn written(mut self) -> Self {
         let all = self.clone();
         self.0
             .retain(|(ipmmu, name), _| match name.split_once('(') {
+                None => all.has_context(ipmmu),
                 Some(("IMELAR" | "IMEUAR", _)) => false,
                 Some(("IMMAIR0", index)) => {
                     all.get(ipmmu, &format!("IMTTBCR({index}")) & STAGE_2 == 0
@@ -133,6 +138,12 @@ impl Registers {
                 _ => true,
             });
         self
+    }
+
+    /// Returns whether a context of an IPMMU is on.
+    fn has_context(&self, ipmmu: &str) -> bool {
+        let is_on = |context| self.get(ipmmu, &format!("IMCTR({context})")) & 1 != 0;
+        (0..CONTEXTS).any(is_on)
     }
 
     /// Returns whether a context is on, and used.
