@@ -234,7 +234,10 @@ void renesas_ipmmu_write_now(RenesasIPMMUState *s, hwaddr offset,
 static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
                                 unsigned size)
 {
-    if (!renesas_ipmmu_post(opaque, offset, value)) {
+    if (renesas_ipmmu_post(opaque, offset, value)) {
+        /* Nothing changes yet: after the access is as before it */
+        renesas_ipmmu_fetch_all(opaque);
+    } else {
         renesas_ipmmu_write_now(opaque, offset, value);
     }
 }

@@ -138,6 +138,45 @@ static void test_fetch(const void *platform)
     test_finish(&t);
 }
 
+/* Leaves no entry of the source; it is to be had again if anything asks */
+static void forget_source(Test *t, uint64_t ttbr)
+{
+    qtest_writeq(t->qts, descriptor_at(t, ttbr, IOVA_SRC, 3), 0);
+    write_root_imctr(t, t->p->ctx, IMCTR_ON_FLUSH);
+    write_cache_imctr(t, 0, t->p->ctx, IMCTR_ON_FLUSH);
+    qtest_clock_step(t->qts, 1000 * US);
+    map(t, ttbr, IOVA_SRC, SRC_NEW, 3, D_RW);
+}
+
+static void test_posted_fetch(const void *platform)
+{
+    const Platform *p = platform;
+    const uint64_t written[] = {
+        p->cache[0] + utlb_offset(p, p->first_utlb[0]) + 8,
+        p->root + ctx_offset(p, p->ctx) + IMMAIR0,
+    };
+    uint64_t ttbr;
+    Test t;
+
+    ttbr = start_copying(&t, p);
+    set_unkind(&t, "posted+fetch");
+    g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC);
+
+    /* Nothing asks: the walk is that of the copy */
+    forget_source(&t, ttbr);
+    map(&t, ttbr, IOVA_SRC, SRC, 3, D_RW);
+    g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC);
+
+    /* A write is an access when it is made, not only when it arrives */
+    for (unsigned i = 0; i < ARRAY_SIZE(written); i++) {
+        forget_source(&t, ttbr);
+        qtest_writel(t.qts, written[i], 0);
+        map(&t, ttbr, IOVA_SRC, SRC, 3, D_RW);
+        g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC_NEW);
+    }
+    test_finish(&t);
+}
+
 static void test_negative(const void *platform)
 {
     const Platform *p = platform;
@@ -291,6 +330,7 @@ int main(int argc, char **argv)
     add_platform_tests("unkind/posted", test_posted);
     add_platform_tests("unkind/slow-flush", test_slow_flush);
     add_platform_tests("unkind/fetch", test_fetch);
+    add_platform_tests("unkind/posted+fetch", test_posted_fetch);
     add_platform_tests("unkind/negative", test_negative);
     add_platform_tests("unkind/latched-base", test_latched_base);
     add_platform_tests("unkind/utlb0", test_utlb0);
