@@ -171,13 +171,11 @@ static uint32_t read_register(RenesasIPMMUState *s, hwaddr offset)
 static uint64_t renesas_ipmmu_read(void *opaque, hwaddr offset, unsigned size)
 {
     RenesasIPMMUState *s = opaque;
-    uint32_t value;
 
-    renesas_ipmmu_posted_arrive(s);
-    renesas_ipmmu_fetch_all(s);
-    value = read_register(s, offset);
-    renesas_ipmmu_fetch_all(s);
-    return value;
+    if (!renesas_ipmmu_posted_arrive(s)) {
+        renesas_ipmmu_fetch_all(s);
+    }
+    return read_register(s, offset);
 }
 
 static void write_register(RenesasIPMMUState *s, hwaddr offset, uint32_t value)
@@ -223,10 +221,10 @@ static void write_register(RenesasIPMMUState *s, hwaddr offset, uint32_t value)
     }
 }
 
+/* The caller has fetched before */
 void renesas_ipmmu_write_now(RenesasIPMMUState *s, hwaddr offset,
                              uint32_t value)
 {
-    renesas_ipmmu_fetch_all(s);
     write_register(s, offset, value);
     renesas_ipmmu_fetch_all(s);
 }
@@ -234,10 +232,8 @@ void renesas_ipmmu_write_now(RenesasIPMMUState *s, hwaddr offset,
 static void renesas_ipmmu_write(void *opaque, hwaddr offset, uint64_t value,
                                 unsigned size)
 {
-    if (renesas_ipmmu_post(opaque, offset, value)) {
-        /* Nothing changes yet: after the access is as before it */
-        renesas_ipmmu_fetch_all(opaque);
-    } else {
+    renesas_ipmmu_fetch_all(opaque);
+    if (!renesas_ipmmu_post(opaque, offset, value)) {
         renesas_ipmmu_write_now(opaque, offset, value);
     }
 }

@@ -143,14 +143,16 @@ void renesas_ipmmu_tlb_flush(GHashTable *tlb);
 void renesas_ipmmu_tlb_flush_context(GHashTable *tlb, unsigned ctx);
 void renesas_ipmmu_tlb_mark_context(GHashTable *tlb, unsigned ctx);
 void renesas_ipmmu_tlb_flush_marked(GHashTable *tlb, unsigned ctx);
-void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova);
+/* Failed walks that are kept while fetching */
+#define RENESAS_IPMMU_FAILED    256
+void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova, uint64_t *failed);
 
 /* renesas_ipmmu_unkind.c */
 void renesas_ipmmu_unkind_class_init(ObjectClass *klass);
 void renesas_ipmmu_unkind_init(RenesasIPMMUState *s);
 void renesas_ipmmu_unkind_reset(RenesasIPMMUState *s);
 bool renesas_ipmmu_post(RenesasIPMMUState *s, hwaddr offset, uint32_t value);
-void renesas_ipmmu_posted_arrive(RenesasIPMMUState *s);
+bool renesas_ipmmu_posted_arrive(RenesasIPMMUState *s);
 bool renesas_ipmmu_flush_starts(RenesasIPMMUState *s, unsigned ctx);
 bool renesas_ipmmu_flush_goes_on(const RenesasIPMMUState *s, unsigned ctx);
 void renesas_ipmmu_catch_up(RenesasIPMMUState *s);

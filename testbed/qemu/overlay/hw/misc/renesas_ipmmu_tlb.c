@@ -220,14 +220,23 @@ static bool secure_only(const RenesasIPMMUState *s)
            FIELD_EX32(s->imsctlr, IMSCTLR, USE_SECGRP);
 }
 
-/* Looks up as if a master had asked, but nobody did */
-void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova)
+/*
+ * Looks up as if a master had asked, but nobody did. What a walk has not found
+ * for one micro-TLB is not there for others: @failed keeps some of that, until
+ * something may have changed.
+ */
+void renesas_ipmmu_fetch(RenesasIPMMUUtlb *u, hwaddr iova, uint64_t *failed)
 {
     unsigned ctx = utlb_context(u);
+    uint64_t key = tlb_key(ctx, 12, iova);
+    uint64_t *slot = &failed[key * 0x9e3779b97f4a7c15 >> 56];
     RenesasIPMMUMapping mapping;
 
-    if (utlb_enabled(u) && ctx < u->ipmmu->layout->contexts && walks(u, ctx)) {
-        find_mapping(u, ctx, iova, false, &mapping);
+    QEMU_BUILD_BUG_ON(RENESAS_IPMMU_FAILED != BIT(64 - 56));
+    if (*slot != key && utlb_enabled(u) && ctx < u->ipmmu->layout->contexts &&
+        walks(u, ctx) && find_mapping(u, ctx, iova, false, &mapping) &&
+        !tlb_lookup(u->tlb, ctx, iova)) {
+        *slot = key;
     }
 }
 

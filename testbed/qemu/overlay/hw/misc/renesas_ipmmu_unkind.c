@@ -50,6 +50,7 @@ static void arrive_until(RenesasIPMMUState *s, int64_t until)
 {
     RenesasIPMMUPosted *p;
 
+    renesas_ipmmu_fetch_all(s);
     while ((p = QSIMPLEQ_FIRST(&s->posted)) && p->arrives <= until) {
         QSIMPLEQ_REMOVE_HEAD(&s->posted, next);
         renesas_ipmmu_write_now(s, p->offset, p->value);
@@ -67,11 +68,14 @@ static void posted_timer(void *opaque)
     arrive_until(opaque, now());
 }
 
-void renesas_ipmmu_posted_arrive(RenesasIPMMUState *s)
+/* Returns true if there were any */
+bool renesas_ipmmu_posted_arrive(RenesasIPMMUState *s)
 {
-    if (!QSIMPLEQ_EMPTY(&s->posted)) {
-        arrive_until(s, INT64_MAX);
+    if (QSIMPLEQ_EMPTY(&s->posted)) {
+        return false;
     }
+    arrive_until(s, INT64_MAX);
+    return true;
 }
 
 /* Returns true if the write will take effect later */
@@ -157,7 +161,7 @@ void renesas_ipmmu_remember(RenesasIPMMUUtlb *u, hwaddr iova)
     u->num_lately = MIN(u->num_lately + 1, RENESAS_IPMMU_LATELY);
 }
 
-static void fetch_again(RenesasIPMMUState *s)
+static void fetch_again(RenesasIPMMUState *s, uint64_t *failed)
 {
     if (!renesas_ipmmu_unkind(s, UNKIND_FETCH)) {
         return;
@@ -166,21 +170,26 @@ static void fetch_again(RenesasIPMMUState *s)
         RenesasIPMMUUtlb *u = &s->utlb[i];
 
         for (unsigned n = 0; n < u->num_lately; n++) {
-            renesas_ipmmu_fetch(u, u->lately[n] << 12);
+            renesas_ipmmu_fetch(u, u->lately[n] << 12, failed);
         }
     }
 }
 
-/* Called before and after each access to a register of a root or its caches */
+/*
+ * Called before and after each access to a register of a root or its caches;
+ * once where nothing changes in between, as around a read, or a write that is
+ * only posted, or between two writes that arrive together
+ */
 void renesas_ipmmu_fetch_all(RenesasIPMMUState *s)
 {
     RenesasIPMMUState *root = renesas_ipmmu_root(s);
     RenesasIPMMUState *cache;
+    uint64_t failed[RENESAS_IPMMU_FAILED] = { };
 
     renesas_ipmmu_catch_up(root);
-    fetch_again(root);
+    fetch_again(root, failed);
     QLIST_FOREACH(cache, &root->caches, next_cache) {
-        fetch_again(cache);
+        fetch_again(cache, failed);
     }
 }
 

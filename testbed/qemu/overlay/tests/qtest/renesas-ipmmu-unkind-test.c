@@ -204,6 +204,35 @@ static void test_negative(const void *platform)
     test_finish(&t);
 }
 
+static void test_fetch_negative(const void *platform)
+{
+    const Platform *p = platform;
+    uint64_t ttbr;
+    Test t;
+
+    ttbr = start_copying(&t, p);
+    attach(&t, 0, 1, p->ctx);
+    set_unkind(&t, "fetch+negative");
+    g_assert_cmphex(source_seen(&t, 0, 0), ==, SRC);
+    g_assert_cmphex(source_seen(&t, 0, 1), ==, SRC);
+
+    /* Kept as a failure by one micro-TLB alone; the root has forgotten it */
+    qtest_writeq(t.qts, descriptor_at(&t, ttbr, IOVA_SRC, 3), 0);
+    write_root_imctr(&t, p->ctx, IMCTR_ON_FLUSH);
+    write_cache_imctr(&t, 0, p->ctx, IMCTR_ON_FLUSH);
+    g_assert_false(copies(&t, IOVA_SRC, IOVA_DST));
+    clear_fault(&t, p->ctx);
+    if (p->split) {
+        write_root_imctr(&t, p->ctx, IMCTR_ON_FLUSH);
+        map(&t, ttbr, IOVA_SRC, SRC, 3, D_RW);
+        ctx_readl(&t, p->root, p->ctx, IMCTR);
+        map(&t, ttbr, IOVA_SRC, SRC_NEW, 3, D_RW);
+        g_assert_cmphex(source_seen(&t, 0, 1), ==, SRC);
+    }
+    g_assert_false(copies(&t, IOVA_SRC, IOVA_DST));
+    test_finish(&t);
+}
+
 static void test_latched_base(const void *platform)
 {
     const Platform *p = platform;
@@ -332,6 +361,7 @@ int main(int argc, char **argv)
     add_platform_tests("unkind/fetch", test_fetch);
     add_platform_tests("unkind/posted+fetch", test_posted_fetch);
     add_platform_tests("unkind/negative", test_negative);
+    add_platform_tests("unkind/fetch+negative", test_fetch_negative);
     add_platform_tests("unkind/latched-base", test_latched_base);
     add_platform_tests("unkind/utlb0", test_utlb0);
     add_platform_tests("unkind/off-passes", test_off_passes);
