@@ -7,10 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
+use super::Bench;
 use super::c_driver::UNKNOWN_SOC;
 use super::common::{UNMAPPED, faults};
 use super::feature::{C, Feature, Pair, Part};
-use super::{Bench, Fixture, stage2};
 use crate::board::dtb::Dtb;
 use crate::board::registers::{IPMMUS, PARKING, Registers};
 use crate::board::{Board, Driver, Setup};
@@ -18,7 +18,7 @@ use crate::paths::Paths;
 
 /// The DMA controller behind the extra IPMMU.
 pub const EXTRA_DMAC: &str = "e8200000.dma-controller";
-const EXTRA_CHANNELS: [&str; 2] = [EXTRA_DMAC, "e8200000.dma-controller:13"];
+pub const EXTRA_CHANNELS: [&str; 2] = [EXTRA_DMAC, "e8200000.dma-controller:13"];
 
 /// All compatible strings of the binding, most specific first.
 const BINDING: [&[&str]; 25] = [
@@ -69,13 +69,13 @@ pub fn emulated() -> impl Iterator<Item = &'static str> {
 const PARKING_GEN4: u32 = 15;
 
 /// A generation, and the properties of its instance here.
-struct Generation {
-    name: &'static str,
-    compatible: &'static [&'static str],
+pub struct Generation {
+    pub name: &'static str,
+    pub compatible: &'static [&'static str],
     /// The IPMMU whose micro-TLBs the DMA controller goes through.
-    masters_at: &'static str,
+    pub masters_at: &'static str,
     /// The number that the contexts of groups are below.
-    contexts: u32,
+    pub contexts: u32,
     dma: Feature,
     fault: Feature,
     sleep: Feature,
@@ -92,7 +92,7 @@ macro_rules! feature {
     };
 }
 
-const GENERATIONS: [Generation; 3] = [
+pub const GENERATIONS: [Generation; 3] = [
     Generation {
         name: "gen2",
         compatible: &["r8a7791", "vmsa"],
@@ -167,37 +167,11 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         };
         rows.extend(pair.rows());
     }
-    for generation in &GENERATIONS[1..] {
-        rows.extend(stage2_rows(bench, generation)?);
-    }
     Ok(rows)
 }
 
-/// Returns the rows on a SoC whose IPMMU walks tables of stage 2.
-fn stage2_rows(bench: &Arc<Bench>, generation: &'static Generation) -> Result<Vec<Trial>> {
-    let mut setup = setup(bench, generation)?.stage2_of_gen3();
-    setup.name += "-stage2";
-    let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
-    Ok(vec![
-        board.row("dma", |b| {
-            expect_stage2(b, generation)?;
-            dma(b, generation)
-        }),
-        board.row("fault", |b| fault(b, generation)),
-        board.row("suspend", |b| sleep(b, generation)),
-    ])
-}
-
-/// Fails unless the registers hold the values of Xen's driver.
-fn expect_stage2(board: &mut Board, generation: &Generation) -> Result<()> {
-    let registers = board.registers()?;
-    let context = registers.context_of(generation.masters_at, 1);
-    let context = context.context("uTLB 1 is not enabled")?;
-    stage2::expect_values(&registers, "ipmmu_extra", context)
-}
-
 /// Returns a board whose own IPMMUs are left out: only the extra one is there.
-fn setup(bench: &Bench, generation: &Generation) -> Result<Setup> {
+pub fn setup(bench: &Bench, generation: &Generation) -> Result<Setup> {
     let (paths, original) = (&bench.paths, bench.provision.kernel.dtb());
     let mut dtb = Dtb::open(device_tree(paths, &original, generation)?);
     if generation.name == "gen3" {
@@ -344,7 +318,7 @@ fn fault(board: &mut Board, generation: &Generation) -> Result<()> {
     dma(board, generation)
 }
 
-fn sleep(board: &mut Board, generation: &Generation) -> Result<()> {
+pub fn sleep(board: &mut Board, generation: &Generation) -> Result<()> {
     dma(board, generation)?;
     let before = extra_registers(board)?;
     let slept = board.suspend(|_| Ok(()))?;

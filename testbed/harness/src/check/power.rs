@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use super::c_driver::UNKNOWN_SOC;
 use super::common::wait_until;
 use super::feature::{C, Feature, Pair, Part};
-use super::generations::{EXTRA_DMAC, extra_nodes};
+use super::generations::{EXTRA_DMAC, GENERATIONS, Generation, extra_nodes};
 use super::groups::change_type;
 use super::{Bench, Fixture};
 use crate::board::dtb::Dtb;
@@ -69,22 +69,11 @@ const ASLEEP: Feature = Feature {
 };
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    let original = bench.provision.kernel.dtb();
-    let nodes = extra_nodes(&["r8a77965"], true);
-    let dtb = Dtb::copy(&bench.paths, &original, "power")?.add(&nodes)?;
-    let setup = Setup::new("power", Driver::Rust)
-        .prr(UNKNOWN_SOC)
-        .extra_ipmmu("gen3")
-        .power_areas()
-        .dtb(dtb.into_path());
     let prepare = |b: &mut Board| {
         b.load_driver(&[])?;
         b.wait_for_channels(&[EXTRA_DMAC])
     };
-    let mut stage2 = setup.clone().stage2_of_gen3();
-    stage2.name = "power-stage2".into();
-    let stage2 = Fixture::new(bench, stage2, prepare);
-    let pair = Pair::new(bench, setup, prepare)
+    let pair = Pair::new(bench, setup(bench, &GENERATIONS[1], "power")?, prepare)
         .feature(UNUSED, unused)
         .feature(IDLE, |b| with_and_without_root(b, idle))
         .feature(CHANGED, |b| with_and_without_root(b, changed))
@@ -92,12 +81,29 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         .feature(PATIENT, patient)
         .feature(ASLEEP, |b| with_and_without_root(b, asleep));
     let mut rows: Vec<Trial> = pair.rows().collect();
-    rows.push(stage2.row("registers_and_dma", |b| {
-        with_and_without_root(b, idle)?;
-        with_and_without_root(b, changed)?;
-        with_and_without_root(b, flushed)
-    }));
+    for generation in &GENERATIONS[1..] {
+        let name = format!("power-{}-stage2", generation.name);
+        let setup = setup(bench, generation, &name)?.stage2_of_gen3();
+        let board = Fixture::new(bench, setup, prepare);
+        rows.push(board.row("registers_and_dma", |b| {
+            with_and_without_root(b, idle)?;
+            with_and_without_root(b, changed)?;
+            with_and_without_root(b, flushed)
+        }));
+    }
     Ok(rows)
+}
+
+/// Returns a board with an IPMMU of this generation, whose power areas are cut.
+fn setup(bench: &Bench, generation: &Generation, name: &str) -> Result<Setup> {
+    let original = bench.provision.kernel.dtb();
+    let nodes = extra_nodes(generation.compatible, true);
+    let dtb = Dtb::copy(&bench.paths, &original, name)?.add(&nodes)?;
+    Ok(Setup::new(name, Driver::Rust)
+        .prr(UNKNOWN_SOC)
+        .extra_ipmmu(generation.name)
+        .power_areas()
+        .dtb(dtb.into_path()))
 }
 
 /// Does `work` where both root and cache may lose their power, then where the cache alone may.

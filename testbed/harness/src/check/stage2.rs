@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use super::c_driver::UNKNOWN_SOC;
-use super::common::{UNMAPPED, dma_through_two_ipmmus, faults};
+use super::common::{TWO_IPMMUS, UNMAPPED, faults};
+use super::generations::{self, EXTRA_CHANNELS, EXTRA_DMAC, GENERATIONS, Generation};
 use super::{Bench, Fixture, sleep, vfio};
 use crate::board::dtb::Dtb;
 use crate::board::guest::DMACS;
@@ -28,17 +29,66 @@ const SIZE_ABOVE_4_GIB: usize = 5;
 /// 4 KiB, 2 MiB, 1 GiB.
 const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
+/// Has the DMA API use the IOVAs above 4 GiB first.
+const HIGH: &str = "iommu.forcedac=1";
+
+/// A DMA controller, and what it goes through.
+#[derive(Clone, Copy)]
+struct Place {
+    root: &'static str,
+    /// The context of the root that micro-TLBs are parked in.
+    parking: u32,
+    /// The IPMMU whose micro-TLB 1 the controller uses.
+    cache: &'static str,
+    dmac: &'static str,
+    channels: &'static [&'static str],
+}
+
+const H3: Place = Place {
+    root: "ipmmu_mm",
+    parking: PARKING,
+    cache: "ipmmu_ds0",
+    dmac: DMACS[0],
+    channels: &TWO_IPMMUS,
+};
+
+impl Place {
+    fn of(generation: &Generation) -> Self {
+        Self {
+            root: "ipmmu_extra",
+            parking: generation.contexts,
+            cache: generation.masters_at,
+            dmac: EXTRA_DMAC,
+            channels: &EXTRA_CHANNELS,
+        }
+    }
+}
+
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = Vec::new();
     for (name, words) in [("stage2", None), ("stage2-unkind", Some("all"))] {
-        let setup = Setup::new(name, Driver::Rust);
-        let setup = setup.stage2().append("iommu.forcedac=1");
+        let setup = Setup::new(name, Driver::Rust).stage2().append(HIGH);
         let setup = words.map_or(setup.clone(), |words| setup.unkind(words));
         let board = Fixture::new(bench, setup, |b| {
             b.load_driver(&DMACS)?;
             b.wait_for_channels(&DMACS)
         });
-        rows.extend(board_rows(&board));
+        rows.extend(board_rows(&board, H3));
+        rows.push(board.row("suspend", |b| {
+            sleep::sleep_and_compare(b)?;
+            expect_on(b, H3)
+        }));
+    }
+    for generation in &GENERATIONS[1..] {
+        let mut setup = generations::setup(bench, generation)?.stage2_of_gen3();
+        setup.name += "-stage2";
+        let board = Fixture::new(bench, setup.append(HIGH), |b| b.load_driver(&[]));
+        let place = Place::of(generation);
+        rows.extend(board_rows(&board, place));
+        rows.push(board.row("suspend", move |b| {
+            generations::sleep(b, generation)?;
+            expect_on(b, place)
+        }));
     }
     let unknown = Setup::new("stage2-unknown", Driver::Rust)
         .stage2()
@@ -51,19 +101,12 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
+fn board_rows(board: &Arc<Fixture>, place: Place) -> Vec<Trial> {
     vec![
-        board.row("dma_above_4_gib", |b| {
-            expect_on(b)?;
-            dma_through_two_ipmmus(b)
-        }),
-        board.row("a_fault_above_4_gib", fault),
-        board.row("lazy", |b| as_type(b, "DMA-FQ")),
-        board.row("identity", |b| as_type(b, "identity")),
-        board.row("suspend", |b| {
-            sleep::sleep_and_compare(b)?;
-            expect_on(b)
-        }),
+        board.row("dma_above_4_gib", move |b| dma_above_4_gib(b, place)),
+        board.row("a_fault_above_4_gib", move |b| fault(b, place)),
+        board.row("lazy", move |b| as_type(b, place, "DMA-FQ")),
+        board.row("identity", move |b| as_type(b, place, "identity")),
     ]
 }
 
@@ -105,20 +148,30 @@ pub fn expect_values(registers: &Registers, root: &str, context: u32) -> Result<
     Ok(())
 }
 
-fn expect_on(board: &mut Board) -> Result<()> {
+/// Fails unless the controller's context and parking hold them.
+fn expect_on(board: &mut Board, place: Place) -> Result<()> {
     let registers = board.registers()?;
-    let context = registers.context_of("ipmmu_ds0", 1);
-    expect_values(&registers, "ipmmu_mm", context.context("uTLB 1 is off")?)?;
-    let parking = registers.get("ipmmu_mm", &format!("IMTTBCR({PARKING})"));
+    let context = registers.context_of(place.cache, 1);
+    expect_values(&registers, place.root, context.context("uTLB 1 is off")?)?;
+    let parking = registers.get(place.root, &format!("IMTTBCR({})", place.parking));
     ensure!(parking == WRITTEN[0].1, "parking has {parking:#x}");
     Ok(())
 }
 
+fn dma_above_4_gib(board: &mut Board, place: Place) -> Result<()> {
+    expect_on(board, place)?;
+    let before = board.count(place.cache, "translations")?;
+    board.dma(place.channels)?;
+    let after = board.count(place.cache, "translations")?;
+    ensure!(after > before, "nothing was translated");
+    Ok(())
+}
+
 /// An access above 32 bits is refused, and reported with all bits of its address.
-fn fault(board: &mut Board) -> Result<()> {
+fn fault(board: &mut Board, place: Place) -> Result<()> {
     board.new_messages()?;
     let wanted = 0x12 << 32 | u64::from(UNMAPPED);
-    board.test(&format!("fault.sh {} 0 {wanted:#x}", DMACS[0]))?;
+    board.test(&format!("fault.sh {} 0 {wanted:#x}", place.dmac))?;
     let messages = board.new_messages()?;
     let faults = faults(&messages);
     ensure!(
@@ -129,12 +182,12 @@ fn fault(board: &mut Board) -> Result<()> {
 }
 
 /// DMA works with another type of the group, and with the former one again.
-fn as_type(board: &mut Board, name: &str) -> Result<()> {
+fn as_type(board: &mut Board, place: Place, name: &str) -> Result<()> {
     for name in [name, "DMA"] {
-        groups::change_type(board, DMACS[1], name)?;
-        board.dma(&DMACS)?;
+        groups::change_type(board, place.dmac, name)?;
+        board.dma(place.channels)?;
     }
-    expect_on(board)
+    expect_on(board, place)
 }
 
 /// On a SoC not known to have stage 2 the driver says so, once, and uses stage 1.
