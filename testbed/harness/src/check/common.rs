@@ -110,6 +110,18 @@ pub fn one_fault(
     Ok(())
 }
 
+/// Returns the first IOVA of each mapping that the kernel makes during `work`.
+pub fn mapped(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<Vec<u64>> {
+    board.sh("echo 1 > /sys/kernel/tracing/events/iommu/map/enable")?;
+    work(board)?;
+    board.sh("echo 0 > /sys/kernel/tracing/events/iommu/map/enable")?;
+    let trace = board.sh("cat /sys/kernel/tracing/trace; echo > /sys/kernel/tracing/trace")?;
+    let lines = trace.lines();
+    let mapped: Vec<u64> = lines.filter_map(|l| number_after(l, "iova=")).collect();
+    ensure!(!mapped.is_empty(), "nothing was mapped");
+    Ok(mapped)
+}
+
 /// Returns the messages at warning level or worse that an IPMMU driver printed, also those in the
 /// name of a client.
 pub fn complaints(raw_messages: &str) -> Vec<&str> {

@@ -8,6 +8,7 @@ use libtest_mimic::Trial;
 
 use super::Bench;
 use super::c_driver::UNKNOWN_SOC;
+use super::common::mapped;
 use super::feature::{C, Feature, Pair, Part};
 use crate::board::dtb::Dtb;
 use crate::board::groups::type_of;
@@ -230,16 +231,7 @@ fn reserved_regions(board: &mut Board) -> Result<()> {
     let other = board.sh(&format!("cat {}/reserved_regions", path(DMACS[1])))?;
     ensure!(!other.contains(RESERVED_LINE), "reported of {}", DMACS[1]);
 
-    board.sh("echo 1 > /sys/kernel/tracing/events/iommu/map/enable")?;
-    board.dma(&[device])?;
-    board.sh("echo 0 > /sys/kernel/tracing/events/iommu/map/enable")?;
-    let trace = board.sh("cat /sys/kernel/tracing/trace; echo > /sys/kernel/tracing/trace")?;
-    let mapped: Vec<u64> = trace
-        .lines()
-        .filter_map(|l| l.split_once("iova=0x")?.1.get(..16))
-        .filter_map(|digits| u64::from_str_radix(digits, 16).ok())
-        .collect();
-    ensure!(!mapped.is_empty(), "nothing was mapped");
+    let mapped = mapped(board, |b| b.dma(&[device]).map(drop))?;
     let wrong = mapped.iter().find(|&&iova| iova >= RESERVED_FROM);
     ensure!(wrong.is_none(), "{wrong:#x?} was mapped");
     Ok(())

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
 use super::c_driver::UNKNOWN_SOC;
-use super::common::{TWO_IPMMUS, UNMAPPED, faults};
+use super::common::{TWO_IPMMUS, UNMAPPED, faults, mapped};
 use super::generations::{self, EXTRA_CHANNELS, EXTRA_DMAC, GENERATIONS, Generation};
 use super::{Bench, Fixture, sleep, vfio};
 use crate::board::dtb::Dtb;
@@ -31,6 +31,8 @@ const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
 /// Has the DMA API use the IOVAs above 4 GiB first.
 const HIGH: &str = "iommu.forcedac=1";
+/// The first IOVA that stage 1 does not have.
+const FOUR_GIB: u64 = 1 << 32;
 
 /// A DMA controller, and what it goes through.
 #[derive(Clone, Copy)]
@@ -158,12 +160,15 @@ fn expect_on(board: &mut Board, place: Place) -> Result<()> {
     Ok(())
 }
 
+/// The DMA API hands out IOVAs that stage 1 does not have, and the controller copies there.
 fn dma_above_4_gib(board: &mut Board, place: Place) -> Result<()> {
     expect_on(board, place)?;
     let before = board.count(place.cache, "translations")?;
-    board.dma(place.channels)?;
+    let mapped = mapped(board, |b| b.dma(place.channels).map(drop))?;
     let after = board.count(place.cache, "translations")?;
     ensure!(after > before, "nothing was translated");
+    let low = mapped.iter().find(|&&iova| iova < FOUR_GIB);
+    ensure!(low.is_none(), "{low:#x?} is below 4 GiB");
     Ok(())
 }
 
