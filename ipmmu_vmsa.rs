@@ -26,6 +26,7 @@ use kernel::{
     io::ResourceSize,
     of,
     platform,
+    pr_warn_once,
     prelude::*,
     sync::Arc, //
 };
@@ -219,7 +220,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
         None => {
             // Before a cache is written to as if it were a root.
             expect_irq(pdev)?;
-            with_stage(dev, features)
+            with_stage(features)
         }
     };
 
@@ -264,10 +265,7 @@ fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<P
 }
 
 /// Returns `features` with the stage that the module parameter `stage2` asks for.
-fn with_stage(
-    dev: &device::Device<device::Bound>,
-    features: &'static Features,
-) -> &'static Features {
+fn with_stage(features: &'static Features) -> &'static Features {
     if !module_parameters::stage2.value() {
         return features;
     }
@@ -276,10 +274,7 @@ fn with_stage(
     stage_2
         .filter(|_| policy::has_stage_2())
         .unwrap_or_else(|| {
-            dev_warn!(
-                dev,
-                "stage2: not known to work on this SoC, using stage 1\n"
-            );
+            pr_warn_once!("stage2: not known to work on this SoC, using stage 1\n");
             features
         })
 }

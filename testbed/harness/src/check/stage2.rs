@@ -92,10 +92,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             expect_on(b, place)
         }));
     }
-    let unknown = Setup::new("stage2-unknown", Driver::Rust)
-        .stage2()
-        .prr(UNKNOWN_SOC);
-    let unknown = Fixture::new(bench, unknown, |b| b.load_driver(&[]));
+    let unknown = Fixture::new(bench, unknown(bench)?, |b| b.load_driver(&[]));
     rows.push(unknown.row("stage_1_is_used", stage_1));
     let board = Fixture::new(bench, vfio_setup(bench, "vfio-stage2")?, vfio::take);
     rows.extend(vfio::board_rows(&board));
@@ -110,6 +107,18 @@ fn board_rows(board: &Arc<Fixture>, place: Place) -> Vec<Trial> {
         board.row("lazy", move |b| as_type(b, place, "DMA-FQ")),
         board.row("identity", move |b| as_type(b, place, "identity")),
     ]
+}
+
+/// Returns a SoC not known to have stage 2, with a second root, of Gen2.
+fn unknown(bench: &Bench) -> Result<Setup> {
+    let (name, gen2) = ("stage2-unknown", &GENERATIONS[0]);
+    let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), name)?;
+    let dtb = dtb.add(&generations::extra_nodes(gen2.compatible, false))?;
+    Ok(Setup::new(name, Driver::Rust)
+        .stage2()
+        .prr(UNKNOWN_SOC)
+        .extra_ipmmu(gen2.name)
+        .dtb(dtb.into_path()))
 }
 
 /// Returns a board with a device that user space may have, and that has IOVAs above 4 GiB.
@@ -195,13 +204,21 @@ fn as_type(board: &mut Board, place: Place, name: &str) -> Result<()> {
     expect_on(board, place)
 }
 
-/// On a SoC not known to have stage 2 the driver says so, once, and uses stage 1.
+/// On a SoC not known to have stage 2 the driver says so, once for all roots, and uses stage 1.
 fn stage_1(board: &mut Board) -> Result<()> {
+    board.expect_bound_except(&[])?;
     board.new_messages()?;
+    let roots = board.klog.matches(": root, ").count();
+    ensure!(roots == 2, "there are {roots} roots");
     let said = board.klog.matches("stage2: not known to work").count();
     ensure!(said == 1, "it was said {said} times");
     let registers = board.registers()?;
-    let format = registers.get("ipmmu_mm", &format!("IMTTBCR({PARKING})"));
-    ensure!(format == 0x8000_0080, "IMTTBCR of parking is {format:#x}");
+    for (root, register, wanted) in [
+        ("ipmmu_mm", format!("IMTTBCR({PARKING})"), 0x8000_0080),
+        ("ipmmu_extra", "IMTTBCR(0)".into(), 0x8000_3510),
+    ] {
+        let format = registers.get(root, &register);
+        ensure!(format == wanted, "{register} of {root} is {format:#x}");
+    }
     Ok(())
 }
