@@ -3,7 +3,7 @@
 //! micro-TLB, and a card with a micro-TLB of its own.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -32,26 +32,29 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ] {
         rows.extend(board_rows(bench, Setup::new(name, driver).append(append))?);
     }
-    let setup = Setup::new("pcie-osid", Driver::Rust)
-        .dtb(one_utlb_each(bench)?)
-        .options(&["-global", "rcar-pcie.osid=on"])
-        .pcie(&[NVME, EDU]);
-    let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
+    let board = one_utlb_each(bench, "pcie-osid", &[NVME, EDU])?;
     rows.push(board.row("two_isolated_functions_are_apart", functions_are_apart));
+    let board = one_utlb_each(bench, "pcie-osid-no-acs", &[EDU, EDU])?;
+    rows.push(board.row("two_others_are_together", functions_are_together));
     Ok(rows)
 }
 
-/// Returns a device tree in which the first host maps the functions of its card to a micro-TLB
-/// each, after that of the root port.
-fn one_utlb_each(bench: &Bench) -> Result<PathBuf> {
+/// Returns a board whose first host maps the functions of its card to a micro-TLB each, after that
+/// of the root port. Of the functions here NVMe alone has ACS.
+fn one_utlb_each(bench: &Arc<Bench>, name: &str, card: &[&str]) -> Result<Arc<Fixture>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
-    let dtb = Dtb::copy(&bench.paths, &dtb, "pcie-osid")?;
+    let dtb = Dtb::copy(&bench.paths, &dtb, name)?;
     let ipmmu = dtb.cell(&node_of(device_of(IPMMU)?), "phandle", 0)?;
     let [host, other] = pcie::HOSTS;
     let map = [0, ipmmu, 0, 1, 0x100, ipmmu, 1, 8];
     let dtb = dtb.delete(host, "iommu-map-mask")?;
     let dtb = dtb.set_cells(host, "iommu-map", &map)?;
-    Ok(dtb.set_text(other, "status", "disabled")?.into_path())
+    let dtb = dtb.set_text(other, "status", "disabled")?;
+    let setup = Setup::new(name, Driver::Rust)
+        .dtb(dtb.into_path())
+        .options(&["-global", "rcar-pcie.osid=on"])
+        .pcie(card);
+    Ok(Fixture::new(bench, setup, |b| b.load_driver(&[])))
 }
 
 /// Returns the rows of a board like this, which gets two cards.
@@ -154,6 +157,26 @@ fn functions_are_apart(board: &mut Board) -> Result<()> {
         suspend_while_writing(board)?;
     }
     files(board)
+}
+
+/// Functions that nothing isolates could reach each other's memory: they are one group, with both
+/// micro-TLBs in one context. Both come back from a sleep.
+fn functions_are_together(board: &mut Board) -> Result<()> {
+    let groups = [
+        group_of(board, FUNCTIONS[0])?,
+        group_of(board, FUNCTIONS[1])?,
+    ];
+    ensure!(groups[0] == groups[1], "groups are {groups:?}");
+    let contexts = [context(board, 1)?, context(board, 2)?];
+    ensure!(contexts[0] == contexts[1], "contexts are {contexts:?}");
+    for _ in 0..2 {
+        for (utlb, function) in [(1, FUNCTIONS[0]), (2, FUNCTIONS[1])] {
+            let script = format!("pcie-fault.sh {function} {UNMAPPED:#x}");
+            one_fault(board, (IPMMU, utlb), UNMAPPED, &script)?;
+        }
+        board.suspend_and_compare()?;
+    }
+    Ok(())
 }
 
 /// The second function is refused where the first one's mappings end.
