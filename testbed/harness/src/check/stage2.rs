@@ -29,7 +29,7 @@ const SIZE_ABOVE_4_GIB: usize = 5;
 /// 4 KiB, 2 MiB, 1 GiB.
 const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
-/// Has the DMA API use the IOVAs above 4 GiB first.
+/// The DMA API uses IOVAs above 4 GiB first.
 const HIGH: &str = "iommu.forcedac=1";
 /// The first IOVA that stage 1 does not have.
 const FOUR_GIB: u64 = 1 << 32;
