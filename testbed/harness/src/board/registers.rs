@@ -120,13 +120,13 @@ impl Registers {
     }
 
     /// Removes the registers of micro-TLBs that are off, fault addresses, the memory attributes of
-    /// contexts of stage 2, and all of an IPMMU without a context that is on: they are random where
-    /// registers are random at power-on.
+    /// contexts of stage 2, and control registers of a cache without a context that is on: they are
+    /// random where registers are random at power-on.
     pub fn written(mut self) -> Self {
         let all = self.clone();
         self.0
             .retain(|(ipmmu, name), _| match name.split_once('(') {
-                None => all.has_context(ipmmu),
+                None => ipmmu == IPMMUS[0].0 || all.has_context(ipmmu),
                 Some(("IMELAR" | "IMEUAR", _)) => false,
                 Some(("IMMAIR0", index)) => {
                     all.get(ipmmu, &format!("IMTTBCR({index}")) & STAGE_2 == 0
