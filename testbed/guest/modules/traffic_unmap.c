@@ -3,6 +3,7 @@
  * Scenarios in which pages are unmapped under a master that never stops.
  */
 
+#include <linux/completion.h>
 #include <linux/dma-mapping.h>
 #include <linux/kthread.h>
 
@@ -13,6 +14,7 @@ struct unmapper {
 	struct traffic *t;
 	struct iommu_domain *domain;
 	unsigned int number, count;
+	struct completion done;
 	int ret;
 };
 
@@ -61,6 +63,7 @@ static int unmapper_main(void *data)
 	/* Now: CPU 0 may have no time until the faults end. */
 	traffic_leave(u->t, 2 * u->number);
 	traffic_leave(u->t, 2 * u->number + 1);
+	complete(&u->done);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (kthread_should_stop())
@@ -78,6 +81,7 @@ static int unmap_on_two_cpus(struct unmapper *unmappers)
 	int ret = 0;
 
 	for (int i = 0; i < 2; i++) {
+		init_completion(&unmappers[i].done);
 		tasks[i] = kthread_create(unmapper_main, &unmappers[i], "unmap/%d", i);
 		if (IS_ERR(tasks[i]))
 			continue;
@@ -85,8 +89,12 @@ static int unmap_on_two_cpus(struct unmapper *unmappers)
 		wake_up_process(tasks[i]);
 	}
 	for (int i = 0; i < 2; i++) {
-		int status = IS_ERR(tasks[i]) ? PTR_ERR(tasks[i]) : kthread_stop(tasks[i]);
+		int status;
 
+		/* Not asleep for so long that a busy machine looks like a hung task */
+		while (!IS_ERR(tasks[i]) && !wait_for_completion_timeout(&unmappers[i].done, HZ))
+			;
+		status = IS_ERR(tasks[i]) ? PTR_ERR(tasks[i]) : kthread_stop(tasks[i]);
 		ret = ret ?: status;
 	}
 	return ret;
