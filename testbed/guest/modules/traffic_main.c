@@ -55,6 +55,10 @@ static uint give_up = 64;
 module_param(give_up, uint, 0644);
 MODULE_PARM_DESC(give_up, "Refusals after which the master leaves an address alone for a while");
 
+static uint patience = 10;
+module_param(patience, uint, 0644);
+MODULE_PARM_DESC(patience, "Time in which a master reaches what is mapped, in s");
+
 static uint through;
 module_param(through, uint, 0444);
 MODULE_PARM_DESC(through, "Accesses to pages that were not the master's, in the last scenario");
@@ -94,7 +98,7 @@ void traffic_forget(struct traffic *t)
 /* Waits until it was reached through each micro-TLB. */
 int traffic_reaches(struct traffic *t, unsigned int entry)
 {
-	unsigned long end = jiffies + 10 * HZ;
+	unsigned long end = jiffies + patience * HZ;
 
 	while (traffic_read(t, ENTRY(entry) + REACHED_BY) != PORTS) {
 		if (time_after(jiffies, end)) {

@@ -46,6 +46,8 @@ pub struct Master {
     utlbs: [u32; 3],
 }
 
+/// The time in which masters reach what is mapped, in seconds.
+const PATIENCE: &str = "/sys/module/traffic/parameters/patience";
 /// The machine's name of the root.
 const ROOT: &str = "ipmmu_mm";
 /// A suspend of the board says less than this; what is named once for each register is in it.
@@ -248,8 +250,10 @@ fn floating(board: &mut Board, what: &str) -> Result<()> {
     board.new_messages()?;
     float(board, what)?;
     let unmapped = run(board, "dma 200");
-    // Nothing needs to get through.
+    // Nothing needs to get through, and there is nothing to wait for.
+    board.sh(&format!("echo 1 > {PATIENCE}"))?;
     let _ = tell(board, "attach 5");
+    board.sh(&format!("echo 10 > {PATIENCE}"))?;
     let slept = board.suspend(|_| Ok(()));
     float(board, "")?;
     unmapped.context("unmapping")?;
