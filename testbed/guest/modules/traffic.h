@@ -101,6 +101,7 @@ extern struct traffic traffic_masters[MASTERS];
 void traffic_start(struct traffic *t);
 void traffic_revive(struct traffic *t);
 void traffic_forget(struct traffic *t);
+unsigned long traffic_deadline(void);
 int traffic_reaches(struct traffic *t, unsigned int entry);
 u32 traffic_violations(void);
 
@@ -123,6 +124,9 @@ int traffic_busy(unsigned int unused);
 int traffic_check(unsigned int unused);
 int traffic_release(unsigned int unused);
 void traffic_farewell(void);
+
+/* traffic_fault.c */
+int traffic_fault(unsigned int count);
 
 /* traffic_mixed.c */
 int traffic_mixed(unsigned int count);

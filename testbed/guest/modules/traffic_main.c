@@ -15,10 +15,12 @@
  *		after the call has returned
  * storm N	the same with masters that do not give up what they are refused
  * dma N	the same with mappings of the DMA API, where these are strict
- * lazy N	the same where they are not: when an address is used again, the page
- *		that it was used for is not reached any more
+ * lazy N	the same where they are not: when an address is used again, N times, the
+ *		page that it was used for is not reached any more
  * gather N	sixteen pages are unmapped, then flushed together
  * attach N	a master moves between two domains, blocked, and the DMA API's
+ * fault N	for each master, N times: what is not mapped is asked for, told, mapped, reached,
+ *		unmapped, and must not be reached any more
  * mixed N	pages go on two CPUs, over and over, right after they were reached for the
  *		first time, while their domain comes and goes N times
  * drowsy N	the same while the master sleeps and wakes N times
@@ -95,10 +97,15 @@ void traffic_forget(struct traffic *t)
 	traffic_write(t, ALLOW_ALL, 1);
 }
 
+unsigned long traffic_deadline(void)
+{
+	return jiffies + patience * HZ;
+}
+
 /* Waits until it was reached through each micro-TLB. */
 int traffic_reaches(struct traffic *t, unsigned int entry)
 {
-	unsigned long end = jiffies + patience * HZ;
+	unsigned long end = traffic_deadline();
 
 	while (traffic_read(t, ENTRY(entry) + REACHED_BY) != PORTS) {
 		if (time_after(jiffies, end)) {
@@ -139,6 +146,7 @@ static const struct {
 	{ "lazy", traffic_unmap_lazy },
 	{ "gather", traffic_unmap_gather },
 	{ "attach", traffic_attach },
+	{ "fault", traffic_fault },
 	{ "mixed", traffic_mixed },
 	{ "drowsy", traffic_drowsy },
 	{ "brief", traffic_brief },

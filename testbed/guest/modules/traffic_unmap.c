@@ -6,6 +6,7 @@
 #include <linux/completion.h>
 #include <linux/dma-mapping.h>
 #include <linux/kthread.h>
+#include <linux/xarray.h>
 
 #include "traffic.h"
 
@@ -209,51 +210,65 @@ int traffic_unmap_dma(unsigned int count)
 /* More mappings than wait for a flush on one CPU, and than it keeps addresses. */
 #define COMES_AGAIN	4096
 
+/* The page that each address was used for last, for each master */
+static struct xarray formers[MASTERS];
+
+/* Returns whether the page that the address was used for before was judged. */
+static bool judge_former(struct traffic *t, dma_addr_t addr, unsigned int page)
+{
+	void *former = xa_load(&formers[t - traffic_masters], addr >> PAGE_SHIFT);
+
+	if (!former || xa_to_value(former) == page)
+		return false;
+	traffic_forbid(t, xa_to_value(former));
+	traffic_visit(t, 0, addr);
+	traffic_rounds(t);
+	traffic_allow(t, xa_to_value(former));
+	return true;
+}
+
 /*
  * An address is used again only when what it was used for has been flushed. So
  * that is the moment; before it the page may be reached.
  */
-static int unmap_lazy_once(struct traffic *t)
+static int unmap_lazy_once(struct traffic *t, unsigned int n)
 {
-	dma_addr_t addr = dma_map_page(t->dev, t->pages, 0, SZ_4K, DMA_BIDIRECTIONAL);
-	int ret;
+	unsigned int page = n % (2 * BLOCK);
+	dma_addr_t addr = dma_map_page(t->dev, t->pages + page, 0, SZ_4K, DMA_BIDIRECTIONAL);
+	int judged, ret;
 
 	if (dma_mapping_error(t->dev, addr))
 		return -ENOMEM;
+	judged = judge_former(t, addr, page);
 	traffic_visit(t, 0, addr);
 	ret = traffic_reaches(t, 0);
 	dma_unmap_page(t->dev, addr, SZ_4K, DMA_BIDIRECTIONAL);
-	for (int i = 0; !ret && i < COMES_AGAIN; i++) {
-		dma_addr_t other = dma_map_page(t->dev, t->pages + BLOCK, 0, SZ_4K,
-						DMA_BIDIRECTIONAL);
-
-		if (dma_mapping_error(t->dev, other))
-			return -ENOMEM;
-		if (other == addr) {
-			traffic_forbid(t, 0);
-			traffic_visit(t, 0, addr);
-			traffic_rounds(t);
-			traffic_allow(t, 0);
-		}
-		dma_unmap_page(t->dev, other, SZ_4K, DMA_BIDIRECTIONAL);
-		if (other == addr)
-			return 0;
-	}
-	return ret ?: -EAGAIN;
+	ret = ret ?: xa_err(xa_store(&formers[t - traffic_masters], addr >> PAGE_SHIFT,
+				     xa_mk_value(page), GFP_KERNEL));
+	return ret ?: judged;
 }
 
 int traffic_unmap_lazy(unsigned int count)
 {
+	unsigned int most = 2 * count + MASTERS * COMES_AGAIN, judged = 0;
 	int ret = 0;
 
+	for (int i = 0; i < MASTERS; i++)
+		xa_init(&formers[i]);
 	/* The addresses that a CPU keeps are its own. */
 	migrate_disable();
-	for (unsigned int n = 0; !ret && n < count; n++)
-		ret = unmap_lazy_once(&traffic_masters[n % MASTERS]);
+	for (unsigned int n = 0; ret >= 0 && judged < count && n < most; n++) {
+		ret = unmap_lazy_once(&traffic_masters[n % MASTERS], n / MASTERS);
+		judged += ret > 0;
+	}
 	migrate_enable();
-	for (int i = 0; i < MASTERS; i++)
+	for (int i = 0; i < MASTERS; i++) {
 		traffic_forget(&traffic_masters[i]);
-	return ret;
+		xa_destroy(&formers[i]);
+	}
+	if (ret < 0)
+		return ret;
+	return judged < count ? -EAGAIN : 0;
 }
 
 #define GATHERED	16

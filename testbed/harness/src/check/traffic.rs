@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::c_driver::UNKNOWN_SOC;
 use super::ledger::C;
 use super::traffic_scenarios::{
-    FLOATING, KEXEC, MASTERS, Master, PANIC, SCENARIOS, Scenario, device_tree,
+    FLOATING, KEXEC, MASTERS, Master, PANIC, RACES, SCENARIOS, Scenario, device_tree,
 };
 use super::{Bench, Fixture};
 use crate::board::unkind::{ALL, OFF_PASSES, WORDS};
@@ -84,7 +84,8 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
             let board = Fixture::new(bench, awake_or_not(setup("traffic")), prepare);
             let (seen, paths) = (report.clone(), bench.paths.clone());
             let work = move |b: &mut Board| {
-                let scenarios = SCENARIOS.iter().filter(|s| s.is_for(driver));
+                let scenarios = SCENARIOS.iter().chain(&RACES);
+                let scenarios = scenarios.filter(|s| s.is_for(driver));
                 all(b, word, scenarios, &seen, &paths)
             };
             rows.push(match (driver, word) {
@@ -122,7 +123,7 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
     let board = Fixture::new(bench, awake_or_not(setup).dtb(dtb), prepare);
     let paths = bench.paths.clone();
     rows.push(board.row(ALL, move |b| {
-        all(b, "all, stage 2", &SCENARIOS[4..], &report, &paths)
+        all(b, "all, stage 2", &SCENARIOS, &report, &paths)
     }));
     Ok(rows)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::common::wait_until;
+use super::common::{faults, wait_until};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::dtb::{Dtb, node_of};
 use crate::board::registers::{IPMMUS, device_of};
@@ -46,6 +46,8 @@ pub struct Master {
     utlbs: [u32; 3],
 }
 
+/// The first address that is not mapped in the scenario about faults.
+const FIRST_FAULT: u64 = 0x4000_0000;
 /// The time in which masters reach what is mapped, in seconds.
 const PATIENCE: &str = "/sys/module/traffic/parameters/patience";
 /// The machine's name of the root.
@@ -93,22 +95,28 @@ const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scena
     }
 }
 
-/// The scenarios, which run one after the other on one board. The last one makes mappings lazy for
-/// good.
-pub const SCENARIOS: [Scenario; 11] = [
-    scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")),
-    scenario("unmap on two CPUs, two domains", |b| {
-        run(b, "unmap-two 10000")
-    }),
-    scenario("unmap, tried only afterwards", |b| run(b, "patient 10000")),
-    scenario("unmap in a storm of faults", |b| run(b, "storm 200")),
+/// The scenarios, which run one after the other on one board.
+pub const SCENARIOS: [Scenario; 8] = [
+    // The first one: later the log is full of other faults.
+    scenario("fault", fault),
     scenario("unmap through the DMA API", |b| run(b, "dma 2000")),
     scenario("unmap many, flush once", |b| run(b, "gather 200")),
     scenario("attach, detach, blocked", |b| run(b, "attach 50")),
     scenario("suspend and resume", system_suspend),
     asleep("runtime suspend, with power", asleep_with_power),
     asleep("runtime suspend, without power", asleep_without_power),
-    scenario("lazy unmap", lazy),
+    // The last one with mappings of the DMA API, which it makes lazy for good.
+    scenario("lazy unmap", |b| lazy(b, 10000)),
+];
+
+/// Scenarios in which a flush and an access race, with as many unmaps as it takes.
+pub const RACES: [Scenario; 4] = [
+    scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")),
+    scenario("unmap on two CPUs, two domains", |b| {
+        run(b, "unmap-two 10000")
+    }),
+    scenario("unmap, tried only afterwards", |b| run(b, "patient 10000")),
+    scenario("unmap in a storm of faults", |b| run(b, "storm 200")),
 ];
 
 /// Scenarios of this driver in which reads return something else than the registers.
@@ -175,6 +183,21 @@ fn tell(board: &mut Board, command: &str) -> Result<()> {
     let output = board.console.finish(number, LIMIT)?;
     ensure!(output.code == 0, "`{command}` failed");
     Ok(())
+}
+
+/// Masters fault, and reach what is mapped then. The message says what it was.
+fn fault(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    let done = run(board, "fault 100");
+    let messages = board.new_messages()?;
+    let first = faults(&messages).into_iter().next();
+    let first = first.context("no fault was reported")?;
+    ensure!(first.iova == FIRST_FAULT, "{first:?} was reported first");
+    ensure!(
+        !messages.contains("no permission"),
+        "what is not mapped was told as no permission"
+    );
+    done
 }
 
 /// Does `work` while masters have domains with pages mapped and unmapped; then checks that mapped
@@ -276,8 +299,8 @@ fn float(board: &mut Board, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs mappings of the DMA API that are flushed later.
-pub fn lazy(board: &mut Board) -> Result<()> {
+/// Runs mappings of the DMA API that are flushed later, until so many addresses have come again.
+pub fn lazy(board: &mut Board, count: u32) -> Result<()> {
     for master in &MASTERS {
         let file = format!(
             "/sys/bus/platform/devices/{}/iommu_group/type",
@@ -289,7 +312,7 @@ pub fn lazy(board: &mut Board) -> Result<()> {
             bail!("{} is {now}", master.device);
         }
     }
-    run(board, "lazy 100").context("where flushes wait")
+    run(board, &format!("lazy {count}")).context("where flushes wait")
 }
 
 /// Loads the next kernel.

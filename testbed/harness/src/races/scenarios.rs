@@ -29,7 +29,7 @@ pub const SCENARIOS: [Scenario; 12] = [
 ];
 
 /// Makes mappings lazy, and so is the last scenario of a board.
-pub const LAZY: Scenario = scenario("lazy unmap", lazy);
+pub const LAZY: Scenario = scenario("lazy unmap", |b| lazy(b, 100));
 
 /// The device whose group changes its type; it is behind another cache than the masters.
 pub const OTHER: &str = "e7300000.dma-controller";
