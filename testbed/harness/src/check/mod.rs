@@ -50,6 +50,8 @@ pub mod socs;
 mod stage2;
 mod storage;
 pub mod traffic;
+mod traffic_kexec;
+mod traffic_report;
 pub mod traffic_scenarios;
 mod trees;
 mod trouble;

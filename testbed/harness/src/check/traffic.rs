@@ -2,20 +2,20 @@
 //! Masters that never stop: after a call has returned, not one access gets through.
 //!
 //! This driver must let nothing through. Accesses that the C driver lets through are no failure:
-//! `build/report/unkind.json` has them, beside this driver's results, for each word of unkindness.
+//! `build/report/unkind.md` has them, beside this driver's results, for each word of unkindness.
 
-use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Error, Result, ensure};
 use libtest_mimic::Trial;
-use serde::Serialize;
 
 use super::c_driver::UNKNOWN_SOC;
 use super::ledger::C;
+use super::traffic_kexec::{KEXEC, PANIC};
+use super::traffic_report::{DRIVERS, Outcome, Report};
 use super::traffic_scenarios::{
-    FLOATING, KEXEC, MASTERS, Master, PANIC, RACES, SCENARIOS, Scenario, device_tree,
+    FLOATING, MASTERS, Master, RACES, SCENARIOS, Scenario, device_tree,
 };
 use super::{Bench, Fixture};
 use crate::board::unkind::{ALL, OFF_PASSES, WORDS};
@@ -28,43 +28,6 @@ const KIND: &str = "kind";
 const STRICT: &str = "strict-registers";
 /// The C driver's failure at resume: the root writes to caches whose power is not back.
 const WITHOUT_POWER: C = C::Fails("accesses to registers that do not exist");
-
-/// The result of a scenario.
-#[derive(Clone, Debug, Serialize)]
-struct Outcome {
-    word: &'static str,
-    driver: &'static str,
-    scenario: &'static str,
-    /// Accesses to pages that the master had lost.
-    through: u64,
-    /// The first of them, for each master.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    first: Vec<String>,
-    /// The duration, for information.
-    milliseconds: u128,
-    /// Another failure.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failed: Option<String>,
-}
-
-impl Outcome {
-    /// Returns the trouble of this result, in one line.
-    fn trouble(&self) -> Option<String> {
-        let first = self.first.join("; ");
-        match (&self.failed, self.through) {
-            (None, 0) => None,
-            (None, n) => Some(format!("{}: {n} got through: {first}", self.scenario)),
-            (Some(why), 0) => Some(format!("{}: {why}", self.scenario)),
-            (Some(why), n) => Some(format!(
-                "{}: {n} got through: {first}; {why}",
-                self.scenario
-            )),
-        }
-    }
-}
-
-/// The results of this run.
-type Report = Arc<Mutex<Vec<Outcome>>>;
 
 /// Returns the rows on kind IPMMUs, and on those that are unkind in all ways; with `each`, also for
 /// each word.
@@ -167,11 +130,9 @@ fn all<'a>(
     let mut troubles = Vec::new();
     for scenario in scenarios {
         let outcome = one(board, word, scenario)?;
-        troubles.extend(outcome.trouble());
-        let mut outcomes = report.lock().expect("rows do not share a panic");
-        outcomes.push(outcome);
-        let json = serde_json::to_string_pretty(&*outcomes)? + "\n";
-        fs::write(paths.report().join("unkind.json"), json)?;
+        let trouble = outcome.trouble();
+        troubles.extend(trouble.map(|t| format!("{}: {t}", scenario.name)));
+        report.note(outcome, paths)?;
     }
     match board.driver {
         Driver::Rust => ensure!(troubles.is_empty(), "{}", troubles.join("\n")),
@@ -203,10 +164,11 @@ fn one(board: &mut Board, word: &'static str, scenario: &Scenario) -> Result<Out
     Ok(Outcome {
         word,
         driver: match board.driver {
-            Driver::Rust => "Rust",
-            Driver::C => "C",
+            Driver::Rust => DRIVERS[0],
+            Driver::C => DRIVERS[1],
         },
         scenario: scenario.name,
+        sequence: scenario.sequence,
         through: violations(board)? - before,
         first,
         milliseconds,

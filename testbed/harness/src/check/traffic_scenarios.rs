@@ -7,19 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::common::{faults, wait_until};
-use crate::board::cards::MMC_HOSTS;
 use crate::board::dtb::{Dtb, node_of};
 use crate::board::registers::{IPMMUS, device_of};
 use crate::board::{Board, Driver};
 use crate::provision::Provision;
 
-/// The register for the number of a page that the master has lost.
-const FORBID: u32 = 0x14;
-/// The first pages of a master: scenarios map pages among them.
-const HELD_PAGES: u64 = 16;
 /// Limit for 10000 unmaps with unkind IPMMUs on a busy machine, and for the boot of the next
 /// kernel.
-const LIMIT: Duration = Duration::from_secs(300);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// The masters by their names in the machine, with their IPMMUs and micro-TLBs.
 pub const MASTERS: [Master; 2] = [
@@ -40,7 +35,8 @@ pub const MASTERS: [Master; 2] = [
 pub struct Master {
     /// Its name in the machine.
     pub name: &'static str,
-    device: &'static str,
+    /// Its name in the device tree.
+    pub device: &'static str,
     /// The IPMMU that it is behind.
     pub ipmmu: &'static str,
     utlbs: [u32; 3],
@@ -68,11 +64,18 @@ pub struct Scenario {
     pub name: &'static str,
     /// The operation.
     pub work: fn(&mut Board) -> Result<()>,
+    /// The sequence in which accesses got through, if any did.
+    pub sequence: &'static str,
     /// Whether it also runs with the C driver.
     asks_c: bool,
 }
 
 impl Scenario {
+    /// Adds the sequence in which accesses get through.
+    pub const fn sequence(self, sequence: &'static str) -> Self {
+        Self { sequence, ..self }
+    }
+
     pub fn is_for(&self, driver: Driver) -> bool {
         self.asks_c || driver == Driver::Rust
     }
@@ -83,6 +86,7 @@ pub const fn scenario(name: &'static str, work: fn(&mut Board) -> Result<()>) ->
     Scenario {
         name,
         work,
+        sequence: "",
         asks_c: true,
     }
 }
@@ -98,37 +102,62 @@ const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scena
 /// The scenarios, which run one after the other on one board.
 pub const SCENARIOS: [Scenario; 8] = [
     // The first one: later the log is full of other faults.
-    scenario("fault", fault),
-    scenario("unmap through the DMA API", |b| run(b, "dma 2000")),
-    scenario("unmap many, flush once", |b| run(b, "gather 200")),
-    scenario("attach, detach, blocked", |b| run(b, "attach 50")),
-    scenario("suspend and resume", system_suspend),
-    asleep("runtime suspend, with power", asleep_with_power),
-    asleep("runtime suspend, without power", asleep_without_power),
+    scenario("fault", fault).sequence(
+        "An access was refused, and told; a page was mapped there, reached, and unmapped; after \
+         `iommu_unmap()` had returned it was reached again.",
+    ),
+    scenario("unmap through the DMA API", |b| run(b, "dma 2000")).sequence(
+        "A page was mapped, and reached; after `dma_unmap_page()` had returned it was reached again.",
+    ),
+    scenario("unmap many, flush once", |b| run(b, "gather 200")).sequence(
+        "Sixteen pages were mapped, and reached; each was unmapped by `iommu_unmap_fast()`; after \
+         `iommu_iotlb_sync()` had returned they were reached again.",
+    ),
+    scenario("attach, detach, blocked", |b| run(b, "attach 50")).sequence(
+        "A page of a domain was reached; the group left that domain, or moved to another one; after \
+         that call had returned the page was reached again.",
+    ),
+    scenario("suspend and resume", system_suspend).sequence(
+        "Pages were mapped, and reached; some were unmapped; those were reached again, before or \
+         after the system slept.",
+    ),
+    asleep("runtime suspend, with power", asleep_with_power).sequence(ASLEEP),
+    asleep("runtime suspend, without power", asleep_without_power).sequence(ASLEEP),
     // The last one with mappings of the DMA API, which it makes lazy for good.
-    scenario("lazy unmap", |b| lazy(b, 10000)),
+    scenario("lazy unmap", |b| lazy(b, 10000)).sequence(
+        "A page was mapped, reached, and unmapped by `dma_unmap_page()`; its address was given out \
+         again, which is after the flush; there the former page was reached again.",
+    ),
 ];
+
+const ASLEEP: &str =
+    "Pages were mapped, and reached; the IPMMU fell asleep, and they were reached.";
 
 /// Scenarios in which a flush and an access race, with as many unmaps as it takes.
 pub const RACES: [Scenario; 4] = [
-    scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")),
+    scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")).sequence(UNMAPPED),
     scenario("unmap on two CPUs, two domains", |b| {
         run(b, "unmap-two 10000")
-    }),
-    scenario("unmap, tried only afterwards", |b| run(b, "patient 10000")),
-    scenario("unmap in a storm of faults", |b| run(b, "storm 200")),
+    })
+    .sequence(UNMAPPED),
+    scenario("unmap, tried only afterwards", |b| run(b, "patient 10000")).sequence(
+        "A page was mapped, and reached; the master stood still until `iommu_unmap()` had returned; \
+         then it reached the page again.",
+    ),
+    scenario("unmap in a storm of faults", |b| run(b, "storm 200")).sequence(UNMAPPED),
 ];
+
+const UNMAPPED: &str =
+    "A page was mapped, and reached; after `iommu_unmap()` had returned it was reached again.";
 
 /// Scenarios of this driver in which reads return something else than the registers.
 pub const FLOATING: [Scenario; 3] = [
-    asleep("registers read as zeros", |b| floating(b, "zeros")),
-    asleep("registers read as ones", |b| floating(b, "ones")),
-    asleep("registers read as noise", |b| floating(b, "random")),
+    asleep("registers read as zeros", |b| floating(b, "zeros")).sequence(FLOATED),
+    asleep("registers read as ones", |b| floating(b, "ones")).sequence(FLOATED),
+    asleep("registers read as noise", |b| floating(b, "random")).sequence(FLOATED),
 ];
 
-/// A scenario that ends in another kernel.
-pub const KEXEC: Scenario = scenario("kexec", kexec);
-pub const PANIC: Scenario = scenario("panic", panic);
+const FLOATED: &str = "No register was read as it is; pages that had been unmapped, or were not mapped, were reached.";
 
 /// Most of the board's own IPMMUs are left out: the C driver has a context for each that somebody
 /// is behind.
@@ -313,73 +342,4 @@ pub fn lazy(board: &mut Board, count: u32) -> Result<()> {
         }
     }
     run(board, &format!("lazy {count}")).context("where flushes wait")
-}
-
-/// Loads the next kernel.
-fn load_next(board: &mut Board) -> Result<()> {
-    let host = MMC_HOSTS[0].device;
-    board
-        .sh(&format!(
-            "set -e; . /tests/lib.sh; . /tests/storage-lib.sh; dir=$(mounted {host}); \
-             cp $dir/Image $dir/initramfs.cpio.gz /tmp"
-        ))
-        .map(drop)
-}
-
-/// Boots another kernel while the masters go on. From the shutdown of the last IPMMU on they reach
-/// nothing: neither their former memory, nor memory with the same addresses untranslated.
-fn kexec(board: &mut Board) -> Result<()> {
-    load_next(board)?;
-    run(board, "hold-mapped")?;
-    run(board, "last")?;
-    board.new_messages()?;
-    board
-        .console
-        .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
-    board.console.wait_ready(LIMIT)?;
-    still_judged(board)?;
-    board.load_driver(&[])?;
-    still_judged(board)
-}
-
-/// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded this driver,
-/// former mappings are not reached, as they belong to nobody.
-fn panic(board: &mut Board) -> Result<()> {
-    load_next(board)?;
-    board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \
-         \"$(sed 's/crashkernel=[^ ]*/nr_cpus=1/' /proc/cmdline)\"")?;
-    run(board, "hold-mapped")?;
-    let memory = board.sh("cat /sys/module/traffic/parameters/memory")?;
-    board.new_messages()?;
-    board
-        .console
-        .start("echo panic > /sys/module/traffic/parameters/run")?;
-    board.console.wait_ready_after_panic(LIMIT)?;
-    still_judged(board)?;
-    board.load_driver(&[])?;
-    for (master, memory) in MASTERS.iter().zip(memory.trim().split(',')) {
-        let first: u64 = memory.parse()?;
-        let (base, _) = master.device.split_once('.').context("no address")?;
-        for page in 0..HELD_PAGES {
-            board.sh(&format!(
-                "devmem $((0x{base} + {FORBID:#x})) 32 {:#x}",
-                (first >> 12) + page
-            ))?;
-        }
-    }
-    still_judged(board)
-}
-
-/// Fails unless the masters go on, and the pages are marked.
-fn still_judged(board: &mut Board) -> Result<()> {
-    for master in &MASTERS {
-        let rounds = board.count(master.name, "rounds")?;
-        board.sh("true")?;
-        ensure!(
-            board.count(master.name, "rounds")? > rounds,
-            "{} stands still",
-            master.name
-        );
-    }
-    Ok(())
 }

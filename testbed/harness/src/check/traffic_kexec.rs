@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Scenarios that end in another kernel, while masters never stop.
+
+use anyhow::{Context, Result, ensure};
+
+use super::traffic_scenarios::{LIMIT, MASTERS, Scenario, run, scenario};
+use crate::board::Board;
+use crate::board::cards::MMC_HOSTS;
+
+/// The register for the number of a page that the master has lost.
+const FORBID: u32 = 0x14;
+/// The first pages of a master: scenarios map pages among them.
+const HELD_PAGES: u64 = 16;
+
+pub const KEXEC: Scenario = scenario("kexec", kexec).sequence(
+    "Pages were mapped, and reached; the last IPMMU was shut down for the next kernel; the pages, or \
+     memory with the same addresses, were reached.",
+);
+pub const PANIC: Scenario = scenario("panic", panic).sequence(
+    "Pages were mapped, and reached; the kernel died, and the next one loaded the driver; the pages \
+     were reached.",
+);
+
+/// Loads the next kernel.
+fn load_next(board: &mut Board) -> Result<()> {
+    let host = MMC_HOSTS[0].device;
+    board
+        .sh(&format!(
+            "set -e; . /tests/lib.sh; . /tests/storage-lib.sh; dir=$(mounted {host}); \
+             cp $dir/Image $dir/initramfs.cpio.gz /tmp"
+        ))
+        .map(drop)
+}
+
+/// Boots another kernel while the masters go on. From the shutdown of the last IPMMU on they reach
+/// nothing: neither their former memory, nor memory with the same addresses untranslated.
+fn kexec(board: &mut Board) -> Result<()> {
+    load_next(board)?;
+    run(board, "hold-mapped")?;
+    run(board, "last")?;
+    board.new_messages()?;
+    board
+        .console
+        .start("/tests/kexec /tmp/Image /tmp/initramfs.cpio.gz \"$(cat /proc/cmdline)\"")?;
+    board.console.wait_ready(LIMIT)?;
+    still_judged(board)?;
+    board.load_driver(&[])?;
+    still_judged(board)
+}
+
+/// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded this driver,
+/// former mappings are not reached, as they belong to nobody.
+fn panic(board: &mut Board) -> Result<()> {
+    load_next(board)?;
+    board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \
+         \"$(sed 's/crashkernel=[^ ]*/nr_cpus=1/' /proc/cmdline)\"")?;
+    run(board, "hold-mapped")?;
+    let memory = board.sh("cat /sys/module/traffic/parameters/memory")?;
+    board.new_messages()?;
+    board
+        .console
+        .start("echo panic > /sys/module/traffic/parameters/run")?;
+    board.console.wait_ready_after_panic(LIMIT)?;
+    still_judged(board)?;
+    board.load_driver(&[])?;
+    for (master, memory) in MASTERS.iter().zip(memory.trim().split(',')) {
+        let first: u64 = memory.parse()?;
+        let (base, _) = master.device.split_once('.').context("no address")?;
+        for page in 0..HELD_PAGES {
+            board.sh(&format!(
+                "devmem $((0x{base} + {FORBID:#x})) 32 {:#x}",
+                (first >> 12) + page
+            ))?;
+        }
+    }
+    still_judged(board)
+}
+
+/// Fails unless the masters go on, and the pages are marked.
+fn still_judged(board: &mut Board) -> Result<()> {
+    for master in &MASTERS {
+        let rounds = board.count(master.name, "rounds")?;
+        board.sh("true")?;
+        ensure!(
+            board.count(master.name, "rounds")? > rounds,
+            "{} stands still",
+            master.name
+        );
+    }
+    Ok(())
+}
