@@ -15,9 +15,12 @@ use kernel::{
     },
 };
 
-use crate::abstractions::iommu::driver::{
-    Group,
-    Grouping, //
+use crate::abstractions::{
+    device::dma,
+    iommu::driver::{
+        Group,
+        Grouping, //
+    },
 };
 
 use crate::{
@@ -243,7 +246,8 @@ impl Client {
     }
 
     /// Takes `dev`, this client, out of its group, and gives the context back after the last one.
-    /// May sleep.
+    /// Where a driver is being bound to it, which goes on without the core, nothing gets through
+    /// from now on. May sleep.
     pub(crate) fn release(&self, dev: &Device) {
         let Some(context) = self.context.as_ref() else {
             return;
@@ -253,6 +257,9 @@ impl Client {
         let _ = self.change(context, |state| Ok(state.members.remove(dev)));
         let mut reservations = self.ipmmu.root().reservations();
         let mut state = context.lock();
+        if dma::has_driver(dev) {
+            self.ipmmu.parking().close(self.utlbs & !state.members.utlbs());
+        }
         if state.members.is_empty() {
             let cache = state.cache.take();
             let group = reservations[context.id.index()].take();

@@ -291,6 +291,8 @@ impl driver::Ops for IommuOps {
                     }
                     Refusal::Core(e) => {
                         say(fmt!("failed to set up its group behind {name}: {e:?}"));
+                        // A driver that is being bound waits.
+                        return e;
                     }
                 }
                 // The core releases the client, which is used without IOMMU.
@@ -301,6 +303,9 @@ impl driver::Ops for IommuOps {
 
     fn release_device(dev: &Device, client: &Client) {
         client.release(dev);
+        if dma::has_driver(dev) && client.ipmmu().parking().strays() & client.utlbs() != 0 {
+            say_once(dev, fmt!("reaches nothing until a driver is bound anew"), true);
+        }
     }
 
     fn alloc_paging(

@@ -54,7 +54,8 @@ struct State {
     parks: bool,
     /// Of a root: whether parking did not come back with what it walks; it is off then.
     is_lost: bool,
-    /// Micro-TLBs that were found on, and have no client: they point to parking.
+    /// Micro-TLBs without a client that point to parking: they were found on, or the core gave
+    /// their client up.
     strays: u64,
     /// Whether there were any at probe: what left them on may do so again whenever power comes.
     was_used: bool,
@@ -198,7 +199,7 @@ impl Parking {
         }
     }
 
-    /// Parks the micro-TLBs without a client that were found on, on waking.
+    /// Parks the micro-TLBs without a client that must not get through, on waking.
     pub(crate) fn resume_own(&self, regs: &impl Registers) {
         self.point(self.state.lock().strays, true, regs);
     }
@@ -292,6 +293,16 @@ impl Parking {
         }
     }
 
+    /// Parks `utlbs`, whose client the core gave up: it is used without IOMMU. Any context.
+    pub(crate) fn close(&self, utlbs: u64) {
+        let mut state = self.state.lock();
+
+        state.strays |= utlbs;
+        if let Some(regs) = self.regs.access().filter(|_| state.is_awake) {
+            self.point(utlbs, true, &regs);
+        }
+    }
+
     /// Notes that the client of `utlbs` is not translated. Any context.
     pub(crate) fn refuse(&self, utlbs: u64) {
         self.state.lock().refused |= utlbs;
@@ -337,7 +348,7 @@ impl Parking {
         self.state.lock().faults
     }
 
-    /// Returns the micro-TLBs that were found on and have no client, a bit each. Any context.
+    /// Returns the micro-TLBs without a client that point to parking, a bit each. Any context.
     pub(crate) fn strays(&self) -> u64 {
         self.state.lock().strays
     }

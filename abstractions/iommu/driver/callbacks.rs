@@ -18,7 +18,10 @@ use kernel::{
     },
 };
 
-use crate::abstractions::bindings;
+use crate::abstractions::{
+    bindings,
+    device::dma::has_driver, //
+};
 
 use super::{
     fwspec::{
@@ -101,6 +104,22 @@ impl<T: Ops> OpsTable<T> {
     }
 }
 
+/// Returns what the core is told where `dev` is refused with `e`, as an error pointer.
+///
+/// With another error than `ENODEV` the core would give up the whole IOMMU, when it is registered.
+/// While a driver is being bound the core asks for `dev` alone, and has the driver go on without
+/// the IOMMU, unless it is told to wait.
+fn refusal<R>(dev: &Device, e: Error) -> *mut R {
+    let e = if e != ENODEV && has_driver(dev) {
+        EPROBE_DEFER
+    } else {
+        ENODEV
+    };
+
+    // SAFETY: Makes an error pointer, touches nothing.
+    unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() }
+}
+
 /// The C side of `T`.
 pub(super) struct Callbacks<T: Ops>(PhantomData<T>);
 
@@ -141,17 +160,18 @@ impl<T: Ops> Callbacks<T> {
 
             // SAFETY: `dev` is valid and has a `fwspec`, to which the core lets drivers add IDs in
             // this callback.
-            to_result(unsafe { bindings::iommu_fwspec_add_ids(dev, &id, 1) })?;
-            Ok(0)
+            let added = to_result(unsafe { bindings::iommu_fwspec_add_ids(dev, &id, 1) });
+            // As `refusal()` says; nobody else looks at the error.
+            added.map_err(|_| EPROBE_DEFER).map(|()| 0)
         })
     }
 
     pub(super) extern "C" fn probe_device(
         dev: *mut bindings::device,
     ) -> *mut bindings::iommu_device {
+        // SAFETY: The core passes a valid device.
+        let device = unsafe { Device::from_raw(dev) };
         let probe = || -> Result<*mut bindings::iommu_device> {
-            // SAFETY: The core passes a valid device.
-            let device = unsafe { Device::from_raw(dev) };
             // SAFETY: The core holds its probe lock during this call.
             let fwspec = unsafe { FwSpec::of(device) }.ok_or(ENODEV)?;
             let (instance, client) = T::probe_device(device, fwspec)?;
@@ -170,11 +190,7 @@ impl<T: Ops> Callbacks<T> {
             Ok(raw)
         };
 
-        // With any other error the core would give up the whole IOMMU, when it is registered.
-        probe().unwrap_or_else(|_| {
-            // SAFETY: Makes an error pointer, touches nothing.
-            unsafe { bindings::ERR_PTR(ENODEV.to_errno() as isize).cast() }
-        })
+        probe().unwrap_or_else(|e| refusal(device, e))
     }
 
     pub(super) extern "C" fn release_device(dev: *mut bindings::device) {
@@ -216,10 +232,7 @@ impl<T: Ops> Callbacks<T> {
 
         match T::device_group(grouping, client) {
             Ok(group) => group.into_raw(),
-            // As in `probe_device()`.
-            //
-            // SAFETY: Makes an error pointer, touches nothing.
-            Err(_) => unsafe { bindings::ERR_PTR(ENODEV.to_errno() as isize).cast() },
+            Err(e) => refusal(device, e),
         }
     }
 

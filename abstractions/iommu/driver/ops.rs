@@ -77,7 +77,8 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The client is then used without IOMMU; the driver says why.
+    /// `ENODEV` when the client is not to be translated: it is used without IOMMU, and the driver
+    /// says why. After any other, a driver that is being bound to it waits.
     fn probe_device(
         dev: &Device,
         fwspec: FwSpec<'_>,
@@ -88,7 +89,7 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The client is released, and used without IOMMU; the driver says why.
+    /// As above; the client is released.
     fn device_group(grouping: Grouping<'_>, client: &Self::Client) -> Result<Group>;
 
     /// Stops using whatever domain `dev` is attached to. The last call for the client.
