@@ -5,6 +5,10 @@
  *   modprobe reappear device=fea27000.fcp
  *   echo N > /sys/module/reappear/parameters/present
  *   echo Y > /sys/module/reappear/parameters/present
+ *
+ * After "late" the core asks about the device when a driver is bound to it, and not before: it
+ * comes without "iommus", which its node has again afterwards. The driver "reappear", for
+ * "driver_override", leaves a device alone.
  */
 
 #include <linux/module.h>
@@ -21,18 +25,36 @@ static struct device *parent;
 
 static bool present = true;
 
-static int present_set(const char *text, const struct kernel_param *unused)
+static int create(bool late)
 {
-	struct device *dev;
-	bool wanted;
+	struct property *iommus = late ? of_find_property(node, "iommus", NULL) : NULL;
+	struct platform_device *created;
 	int ret;
 
-	ret = kstrtobool(text, &wanted);
+	if (iommus) {
+		ret = of_remove_property(node, iommus);
+		if (ret)
+			return ret;
+	}
+	created = of_platform_device_create(node, NULL, parent);
+	ret = iommus ? of_add_property(node, iommus) : 0;
+	return created ? ret : -ENOMEM;
+}
+
+static int present_set(const char *text, const struct kernel_param *unused)
+{
+	bool late = sysfs_streq(text, "late");
+	struct device *dev;
+	bool wanted = late;
+	int ret;
+
+	ret = late ? 0 : kstrtobool(text, &wanted);
 	if (ret || wanted == present)
 		return ret;
 	if (wanted) {
-		if (!of_platform_device_create(node, NULL, parent))
-			return -ENOMEM;
+		ret = create(late);
+		if (ret)
+			return ret;
 	} else {
 		dev = bus_find_device_by_name(&platform_bus_type, NULL, device);
 		if (!dev)
@@ -51,6 +73,16 @@ static const struct kernel_param_ops present_ops = {
 module_param_cb(present, &present_ops, &present, 0600);
 MODULE_PARM_DESC(present, "Whether the device is there");
 
+static int idle_probe(struct platform_device *pdev)
+{
+	return 0;
+}
+
+static struct platform_driver idle_driver = {
+	.driver = { .name = "reappear" },
+	.probe = idle_probe,
+};
+
 static int __init reappear_init(void)
 {
 	struct device *dev;
@@ -61,12 +93,13 @@ static int __init reappear_init(void)
 	node = of_node_get(dev->of_node);
 	parent = get_device(dev->parent);
 	put_device(dev);
-	return 0;
+	return platform_driver_register(&idle_driver);
 }
 module_init(reappear_init);
 
 static void __exit reappear_exit(void)
 {
+	platform_driver_unregister(&idle_driver);
 	put_device(parent);
 	of_node_put(node);
 }

@@ -10,7 +10,8 @@ use libtest_mimic::Trial;
 
 use super::looking::H3_ES2;
 use super::vfio::{DEVICE, EDU, TRUSTED, device_tree, run, same_as_before};
-use super::{Bench, Fixture};
+use super::{Bench, Fixture, late};
+use crate::board::guest::{DMACS, expect_no_splat};
 use crate::board::ktap::Ktap;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
@@ -38,7 +39,10 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         b.expect_bound_except(&[])?;
         b.test(&format!("userdma {DEVICE} take")).map(drop)
     });
+    let bound = Setup::new("allocation-bound", Driver::Rust);
+    let bound = Fixture::new(bench, bound, |b| b.load_driver(&DMACS));
     Ok(vec![
+        bound.row("of_binding_a_driver", binding),
         board.row("each_one_fails_once", |b| {
             same_as_before(b, |b| run(b, "failing").map(drop))
         }),
@@ -63,6 +67,12 @@ pub fn many(bench: &Arc<Bench>) -> Trial {
 /// Tries `operation` with each of its allocations failing once. The shell command `look` must
 /// succeed after each time.
 fn each_fails(board: &mut Board, look: &str, operation: &str) -> Result<()> {
+    try_each(board, look, operation)?;
+    board.new_messages().map(drop)
+}
+
+/// Does that, and leaves the kernel's messages to be judged.
+fn try_each(board: &mut Board, look: &str, operation: &str) -> Result<()> {
     let number = board
         .console
         .start(&format!("/tests/shortage '{look}' {operation}"))?;
@@ -72,7 +82,7 @@ fn each_fails(board: &mut Board, look: &str, operation: &str) -> Result<()> {
         "{operation}: {}",
         output.text
     );
-    board.new_messages().map(drop)
+    Ok(())
 }
 
 fn another_default_domain(board: &mut Board) -> Result<()> {
@@ -104,6 +114,33 @@ fn device_appears(board: &mut Board) -> Result<()> {
         &format!("write {present} Y"),
     )?;
     board.sh(&comes).map(drop)
+}
+
+/// A driver is bound while memory is short, to a device that the core asks about only then. If it
+/// was this driver that lacked memory, the device does not reach any untranslated.
+fn binding(board: &mut Board) -> Result<()> {
+    let client = DMACS[0];
+    board.sh(&format!(
+        "modprobe reappear device={client} && echo 0 > /sys/bus/platform/drivers_autoprobe"
+    ))?;
+    board.client("unbind", client)?;
+    board.sh(&format!("/tests/starved.sh {client}"))?;
+    try_each(
+        board,
+        &format!("/tests/starved.sh {client}"),
+        &format!("write /sys/bus/platform/drivers/reappear/bind {client}"),
+    )?;
+    let (_, others) = late::late_probes(&board.raw_messages()?);
+    expect_no_splat(&others)?;
+    let became = board.sh("sort /tmp/starved | uniq -c")?;
+    for wanted in ["waits, ours", "refused, ours", "grouped"] {
+        ensure!(became.contains(wanted), "never {wanted}: {became}");
+    }
+    board.sh(
+        "present=/sys/module/reappear/parameters/present && echo N > $present && echo Y > $present",
+    )?;
+    board.client("bind", client)?;
+    board.dma(&[client]).map(drop)
 }
 
 fn looking(board: &mut Board) -> Result<()> {

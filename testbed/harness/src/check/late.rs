@@ -67,7 +67,7 @@ fn bound_anew(board: &mut Board) -> Result<()> {
 }
 
 /// Returns the reports with [`LATE_PROBE`] in `log`, and the rest of it.
-fn late_probes(log: &str) -> (Vec<String>, String) {
+pub fn late_probes(log: &str) -> (Vec<String>, String) {
     let (reports, mut others) = reports::split(log);
     let is_late = |report: &String| report.contains(LATE_PROBE);
     let (late, rest): (Vec<_>, Vec<_>) = reports.into_iter().partition(is_late);
