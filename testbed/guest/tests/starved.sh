@@ -14,7 +14,7 @@ if [ ! -e "$device/driver" ]; then
 	became=waits
 elif [ -e "$device/iommu_group" ]; then
 	became=grouped
-elif /tests/fault.sh "$1" 0 $ram >/dev/null; then
+elif "${0%/*}/fault.sh" "$1" 0 $ram >/dev/null; then
 	became=refused
 else
 	became=passes
