@@ -258,7 +258,8 @@ impl Client {
         let mut reservations = self.ipmmu.root().reservations();
         let mut state = context.lock();
         if dma::has_driver(dev) {
-            self.ipmmu.parking().close(self.utlbs & !state.members.utlbs());
+            let others = state.members.utlbs();
+            self.ipmmu.parking().close(self.utlbs & !others);
         }
         if state.members.is_empty() {
             let cache = state.cache.take();

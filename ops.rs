@@ -304,7 +304,11 @@ impl driver::Ops for IommuOps {
     fn release_device(dev: &Device, client: &Client) {
         client.release(dev);
         if dma::has_driver(dev) && client.ipmmu().parking().strays() & client.utlbs() != 0 {
-            say_once(dev, fmt!("reaches nothing until a driver is bound anew"), true);
+            say_once(
+                dev,
+                fmt!("reaches nothing until a driver is bound anew"),
+                true,
+            );
         }
     }
 
