@@ -115,7 +115,8 @@ pub fn mapped(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) ->
     board.sh("echo 1 > /sys/kernel/tracing/events/iommu/map/enable")?;
     work(board)?;
     board.sh("echo 0 > /sys/kernel/tracing/events/iommu/map/enable")?;
-    let trace = board.sh("cat /sys/kernel/tracing/trace; echo > /sys/kernel/tracing/trace")?;
+    let trace = board
+        .sh("cd /sys/kernel/tracing && grep -o 'map: .* iova=0x[0-9a-f]*' trace; echo > trace")?;
     let lines = trace.lines();
     let mapped: Vec<u64> = lines.filter_map(|l| number_after(l, "iova=")).collect();
     ensure!(!mapped.is_empty(), "nothing was mapped");

@@ -85,11 +85,9 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         let name = format!("power-{}-stage2", generation.name);
         let setup = setup(bench, generation, &name)?.stage2_of_gen3();
         let board = Fixture::new(bench, setup, prepare);
-        rows.push(board.row("registers_and_dma", |b| {
-            with_and_without_root(b, idle)?;
-            with_and_without_root(b, changed)?;
-            with_and_without_root(b, flushed)
-        }));
+        rows.push(board.row(IDLE.id, |b| with_and_without_root(b, idle)));
+        rows.push(board.row(CHANGED.id, |b| with_and_without_root(b, changed)));
+        rows.push(board.row(FLUSHED.id, |b| with_and_without_root(b, flushed)));
     }
     Ok(rows)
 }

@@ -29,8 +29,6 @@ const SIZE_ABOVE_4_GIB: usize = 5;
 /// 4 KiB, 2 MiB, 1 GiB.
 const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
-/// The DMA API uses IOVAs above 4 GiB first.
-const HIGH: &str = "iommu.forcedac=1";
 /// The first IOVA that stage 1 does not have.
 const FOUR_GIB: u64 = 1 << 32;
 
@@ -69,7 +67,7 @@ impl Place {
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = Vec::new();
     for (name, words) in [("stage2", None), ("stage2-unkind", Some("all"))] {
-        let setup = Setup::new(name, Driver::Rust).stage2().append(HIGH);
+        let setup = Setup::new(name, Driver::Rust).stage2();
         let setup = words.map_or(setup.clone(), |words| setup.unkind(words));
         let board = Fixture::new(bench, setup, |b| {
             b.load_driver(&DMACS)?;
@@ -84,7 +82,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     for generation in &GENERATIONS[1..] {
         let mut setup = generations::setup(bench, generation)?.stage2_of_gen3();
         setup.name += "-stage2";
-        let board = Fixture::new(bench, setup.append(HIGH), |b| b.load_driver(&[]));
+        let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
         let place = Place::of(generation);
         rows.extend(board_rows(&board, place));
         rows.push(board.row("suspend", move |b| {
@@ -94,6 +92,13 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     }
     let unknown = Fixture::new(bench, unknown(bench)?, |b| b.load_driver(&[]));
     rows.push(unknown.row("stage_1_is_used", stage_1));
+    let pci = Setup::new("stage2-pci", Driver::Rust)
+        .stage2()
+        .append("iommu.forcedac=1")
+        .dtb(wide(bench)?)
+        .pcie(&[pcie::NVME]);
+    let pci = Fixture::new(bench, pci, |b| b.load_driver(&[]));
+    rows.push(pci.row("dma_above_4_gib", |b| above_4_gib(b, super::pcie::files)));
     let board = Fixture::new(bench, vfio_setup(bench, "vfio-stage2")?, vfio::take);
     rows.extend(vfio::board_rows(&board));
     rows.push(board.row("six_gib_above_4_gib", |b| vfio::same_as_before(b, six_gib)));
@@ -169,13 +174,18 @@ fn expect_on(board: &mut Board, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// The DMA API hands out IOVAs that stage 1 does not have, and the controller copies there.
 fn dma_above_4_gib(board: &mut Board, place: Place) -> Result<()> {
     expect_on(board, place)?;
     let before = board.count(place.cache, "translations")?;
-    let mapped = mapped(board, |b| b.dma(place.channels).map(drop))?;
+    above_4_gib(board, |b| b.dma(place.channels).map(drop))?;
     let after = board.count(place.cache, "translations")?;
     ensure!(after > before, "nothing was translated");
+    Ok(())
+}
+
+/// The DMA API hands out for `work` what stage 1 does not have.
+fn above_4_gib(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+    let mapped = mapped(board, work)?;
     let low = mapped.iter().find(|&&iova| iova < FOUR_GIB);
     ensure!(low.is_none(), "{low:#x?} is below 4 GiB");
     Ok(())
