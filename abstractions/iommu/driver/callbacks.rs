@@ -107,7 +107,7 @@ impl<T: Ops> OpsTable<T> {
 /// Returns what the core is told where `dev` is refused with `e`, as an error pointer.
 ///
 /// With another error than `ENODEV` the core would give up the whole IOMMU, when it is registered.
-/// While a driver is being bound the core asks for `dev` alone, and has the driver go on without
+/// While a driver is being bound the core asks for `dev` alone, and lets the driver go on without
 /// the IOMMU, unless it is told to wait.
 fn refusal<R>(dev: &Device, e: Error) -> *mut R {
     let e = if e != ENODEV && has_driver(dev) {
