@@ -16,7 +16,7 @@ use kernel::{
 };
 
 use crate::abstractions::{
-    device::dma,
+    device::driver::has_driver,
     iommu::driver::{
         Group,
         Grouping, //
@@ -257,7 +257,7 @@ impl Client {
         let _ = self.change(context, |state| Ok(state.members.remove(dev)));
         let mut reservations = self.ipmmu.root().reservations();
         let mut state = context.lock();
-        if dma::has_driver(dev) {
+        if has_driver(dev) {
             let others = state.members.utlbs();
             self.ipmmu.parking().close(self.utlbs & !others);
         }

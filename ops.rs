@@ -21,6 +21,7 @@ use kernel::{
 use crate::abstractions::{
     device::{
         dma,
+        driver::has_driver,
         link, //
     },
     iommu::{
@@ -223,7 +224,7 @@ fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
 /// Switches off those of `utlbs` that were found on: `dev` is used without IOMMU. Not before it has
 /// a driver: until then it may still do what a dead kernel told it.
 fn open_for_driver(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) {
-    if dma::has_driver(dev) {
+    if has_driver(dev) {
         // Not while the cache wakes up.
         let _serialised = ipmmu.root().reservations();
         ipmmu.parking().open_strays(utlbs);
@@ -303,7 +304,7 @@ impl driver::Ops for IommuOps {
 
     fn release_device(dev: &Device, client: &Client) {
         client.release(dev);
-        if dma::has_driver(dev) && client.ipmmu().parking().strays() & client.utlbs() != 0 {
+        if has_driver(dev) && client.ipmmu().parking().strays() & client.utlbs() != 0 {
             say_once(
                 dev,
                 fmt!("reaches nothing until a driver is bound anew"),

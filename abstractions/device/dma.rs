@@ -16,13 +16,3 @@ pub(crate) fn is_coherent(dev: &Device) -> bool {
     // SAFETY: `Device` is a transparent wrapper of `struct device`.
     unsafe { bindings::dev_is_dma_coherent(dev) }
 }
-
-/// Returns whether a driver is bound to `dev`, or being bound. Any context.
-pub(crate) fn has_driver(dev: &Device) -> bool {
-    let dev: *const bindings::device = core::ptr::from_ref(dev).cast();
-
-    // SAFETY: `dev` is valid. The driver core may change the pointer at any time, so it is read
-    // once, and what it points to is not looked at.
-    let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
-    !driver.is_null()
-}

@@ -3,5 +3,6 @@
 //! Beside `kernel::device`.
 
 pub(crate) mod dma;
+pub(crate) mod driver;
 pub(crate) mod fwnode;
 pub(crate) mod link;

@@ -20,7 +20,7 @@ use kernel::{
 
 use crate::abstractions::{
     bindings,
-    device::dma::has_driver, //
+    device::driver::has_driver, //
 };
 
 use super::{

@@ -91,9 +91,13 @@ pub const EDITS: [Edit; 24] = [
     ),
     lines(
         "rust/kernel/device.rs",
-        &["rust/kernel/device/dma.rs", "rust/kernel/device/fwnode.rs"],
+        &[
+            "rust/kernel/device/dma.rs",
+            "rust/kernel/device/driver.rs",
+            "rust/kernel/device/fwnode.rs",
+        ],
         Before("pub mod link;\n"),
-        "pub mod dma;\npub mod fwnode;\n",
+        "pub mod dma;\npub mod driver;\npub mod fwnode;\n",
     ),
     lines(
         "rust/helpers/dma.c",

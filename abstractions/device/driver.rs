@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Whether a device has a driver.
+//!
+//! C header: [`include/linux/device.h`](srctree/include/linux/device.h)
+
+use kernel::device::Device;
+
+use crate::abstractions::bindings;
+
+/// Returns whether a driver is bound to `dev`, or being bound. Any context.
+pub(crate) fn has_driver(dev: &Device) -> bool {
+    let dev: *const bindings::device = core::ptr::from_ref(dev).cast();
+
+    // SAFETY: `dev` is valid. The driver core may change the pointer at any time, so it is read
+    // once, and what it points to is not looked at.
+    let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
+    !driver.is_null()
+}
