@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A context: what it walks, which micro-TLBs point to it, and the lock under which its registers
-//! are accessed.
+//! A context: what it walks, which micro-TLBs point to it, and the lock that covers its registers.
 //!
-//! The rules that every operation keeps:
+//! Every operation follows these rules:
 //!
 //! - No micro-TLB points to a context that is off.
-//! - What a context walks is written only while it is off.
-//! - Every operation ends with a read of each instance that it wrote: only that proves that a write
-//!   has arrived.
-//! - The root is flushed before a cache: the other way round the cache could fetch a stale entry
+//! - The registers that say what a context walks are written only while it is off.
+//! - Every operation ends with a read of each instance that it wrote. Only the read proves that the
+//!   writes have arrived.
+//! - The root is flushed before a cache. In the other order the cache could fetch a stale entry
 //!   from the root in between.
 
 use kernel::{
@@ -50,7 +49,7 @@ use crate::{
 /// The registers of an instance, as a context sees them.
 pub(crate) struct Side {
     pub(crate) regs: Arc<Mmio>,
-    /// Whether they may be accessed.
+    /// Whether the registers may be accessed.
     pub(crate) is_awake: bool,
 }
 
@@ -65,47 +64,47 @@ impl Side {
 pub(crate) struct Context {
     pub(crate) id: ContextId,
     pub(crate) features: &'static Features,
-    /// The root.
+    /// The root's device.
     pub(crate) dev: ARef<Device>,
-    /// What the context walks while no domain is attached: it is never off on Gen2, where there is
-    /// no other context for micro-TLBs that must not get through.
+    /// What the context walks while no domain is attached; Gen2 only. The context stays on there,
+    /// as there is no other one for micro-TLBs that must not get through.
     idle: Option<Arc<dyn AddressSpace>>,
     #[pin]
     state: SpinLockIrq<State>,
 }
 
-/// What the lock of a context protects, beside the registers.
+/// The state that the lock of a context protects, besides the registers.
 pub(crate) struct State {
     pub(crate) root: Side,
-    /// The cache that the group is behind. None on Gen2, and while there is no group.
+    /// The cache that the group is behind; none on Gen2, and while there is no group.
     pub(crate) cache: Option<Side>,
     pub(crate) members: Members,
-    /// What the context walks; it is off if there is none.
+    /// What the context walks; none while the context is off.
     pub(crate) space: Option<Arc<dyn AddressSpace>>,
-    /// Whether the context did not come back: it is off, and all micro-TLBs are parked, until the
-    /// next attach, or until the root wakes up again.
+    /// Whether the context could not be programmed or restored. Nothing gets through then, until
+    /// the next attach or release, or until the root wakes up again.
     pub(crate) is_lost: bool,
-    /// Micro-TLBs that point to this context, a bit each; in a cache that sleeps, to parking.
+    /// Micro-TLBs that point here; to parking if lost or in a sleeping cache. A bit each.
     pub(crate) own: u64,
     /// Micro-TLBs of the group that point to parking, a bit each.
     pub(crate) parked: u64,
-    /// Whether the last flush of the root was not seen done.
+    /// Whether the last flush of the root timed out.
     is_stuck: bool,
     pub(crate) flushes: u64,
     pub(crate) faults: u64,
 }
 
-/// What a change leaves to be dropped, where one may sleep, and after the interrupt handler has
-/// returned.
+/// What an update leaves behind. It is dropped where sleeping is allowed, after the interrupt
+/// handler has returned.
 #[must_use]
 pub(crate) struct Leftover {
     _space: Option<Arc<dyn AddressSpace>>,
-    /// Micro-TLBs that could not be switched off because their cache sleeps.
+    /// Micro-TLBs that must be switched off on waking, as their instance sleeps, a bit each.
     pub(crate) owed_off: u64,
 }
 
 impl Context {
-    /// Makes context `id` of the root `dev`, which is off. May sleep.
+    /// Creates context `id` of the root `dev`, which counts as asleep. May sleep.
     ///
     /// # Errors
     ///
@@ -145,20 +144,20 @@ impl Context {
         )
     }
 
-    /// Locks the context, to look at it; [`Self::with`] is for changes. Any context.
+    /// Locks the context. Flushes go through [`Self::with`], which reports a timeout. Any context.
     pub(crate) fn lock(&self) -> Guard<'_, State, SpinLockIrqBackend> {
         self.state.lock()
     }
 
-    /// Returns what the context walks while no domain is attached, where it is never off.
+    /// Returns what the context walks while no domain is attached; Gen2 only.
     pub(crate) fn idle(&self) -> Option<&Arc<dyn AddressSpace>> {
         self.idle.as_ref()
     }
 
-    /// Calls `f` with the lock held. Any context.
+    /// Calls `f` under the lock. Any context.
     ///
-    /// That a flush was not seen done is told without the lock, as the console may be behind this
-    /// context; and once, until one is.
+    /// Reports a flush that timed out: after unlocking, as the console may be behind this context,
+    /// and only once until a flush completes.
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
@@ -173,7 +172,7 @@ impl Context {
         result
     }
 
-    /// Calls `f` with the registers that are within reach. Any context.
+    /// Calls `f` with the registers of the instances that are awake. Any context.
     #[inline]
     pub(crate) fn with_hardware<R>(
         &self,
@@ -190,10 +189,10 @@ impl Context {
         result
     }
 
-    /// Makes the registers say what the members want, as far as they are awake; the rest follows on
+    /// Writes what the members want to the registers of awake instances. The others follow on
     /// waking. Any context.
     ///
-    /// Notes in `wrong` what did not arrive; the context stays off then.
+    /// Notes in `wrong` which registers do not hold it; nothing gets through the context then.
     pub(crate) fn update(&self, state: &mut State, wrong: &mut Mismatches) -> Leftover {
         let wanted = self.wanted(state);
         let off = (state.own | state.parked) & !(wanted.own | wanted.parked);
@@ -230,8 +229,8 @@ impl Context {
         }
     }
 
-    /// Returns what the registers are to say: on Gen2 what is to be parked goes through this
-    /// context, which walks nothing then.
+    /// Returns what the registers must say. On Gen2 micro-TLBs to be parked point to this context,
+    /// which walks the empty table unless a domain is attached.
     fn wanted(&self, state: &State) -> Wanted {
         let mut wanted = state.members.wanted();
 
@@ -242,8 +241,8 @@ impl Context {
         wanted
     }
 
-    /// Switches the context to what is `wanted`, while no micro-TLB points to it; on Gen2, where
-    /// they do, off is relied upon in between. Returns whether it may be used.
+    /// Switches the context over to `wanted` while no micro-TLB points to it. On Gen2 they still
+    /// do, and off is relied upon meanwhile. Returns whether the switch succeeded.
     fn walk_instead(
         &self,
         hw: &Hardware<impl Registers>,
@@ -254,7 +253,7 @@ impl Context {
         if let Some(old) = &state.space {
             hw.off();
             self.forget_utlb_0(hw, state.own & wanted.own);
-            // What was not seen flushed is flushed with the table, too.
+            // After a timeout, flushes of the old table still visit this context.
             if !hw.is_stuck() {
                 old.set_walked(self.id, false);
             }
@@ -264,12 +263,12 @@ impl Context {
         };
 
         new.set_walked(self.id, true);
-        // A fault that was not told is not the new one's.
+        // A fault that has not been reported yet is not one of the new table.
         hw.clear_status();
         hw.program(self.walk(hw, new), wrong) && hw.on()
     }
 
-    /// Returns what the context walks if that is `space`, beside what others may have written.
+    /// Returns the registers for walking `space`, with the root's values where others may write.
     pub(crate) fn walk(
         &self,
         hw: &Hardware<impl Registers>,
@@ -283,8 +282,8 @@ impl Context {
         }
     }
 
-    /// Empties micro-TLB 0 on Gen2, where it points to the context even while that is off: by a
-    /// flush of the context alone it might not forget what it holds.
+    /// Empties micro-TLB 0 on Gen2, where it points to the context even while that is off. A flush
+    /// of the context alone might leave translations in it.
     pub(crate) fn forget_utlb_0(&self, hw: &Hardware<impl Registers>, own: u64) {
         if self.idle.is_some() {
             hw.point(own & 1, Some(self.id));
@@ -292,21 +291,21 @@ impl Context {
         }
     }
 
-    /// Lets nothing through `utlbs` of the group: what does not hold what was written must not be
-    /// used.
+    /// Lets nothing through `utlbs` of the group, after programming or restoring has failed.
     pub(crate) fn close(&self, hw: &Hardware<impl Registers>, utlbs: u64) {
         hw.park(utlbs);
         hw.arrived();
         hw.off();
         if self.idle.is_some() {
-            // There is no parking.
+            // Gen2 has no parking.
             self.walk_idle(hw);
             hw.point(utlbs, Some(self.id));
             hw.arrived();
         }
     }
 
-    /// Makes the context, which is off, walk nothing on Gen2, if that can be written.
+    /// Programs the context, which is off, with the empty table on Gen2. Switches it on if the root
+    /// holds what was written.
     pub(crate) fn walk_idle(&self, hw: &Hardware<impl Registers>) {
         if let Some(idle) = &self.idle {
             if hw.program(self.walk(hw, idle), &mut Mismatches::new()) {
@@ -315,10 +314,10 @@ impl Context {
         }
     }
 
-    /// Drops the translations of the context, and waits until that is done. Any context.
+    /// Flushes the context, and waits until the flush completes or times out. Any context.
     ///
-    /// An awake root is flushed even while the cache sleeps: 1 write and 1 read in each, and 1
-    /// write more if micro-TLB 0 points to the context.
+    /// An awake root is flushed even while the cache sleeps. 1 write and 1 read in each; if
+    /// micro-TLB 0 points to the context, 1 more write, and on Gen2 1 more read.
     #[inline]
     pub(crate) fn flush(&self) {
         self.with(|state| {
@@ -329,8 +328,8 @@ impl Context {
         });
     }
 
-    /// Reads and clears the fault of the context, and drops its translations: a failed walk may be
-    /// cached. 1 read if there is no fault. Any context.
+    /// Reads and clears the fault of the context, and drops its translations, as a failed walk may
+    /// be cached. 1 read if there is no fault. Any context.
     pub(crate) fn take_fault(&self, state: &mut State) -> Option<Fault> {
         if !state.is_on() {
             return None;
@@ -361,24 +360,24 @@ impl Context {
 }
 
 impl State {
-    /// Returns whether the context is on, in what is awake.
+    /// Returns whether the context is on in the instances that are awake.
     pub(crate) fn is_on(&self) -> bool {
         self.space.is_some() && !self.is_lost
     }
 
-    /// Returns what the context walks, if it is on in what is awake.
+    /// Returns what the context walks, if it is on in the instances that are awake.
     pub(crate) fn space_if_on(&self) -> Option<&Arc<dyn AddressSpace>> {
         self.space.as_ref().filter(|_| !self.is_lost)
     }
 
-    /// Returns whether the clients are behind the cache with the registers `regs`.
+    /// Returns whether the group is behind the cache with the registers `regs`.
     pub(crate) fn is_behind(&self, regs: &Arc<Mmio>) -> bool {
         let cache = self.cache.as_ref();
 
         cache.is_some_and(|cache| Arc::ptr_eq(&cache.regs, regs))
     }
 
-    /// Notes whether the cache sleeps.
+    /// Records whether the cache sleeps.
     pub(crate) fn cache_sleeps(&mut self, sleeps: bool) {
         if let Some(cache) = &mut self.cache {
             cache.is_awake = !sleeps;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What is done to the registers of one context, in the root, in a cache, and in micro-TLBs.
+//! The register sequences of one context: in the root, in a cache, and in micro-TLBs.
 //!
-//! A side that sleeps is left out: each sequence is what is left of it then.
+//! A sleeping instance is left out of every sequence.
 
 use core::cell::Cell;
 
@@ -32,14 +32,14 @@ use crate::{
     table::AddressSpace, //
 };
 
-/// Returns IMCTR of a context of a group that is on: of it the root has
-/// [`Features::imctr_in_root`].
+/// Returns IMCTR of a group's context that is on. In the root [`Features::imctr_in_root`] completes
+/// it.
 pub(crate) fn on_value() -> IMCTR {
     IMCTR::zeroed().with_mmuen(true).with_inten(true)
 }
 
-/// Waits until the hardware has cleared FLUSH in the IMCTR of a root at `imctr`: for 100 µs at
-/// most, as upstream's driver does. Returns whether it has. 1 read, if it had.
+/// Waits for about 100 µs, as upstream's driver does, until the hardware has cleared FLUSH in the
+/// root's IMCTR at `imctr`. Returns whether it has. 1 read if FLUSH was clear already.
 #[inline]
 pub(crate) fn wait_flushed(imctr: At<IMCTR>, root: &impl Registers) -> bool {
     !root.read(imctr).flush() || wait_longer(imctr, root)
@@ -56,8 +56,8 @@ fn wait_longer(imctr: At<IMCTR>, root: &impl Registers) -> bool {
     .is_ok()
 }
 
-/// Switches context `id` of a root off, if it was found on, and clears a status that was found set;
-/// returns whether its flush was seen done, if there was one. 2 reads, if there is nothing.
+/// Switches context `id` of a root off if it was found on, and clears its status if one was found
+/// set. Returns whether the flush completed, if there was one. 2 reads if nothing was found.
 pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) -> bool {
     let at = features.context(id);
     let imctr: u32 = root.read::<IMCTR>(at).into();
@@ -76,27 +76,27 @@ pub(crate) fn reset(features: &Features, id: ContextId, root: &impl Registers) -
     is_done
 }
 
-/// A fault of a context: what the hardware says, and whose it may be. The interrupt handler drops
-/// it before it returns, for which those wait that give up the last references.
+/// A fault of a context: what the hardware reports, and where it may come from. The interrupt
+/// handler drops it before it returns. Whatever gives up the last references waits for the handler.
 pub(crate) struct Fault {
     pub(crate) id: ContextId,
     pub(crate) iova: u64,
     pub(crate) status: IMSTR,
     /// What the context walks; none for parking.
     pub(crate) space: Option<Arc<dyn AddressSpace>>,
-    /// One of the clients: the hardware does not tell which.
+    /// One of the clients; the hardware does not say which one caused the fault.
     pub(crate) dev: Option<ARef<Device>>,
 }
 
 impl Fault {
-    /// Reads and clears the fault of context `id`: 1 read if there is none.
+    /// Reads and clears the fault of context `id`. 1 read if there is none.
     pub(crate) fn take(features: &Features, id: ContextId, root: &impl Registers) -> Option<Self> {
         let status: IMSTR = root.read(features.context(id));
         if !(status.tf() || status.pf() || status.abort() || status.mhit()) {
             return None;
         }
 
-        // The address is gone once the status is cleared, which is done by writing 0.
+        // The address is lost once the status is cleared, which is done by writing 0.
         let low: u32 = root.read::<IMELAR>(features.context(id)).into();
         let high: u32 = if features.split {
             root.read::<IMEUAR>(features.context(id)).into()
@@ -114,20 +114,20 @@ impl Fault {
     }
 }
 
-/// The registers of one context that are within reach.
+/// The registers of one context in the instances that are awake.
 pub(crate) struct Hardware<R> {
     features: &'static Features,
     id: ContextId,
     imctr: At<IMCTR>,
     root: Option<R>,
     cache: Option<R>,
-    /// Whether the last flush of the root was not seen done.
+    /// Whether the last flush of the root timed out.
     is_stuck: Cell<bool>,
 }
 
 impl<R: Registers> Hardware<R> {
-    /// Makes the view of context `id`, as far as the root and the group's cache are awake;
-    /// `is_stuck`: the last flush of the root was not seen done.
+    /// Creates the view of context `id` in those of the root and the group's cache that are awake.
+    /// `is_stuck` says whether the last flush of the root timed out.
     #[inline]
     pub(crate) fn new(
         features: &'static Features,
@@ -145,22 +145,22 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Returns which context it is.
+    /// Returns the number of the context.
     pub(crate) fn id(&self) -> ContextId {
         self.id
     }
 
-    /// Returns the registers of the root.
+    /// Returns the registers of the root, if it is awake.
     pub(crate) fn root(&self) -> Option<&R> {
         self.root.as_ref()
     }
 
-    /// Returns the registers of the cache.
+    /// Returns the registers of the cache, if there is one and it is awake.
     pub(crate) fn cache(&self) -> Option<&R> {
         self.cache.as_ref()
     }
 
-    /// Returns the registers of micro-TLBs: in the cache; on Gen2 beside the contexts.
+    /// Returns the registers of micro-TLBs: in the cache, or on Gen2 beside the contexts.
     fn utlbs(&self) -> Option<&R> {
         if self.features.split {
             self.cache.as_ref()
@@ -169,19 +169,19 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Returns whether micro-TLBs are within reach.
+    /// Returns whether micro-TLBs can be accessed.
     pub(crate) fn has_utlbs(&self) -> bool {
         self.utlbs().is_some()
     }
 
-    /// Returns whether the last flush of the root was not seen done.
+    /// Returns whether the last flush of the root timed out.
     #[inline]
     pub(crate) fn is_stuck(&self) -> bool {
         self.is_stuck.get()
     }
 
-    /// Points `utlbs` to a context, and drops what they hold; or switches them off. To be followed
-    /// by [`Self::arrived`].
+    /// Points `utlbs` to a context and drops their translations, or switches them off. The caller
+    /// calls [`Self::arrived`] afterwards.
     pub(crate) fn point(&self, utlbs: u64, to: Option<ContextId>) {
         let Some(regs) = self.utlbs() else {
             return;
@@ -197,25 +197,25 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Points `utlbs` to parking, and drops what they hold. On Gen2 they stay where they are. To be
-    /// followed by [`Self::arrived`].
+    /// Points `utlbs` to parking and drops their translations. Does nothing on Gen2. The caller
+    /// calls [`Self::arrived`] afterwards.
     pub(crate) fn park(&self, utlbs: u64) {
         if let Some(parking) = self.features.parking() {
             self.point(utlbs, Some(parking));
         }
     }
 
-    /// Returns when all that was written to micro-TLBs has arrived.
+    /// Waits until all writes to micro-TLBs have arrived, by a read from their instance.
     pub(crate) fn arrived(&self) {
         if let Some(regs) = self.utlbs() {
             regs.read(self.imctr);
         }
     }
 
-    /// Writes IMCTR with FLUSH to the root, and waits until the flush is done.
+    /// Writes IMCTR with FLUSH to the root, and waits until the flush completes or times out.
     ///
-    /// FLUSH may be ignored while a flush is under way: one that was not seen done is waited for
-    /// first.
+    /// The hardware may ignore FLUSH while a flush is under way. A flush that timed out is
+    /// therefore waited for first.
     #[inline]
     pub(crate) fn write_root(&self, imctr: IMCTR) {
         let Some(root) = &self.root else {
@@ -230,7 +230,7 @@ impl<R: Registers> Hardware<R> {
         self.is_stuck.set(!wait_flushed(self.imctr, root));
     }
 
-    /// Writes IMCTR with FLUSH to the cache, and returns when it has arrived.
+    /// Writes IMCTR with FLUSH to the cache, and waits until it has arrived, by a read.
     #[inline]
     pub(crate) fn write_cache(&self, imctr: IMCTR) {
         if let Some(cache) = &self.cache {
@@ -239,7 +239,7 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Does [`reset`].
+    /// Calls [`reset`] for the context in the root, if it is awake.
     pub(crate) fn reset(&self) {
         let reset = |root| reset(self.features, self.id, root);
 
@@ -248,7 +248,7 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Switches the context off, to which no micro-TLB points any more.
+    /// Switches the context off. No micro-TLB points to it any more, except on Gen2.
     pub(crate) fn off(&self) {
         self.write_cache(IMCTR::zeroed());
         self.write_root(IMCTR::zeroed());
@@ -261,18 +261,18 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Writes what the context walks, which is off; returns whether the root holds it, unless that
-    /// sleeps. Notes in `wrong` what it does not hold.
+    /// Writes what the context walks, while it is off. Returns whether the root holds it, or
+    /// sleeps. Notes in `wrong` which registers do not.
     pub(crate) fn program(&self, walk: Saved, wrong: &mut Mismatches) -> bool {
         let restored = |root| walk.restore(root).verify(root, wrong);
 
         self.root.as_ref().is_none_or(restored)
     }
 
-    /// Switches the context on; returns whether it is on, in what is awake.
+    /// Switches the context on where it is awake. Returns whether that succeeded.
     ///
-    /// If neither this flush nor the one before, when it went off, is seen done, the root may know
-    /// translations of what was walked before: the context stays off then.
+    /// If neither this flush nor the previous one completes, the root may still have translations
+    /// of the previous table. The context stays off then.
     pub(crate) fn on(&self) -> bool {
         let was_stuck = self.is_stuck();
         self.write_root(on_value());
@@ -284,8 +284,8 @@ impl<R: Registers> Hardware<R> {
         true
     }
 
-    /// Drops the translations of the context, which is on, and to which the micro-TLBs in `own`
-    /// point.
+    /// Drops the translations of the context, which is on. `own` are the micro-TLBs that point to
+    /// it.
     #[inline]
     pub(crate) fn flush(&self, own: u64) {
         self.write_root(on_value());
@@ -296,8 +296,8 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Does the part of a flush that comes after the root, where micro-TLB 0 points to the context:
-    /// by a flush of its context alone it might not forget what it holds.
+    /// Completes a flush after the root's part, where micro-TLB 0 points to the context. A flush of
+    /// the context alone might leave translations in micro-TLB 0.
     fn flush_with_utlb_0(&self) {
         let (Some(regs), Some(utlb)) = (self.utlbs(), self.features.utlb(0)) else {
             return;
@@ -328,13 +328,13 @@ mod tests {
     const ON: u32 = 0x5;
     const FLUSH: u32 = 0x2;
 
-    /// What was done: where, and what to.
+    /// An access: the instance, the offset, and the value if it is a write.
     type Step = (&'static str, usize, Option<u32>);
 
-    /// The accesses of root and cache in one list.
+    /// The accesses to root and cache, in one list.
     struct Log(RefCell<KVec<Step>>);
 
-    /// Registers that note what is done to them. FLUSH stays set for `busy` reads.
+    /// Registers that log each access. FLUSH stays set for `busy` reads.
     struct Double<'a> {
         name: &'static str,
         log: &'a Log,
@@ -380,8 +380,8 @@ mod tests {
         }
     }
 
-    /// What `f` does to a context of `features` with root and cache awake, as far as they are said
-    /// to be. The root has FLUSH set for `busy` reads; `is_stuck` from the beginning.
+    /// Returns the accesses that `f` makes to a context of `features`. `root` and `cache` say what
+    /// is awake. FLUSH stays set in the root for `busy` reads; `is_stuck` is the initial state.
     fn steps(
         features: &'static Features,
         (root, cache): (bool, bool),

@@ -3,7 +3,7 @@
 //! The registers that an instance loses with its power: what they are, and how they are saved,
 //! written back and compared.
 //!
-//! What was saved is kept by the instance that it is of, see [`SaveArea`].
+//! Each instance stores what it saves in a [`SaveArea`].
 
 use kernel::{
     io::register::Register,
@@ -34,7 +34,7 @@ struct Entry {
     command: u32,
     /// Bits that are never set.
     never: u32,
-    /// Whether others may write it. What the rest is to hold is known.
+    /// Whether others may write the register. For all other registers the value is known.
     is_open: bool,
 }
 
@@ -55,15 +55,15 @@ const fn open<R: Register>(name: &'static str) -> Entry {
     }
 }
 
-/// What a context walks. Stage 2 has no IMMAIR0, and only Gen2 has IMBUSCR, in which upstream's
-/// driver leaves all other bits as they are.
+/// The registers that say what a context walks. Stage 2 has no IMMAIR0, and only Gen2 has IMBUSCR,
+/// in which upstream's driver preserves all bits except those below.
 const WALK: [Entry; 5] = [
     entry::<IMTTLBR0>("IMTTLBR0"),
     entry::<IMTTUBR0>("IMTTUBR0"),
     entry::<IMTTBCR>("IMTTBCR"),
     entry::<IMMAIR0>("IMMAIR0"),
     Entry {
-        // Without DVM, and on the first bus.
+        // No DVM, and the first bus.
         never: IMBUSCR::DVM_MASK | IMBUSCR::BUSSEL_MASK,
         ..open::<IMBUSCR>("IMBUSCR")
     },
@@ -84,25 +84,25 @@ const UTLB: [Entry; 2] = [
 
 const CONTROL: [Entry; 2] = [
     Entry {
-        // Undefined at reset, and no DMA gets through while it is set.
+        // Undefined at reset. No DMA gets through while it is set.
         never: IMSCTLR::USE_SECGRP_MASK,
         ..open::<IMSCTLR>("IMSCTLR")
     },
     open::<IMSAUXCTLR>("IMSAUXCTLR"),
 ];
 
-/// Some registers of one part with their values, in the order in which they are written.
+/// Registers of one part with their values, in the order in which they are written.
 #[derive(Clone)]
 pub(crate) struct Saved {
     part: Part,
     entries: &'static [Entry],
-    /// Bytes from the start of the instance's registers to the first of the part.
+    /// Bytes from the start of the instance's registers to the first register of the part.
     first: usize,
     values: [u32; WALK.len()],
 }
 
 impl Saved {
-    /// Returns `table` as what context `id` walks.
+    /// Returns the registers with which context `id` walks `table`.
     pub(crate) fn walk(features: &Features, id: ContextId, table: table::Hardware) -> Self {
         let count = match (features.has_stage_2(), features.split) {
             (true, _) => 3,
@@ -145,7 +145,7 @@ impl Saved {
         }
     }
 
-    /// Returns the registers of an instance as a whole, which firmware may have set up; none on
+    /// Returns the control registers of an instance, which the firmware may have set up; none on
     /// Gen2.
     pub(crate) fn control(features: &Features) -> Self {
         Self {
@@ -156,8 +156,8 @@ impl Saved {
         }
     }
 
-    /// Returns the registers of an instance as a whole as they must be beside what the firmware has
-    /// set up: with `required`, and in a root with the stage of its tables.
+    /// Returns the control registers with what they need besides the firmware's settings:
+    /// `required`, and in a root the stage of its tables.
     pub(crate) fn with_required(
         mut self,
         features: &Features,
@@ -172,13 +172,13 @@ impl Saved {
         self
     }
 
-    /// Returns the registers of an instance as a whole for tables of stage 1.
+    /// Returns the control registers for tables of stage 1.
     pub(crate) fn with_stage_1(mut self) -> Self {
         self.values[1] = IMSAUXCTLR::from(self.values[1]).with_s2pte(false).into();
         self
     }
 
-    /// Takes over from the hardware what others may write: 1 read each.
+    /// Reads the registers that others may write. 1 read each.
     pub(crate) fn read(mut self, regs: &impl Registers) -> Self {
         for (entry, value) in self.entries.iter().zip(&mut self.values) {
             if entry.is_open {
@@ -188,16 +188,16 @@ impl Saved {
         self
     }
 
-    /// Does that, and returns what is to be written back; none if the hardware does not hold all of
-    /// it, which is noted in `wrong`. What is read then is not to be believed, as it may come from
-    /// hardware without a clock.
+    /// Reads the registers that others may write, and returns what is to be written back. Returns
+    /// none if the hardware does not hold all of it, and notes that in `wrong`. The values cannot
+    /// be trusted then: they may come from hardware without a clock.
     pub(crate) fn save(self, regs: &impl Registers, wrong: &mut Mismatches) -> Option<Self> {
         let saved = self.read(regs);
 
         saved.verify(regs, wrong).then_some(saved)
     }
 
-    /// Writes the values: 1 write each. Returns them, to be compared.
+    /// Writes the values, and returns them for comparison. 1 write each.
     pub(crate) fn restore(self, regs: &impl Registers) -> Self {
         for (entry, value) in self.entries.iter().zip(self.values) {
             regs.write_at(self.first + entry.offset, value | entry.command);
@@ -205,8 +205,8 @@ impl Saved {
         self
     }
 
-    /// Returns whether the hardware holds the values, and notes in `wrong` what it does not hold: 1
-    /// read each.
+    /// Returns whether the hardware holds the values, and notes in `wrong` which it does not hold.
+    /// 1 read each.
     #[inline(never)]
     pub(crate) fn verify(&self, regs: &impl Registers, wrong: &mut Mismatches) -> bool {
         let mut good = true;
@@ -234,17 +234,17 @@ pub(crate) fn imuctr_on(context: ContextId) -> IMUCTR {
     IMUCTR::from(ttsel).with_mmuen(true)
 }
 
-/// What one instance has saved.
+/// The saved registers of one instance.
 pub(crate) struct SaveArea {
-    /// Of the last time that they were saved; a cache with nothing in use goes on with them.
+    /// The control registers as last saved. An instance with nothing in use goes on with them.
     pub(crate) control: Saved,
-    /// In a root, what each context walks.
+    /// What each context walks; in a root only.
     walks: KVec<Option<Saved>>,
     utlbs: KVec<Option<Saved>>,
 }
 
 impl SaveArea {
-    /// Makes an area in which nothing is saved, as large as the generation needs. May sleep.
+    /// Creates an empty area of the size that the generation needs. May sleep.
     ///
     /// # Errors
     ///
@@ -266,22 +266,22 @@ impl SaveArea {
         })
     }
 
-    /// Returns the place for what context `id` walks. Any context.
+    /// Returns the entry for what context `id` walks. Any context.
     pub(crate) fn walk(&mut self, id: ContextId) -> &mut Option<Saved> {
         &mut self.walks[id.index()]
     }
 
-    /// Returns the place for micro-TLB `id`. Any context.
+    /// Returns the entry for micro-TLB `id`. Any context.
     pub(crate) fn utlb(&mut self, id: UtlbId) -> &mut Option<Saved> {
         &mut self.utlbs[id.index()]
     }
 
-    /// Returns whether nothing is saved, but for the control registers. Any context.
+    /// Returns whether nothing is saved besides the control registers. Any context.
     pub(crate) fn is_empty(&self) -> bool {
         self.walks.iter().all(Option::is_none) && self.utlbs.iter().all(Option::is_none)
     }
 
-    /// Forgets what was saved of context `id` and of `utlbs`. Any context.
+    /// Discards what was saved of context `id` and of `utlbs`. Any context.
     pub(crate) fn forget(&mut self, features: &Features, id: ContextId, utlbs: u64) {
         *self.walk(id) = None;
         for utlb in features.utlbs_in(utlbs) {
@@ -306,14 +306,14 @@ mod tests {
         mair: 0x89ab_cdef,
     };
 
-    /// Memory that notes what is written, in order.
+    /// Memory that logs the offsets of writes, in order.
     struct Memory {
         words: RefCell<KVec<u32>>,
         writes: RefCell<KVec<usize>>,
     }
 
     impl Memory {
-        /// Every register holds a value of its own, unless `seed` is 0.
+        /// Creates memory in which each register has a value of its own, unless `seed` is 0.
         fn new(features: &Features, seed: u32) -> Result<Self> {
             let mut words = KVec::new();
             for i in 0..features.register_bytes() as u32 / 4 {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What suspend and resume do to one context.
+//! Suspend and resume of one context.
 //!
-//! A cache that sleeps lets nothing through for groups that are attached to a domain or blocked,
-//! whether its power stays on or not: their micro-TLBs point to parking, and hold nothing. So it
-//! owes no flush. A context is off in a root that sleeps.
+//! A sleeping cache lets nothing through for groups that are attached to a domain or blocked,
+//! whether its power stays on or not: their micro-TLBs point to parking, and are empty. So the
+//! cache owes no flush. In a sleeping root the context is off; on Gen2 it walks the empty table.
 //!
-//! Resume writes back what was saved; what was changed meanwhile is not there any more, and is made
+//! Resume writes back what was saved. What was changed meanwhile has been discarded, and is made
 //! anew from the state.
 
 use kernel::sync::{
@@ -34,13 +34,13 @@ use crate::{
     }, //
 };
 
-/// Where an instance keeps what it saves. The lock is taken before that of a context.
+/// The save area of an instance. Its lock is taken before that of a context.
 pub(crate) type LockedSaveArea = SpinLock<SaveArea>;
 
 impl Context {
-    /// Saves what `cache` has of the context, and lets nothing through there. Any context.
+    /// Saves what `cache` holds of the context, and lets nothing through there. Any context.
     ///
-    /// Notes in `wrong` what does not hold what it should: that is made anew by resume.
+    /// Notes in `wrong` which registers do not hold what they should. Resume makes them anew.
     pub(crate) fn suspend_in_cache(
         &self,
         cache: &Arc<Mmio>,
@@ -89,11 +89,11 @@ impl Context {
         }
     }
 
-    /// Saves what the root has of the context, and switches it off; returns a fault that was not
-    /// told yet. Any context.
+    /// Saves what the root holds of the context, and switches it off. Returns a fault that was not
+    /// reported yet. Any context.
     ///
-    /// On Gen2 it goes on, but walks nothing: there is no other context for its micro-TLBs. Notes
-    /// in `wrong` what does not hold what it should: that is made anew by resume.
+    /// On Gen2 it stays on with the empty table, as there is no other context for its micro-TLBs.
+    /// Notes in `wrong` which registers do not hold what they should. Resume makes them anew.
     pub(crate) fn suspend_in_root(
         &self,
         area: &mut SaveArea,
@@ -128,10 +128,10 @@ impl Context {
         }
     }
 
-    /// Brings the context back in the root; returns a fault that was met during sleep. Any context.
+    /// Restores the context in the root. Returns a fault that occurred during sleep. Any context.
     ///
-    /// Where power was lost (`is_fresh`), the status means nothing. Notes in `wrong` what did not
-    /// come back; the context stays off then.
+    /// Ignores the status if power was lost (`is_fresh`), as it means nothing. Notes in `wrong`
+    /// what did not come back; nothing gets through the context then.
     pub(crate) fn resume_in_root(
         &self,
         area: &mut SaveArea,
@@ -143,7 +143,7 @@ impl Context {
             let (fault, good) = self.with_hardware(state, |hw, state| {
                 let regs = hw.root()?;
                 let is_fresh = self.idle().map_or(is_fresh, |idle| {
-                    // What suspend left on Gen2.
+                    // Suspend left the empty table on Gen2.
                     !self.walk(hw, idle).verify(regs, &mut Mismatches::new())
                 });
                 let fault = Fault::take(self.features, self.id, regs).filter(|_| !is_fresh);
@@ -171,7 +171,7 @@ impl Context {
             good = hw.program(walk, wrong) && hw.on();
             good = good && self.imctr_in_root().verify(regs, wrong);
         }
-        // On Gen2 they are here.
+        // On Gen2 the micro-TLBs are here.
         if !self.features.split {
             good &= self.restore_utlbs(state, !good, regs, area, wrong);
         }
@@ -181,8 +181,8 @@ impl Context {
         good
     }
 
-    /// Brings back what `cache` has of the context, whose root is awake. Returns the micro-TLBs of
-    /// the group, if it is behind this cache, a bit each. Any context.
+    /// Restores what `cache` holds of the context, whose root is awake. Returns the group's
+    /// micro-TLBs that are on, a bit each, if the group is behind this cache. Any context.
     ///
     /// Notes in `wrong` what did not come back; the micro-TLBs stay parked then.
     pub(crate) fn resume_in_cache(
@@ -225,8 +225,8 @@ impl Context {
         good
     }
 
-    /// Writes back the micro-TLBs; returns whether all of them came back. Where the context is lost
-    /// all are parked instead.
+    /// Writes back the micro-TLBs, or parks all of them if the context is lost. Returns whether all
+    /// registers hold what was written.
     fn restore_utlbs(
         &self,
         state: &State,
@@ -248,19 +248,19 @@ impl Context {
         good
     }
 
-    /// Returns IMCTR of the context in the cache if it is on.
+    /// Returns IMCTR of the context in the cache while it is on.
     fn imctr(&self) -> Saved {
         Saved::imctr(self.features, self.id, on_value())
     }
 
-    /// Returns IMCTR of the context in the root if it is on.
+    /// Returns IMCTR of the context in the root while it is on.
     fn imctr_in_root(&self) -> Saved {
         let imctr = self.features.imctr_in_root(on_value());
 
         Saved::imctr(self.features, self.id, imctr)
     }
 
-    /// Returns what micro-TLB `utlb` of the group points to: this context, or parking.
+    /// Returns micro-TLB `utlb` of the group as it points to this context or to parking.
     fn pointing(&self, utlb: UtlbId, is_own: bool) -> Saved {
         let parking = self.features.parking().filter(|_| !is_own);
 
