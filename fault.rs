@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Faults: the interrupt, the fault handler of a domain, the message.
+//! Faults: the interrupt, the fault handlers of domains, and the messages.
 
 use kernel::{
     fmt::{
@@ -32,8 +32,8 @@ use crate::{
     wants::Member, //
 };
 
-/// Keeps a storm of faults from flooding the log: ten messages in five seconds, like the kernel's
-/// own rate limit.
+/// A rate limit for messages, so that a storm of faults does not flood the log: ten in five
+/// seconds, like the kernel's own.
 struct RateLimit {
     since: Option<Instant<Monotonic>>,
     printed: u32,
@@ -52,7 +52,7 @@ impl RateLimit {
         }
     }
 
-    /// Returns how many messages were not printed before this one, if it may be.
+    /// Returns how many messages were suppressed before this one; none if this one is, too.
     fn allow(&mut self) -> Option<u32> {
         if self.since.is_none_or(|t| t.elapsed() > Self::INTERVAL) {
             self.since = Some(Instant::now());
@@ -73,13 +73,13 @@ impl RateLimit {
 pub(crate) enum When {
     /// In normal operation.
     Awake,
-    /// When the root was to sleep. The clients sleep: their handlers are not called.
+    /// While the root was falling asleep. The clients sleep: their handlers are not called.
     Suspending,
     /// While the root slept.
     Asleep,
 }
 
-/// The faults of a root.
+/// The handling of a root's faults.
 #[pin_data]
 pub(crate) struct Faults {
     root: Arc<Ipmmu>,
@@ -88,7 +88,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Makes those of the contexts of `root`. May sleep.
+    /// Creates the handling of the faults of `root`. May sleep.
     ///
     /// # Errors
     ///
@@ -103,20 +103,20 @@ impl Faults {
         )
     }
 
-    /// Deals with the faults that are there; returns whether there were any. 1 read for each
+    /// Handles all pending faults; returns whether there were any. Without a fault, 1 read for each
     /// context that is on, and for parking. Any context.
     fn look(&self) -> bool {
         let mut found = false;
 
         for context in self.root.contexts() {
-            // No lock is held when it is told: a fault handler may unmap.
+            // Reported without a lock: a fault handler may unmap.
             let fault = context.with(|state| context.take_fault(state));
             found |= self.report(fault, When::Awake);
         }
         found | self.report(self.root.parking().take_parking_fault(), When::Awake)
     }
 
-    /// Tells of `fault`, if there is one; returns whether there is. Any context, no lock held.
+    /// Reports `fault`, if there is one; returns whether there is. Any context, no context locked.
     pub(crate) fn report(&self, fault: Option<Fault>, when: When) -> bool {
         let Some(fault) = fault else {
             return false;
@@ -149,8 +149,8 @@ impl Faults {
             When::Asleep => "Fault during sleep",
         };
         let (why, names) = (Why(fault.status), Names { root, fault, when });
-        // The kernel formats a message twice, with interrupts off, where no lock is to be taken.
-        // What does not fit is left out.
+        // The kernel formats a message twice, with interrupts off, where no lock may be taken. So
+        // the text is formatted here; what does not fit is left out.
         let mut text = [0; 384];
         if let Some(mut line) = NullTerminatedFormatter::new(&mut text) {
             let _ = line.write_fmt(fmt!(
@@ -162,8 +162,8 @@ impl Faults {
     }
 }
 
-/// The devices that a fault may be of. A fault of parking may be of all that are blocked, and,
-/// while the root sleeps, of all others.
+/// The devices that may have caused a fault. For a fault of parking these are the blocked ones, and
+/// if the root slept all others, too.
 struct Names<'a> {
     root: &'a Ipmmu,
     fault: &'a Fault,
@@ -193,7 +193,7 @@ impl fmt::Display for Names<'_> {
     }
 }
 
-/// What a status says, in words.
+/// The meaning of a status, in words.
 struct Why(IMSTR);
 
 impl fmt::Display for Why {
@@ -216,8 +216,8 @@ impl fmt::Display for Why {
     }
 }
 
-/// The reason of a PF at an entry without NS. All that are written here have it, but not what is
-/// empty.
+/// The reason of a PF at an entry without NS. All entries that this driver writes in stage 1 have
+/// NS, empty ones do not.
 const SECURE_ACCESS: u32 = 5;
 
 /// The handler of a root's fault interrupt.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One IPMMU: its registers, what it is to others, and the contexts of a root.
+//! One IPMMU: its registers, its role as root or cache, and the contexts of a root.
 
 use kernel::{
     device::{
@@ -47,7 +47,7 @@ use crate::{
     },
 };
 
-/// For each context, whether it is reserved, and for which of the core's groups, if that matters.
+/// Whether each context is reserved, and for which of the core's groups, if that matters.
 pub(crate) type Reservations = [Option<Option<Group>>; MAX_CONTEXTS];
 
 /// One IPMMU.
@@ -55,14 +55,14 @@ pub(crate) type Reservations = [Option<Option<Group>>; MAX_CONTEXTS];
 pub(crate) struct Ipmmu {
     regs: Arc<Mmio>,
     features: &'static Features,
-    /// The root of this cache; none if it is a root.
+    /// The root of this cache; none in a root.
     root: Option<Arc<Ipmmu>>,
-    /// Of a root: the contexts that groups may reserve.
+    /// In a root, the contexts that groups may reserve.
     contexts: KVec<Arc<Context>>,
-    /// Of a root: serialises attach and release behind it, and says which contexts are reserved.
+    /// In a root, the reserved contexts. Serialises attach, release, suspend and resume behind it.
     #[pin]
     reservations: Mutex<Reservations>,
-    /// Of a root: the fault interrupt.
+    /// In a root, the fault interrupt.
     irq: SetOnce<Line>,
     #[pin]
     parking: Parking,
@@ -70,8 +70,8 @@ pub(crate) struct Ipmmu {
 }
 
 impl Ipmmu {
-    /// Makes the instance that `dev` is, with its registers, as a cache of `root`, or as a root. It
-    /// is not touched yet. May sleep.
+    /// Creates the instance of the device `dev` with the registers `regs`, as a cache of `root` or
+    /// as a root. Accesses no register. May sleep.
     ///
     /// # Errors
     ///
@@ -112,12 +112,12 @@ impl Ipmmu {
         )
     }
 
-    /// Returns the device that the instance is.
+    /// Returns the device of the instance.
     pub(crate) fn dev(&self) -> &Device {
         self.regs.dev()
     }
 
-    /// Returns what its generation has.
+    /// Returns the features of the instance's generation.
     pub(crate) fn features(&self) -> &'static Features {
         self.features
     }
@@ -127,17 +127,17 @@ impl Ipmmu {
         self.root.is_none()
     }
 
-    /// Returns whether clients can be behind the instance: on Gen2 behind all, else behind caches.
+    /// Returns whether clients can be behind the instance: on Gen2 any, else a cache only.
     pub(crate) fn has_clients(&self) -> bool {
         !self.features.split || !self.is_root()
     }
 
-    /// Returns the root, which may be the instance itself.
+    /// Returns the root of the instance, which may be the instance itself.
     pub(crate) fn root(self: &Arc<Self>) -> &Arc<Self> {
         self.root.as_ref().unwrap_or(self)
     }
 
-    /// Returns the registers, by which contexts know the instance.
+    /// Returns the registers, by which contexts identify the instance.
     pub(crate) fn regs(&self) -> &Arc<Mmio> {
         &self.regs
     }
@@ -155,34 +155,34 @@ impl Ipmmu {
         self.contexts.get(id.index().checked_sub(first.index())?)
     }
 
-    /// Keeps others from attaching and releasing behind the root. May sleep. Waking up takes it,
-    /// too: what holds it must neither allocate nor wait for I/O.
+    /// Excludes attach, release, suspend and resume behind the root. May sleep. As waking up needs
+    /// this lock, its holder must neither allocate memory nor wait for I/O.
     pub(crate) fn reservations(&self) -> Guard<'_, Reservations, MutexBackend> {
         self.reservations.lock()
     }
 
-    /// Notes the fault interrupt of a root.
+    /// Records the fault interrupt of a root.
     pub(crate) fn set_irq(&self, line: Line) {
         self.irq.populate(line);
     }
 
-    /// Returns the fault interrupt of a root, once it is requested.
+    /// Returns the fault interrupt of a root, once it has been requested.
     pub(crate) fn irq(&self) -> Option<Line> {
         self.irq.copy()
     }
 
-    /// Calls `f` with the area for what is saved, unless the device was unbound. Not in an
-    /// interrupt, and with no lock of a context held.
+    /// Calls `f` with the save area, unless the device was unbound. Not in an interrupt, and not
+    /// under the lock of a context.
     pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&mut SaveArea) -> R) -> Option<R> {
         self.saved.try_access_with(|area| f(&mut area.lock()))
     }
 
-    /// Returns what belongs to no group.
+    /// Returns parking, and the state that belongs to no group.
     pub(crate) fn parking(&self) -> &Parking {
         &self.parking
     }
 
-    /// Returns the registers, unless the device was unbound; the caller knows that they have power.
+    /// Returns the registers, unless the device was unbound. The caller ensures that power is on.
     pub(crate) fn access(&self) -> Option<Access<'_>> {
         self.regs.access()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Registers that do not hold what they are to hold.
+//! Registers that do not hold the expected value.
 
 use kernel::{
     device::Device,
@@ -12,7 +12,7 @@ use crate::features::{
     UtlbId, //
 };
 
-/// The part of an instance that a register is of.
+/// The part of an instance that a register belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Context(ContextId),
@@ -30,7 +30,7 @@ impl kernel::fmt::Display for Part {
     }
 }
 
-/// A register that does not hold what it is to hold.
+/// A register that does not hold the expected value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Mismatch {
     pub(crate) part: Part,
@@ -53,15 +53,15 @@ impl Mismatch {
     }
 }
 
-/// Those that were found under a lock, to be told without it: the console may be slow, or behind
-/// the context whose lock it is.
+/// Mismatches found under a lock. They are logged after unlocking: the console may be slow, or
+/// behind the context whose lock it is.
 pub(crate) struct Mismatches {
     first: [Option<Mismatch>; Self::TOLD],
     count: usize,
 }
 
 impl Mismatches {
-    /// How many of them are told one by one.
+    /// How many mismatches are logged one by one.
     const TOLD: usize = 8;
 
     pub(crate) const fn new() -> Self {
@@ -71,7 +71,7 @@ impl Mismatches {
         }
     }
 
-    /// Adds one. Any context.
+    /// Adds `mismatch`. Any context.
     pub(crate) fn note(&mut self, mismatch: Mismatch) {
         if let Some(place) = self.first.get_mut(self.count) {
             *place = Some(mismatch);
@@ -79,17 +79,17 @@ impl Mismatches {
         self.count += 1;
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there are no mismatches.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Returns the first of them.
+    /// Returns the first mismatches, [`Self::TOLD`] at most.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Mismatch> {
         self.first.iter().flatten()
     }
 
-    /// Tells of all; `when` is in the words of the messages. No lock is held.
+    /// Logs all mismatches; `when` becomes part of the messages. Not under a spinlock.
     pub(crate) fn log(&self, dev: &Device, when: &str) {
         for mismatch in self.iter() {
             mismatch.log(dev, when);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parking, and what else of an instance belongs to no group.
+//! Parking, and the state of an instance that belongs to no group.
 //!
-//! Parking is the context of micro-TLBs that must not get through. It walks a table in which
-//! nothing is mapped. It is on in the root from its probe, and in a cache from before its first
-//! micro-TLB is parked, until shutdown. Its lock also covers the micro-TLBs without a client, and
+//! Parking is the context for micro-TLBs that must not get through. It walks a table in which
+//! nothing is mapped. It is on until shutdown: in the root from its probe on, in a cache from
+//! before the first micro-TLB is parked. Its lock also covers the micro-TLBs without a client, and
 //! whether the instance is awake.
 
 use kernel::{
@@ -40,38 +40,38 @@ use crate::{
 pub(crate) struct Parking {
     features: &'static Features,
     regs: Arc<Mmio>,
-    /// What it walks, in a root; none in a cache.
+    /// The empty table that parking walks, in a root; none in a cache.
     empty: Option<Arc<dyn AddressSpace>>,
     #[pin]
     state: SpinLockIrq<State>,
 }
 
-/// What the lock protects. It is taken under that of a context, never the other way round.
+/// The state under the lock. It is taken inside that of a context, never the other way round.
 struct State {
     /// Whether the registers may be accessed.
     is_awake: bool,
-    /// Whether parking is on: in a root always, in a cache from its first group on.
+    /// Whether parking is on: in a root always, in a cache from its first group or stray on.
     parks: bool,
-    /// Of a root: whether parking did not come back with what it walks; it is off then.
+    /// In a root, whether parking did not hold what was written. It is off then.
     is_lost: bool,
-    /// Micro-TLBs without a client that point to parking: they were found on, or the core gave
-    /// their client up.
+    /// Micro-TLBs without a client that point to parking. They were found on, or the core released
+    /// their client.
     strays: u64,
-    /// Whether there were any at probe: what left them on may do so again whenever power comes.
+    /// Whether there were any at probe. Their cause may switch them on again when power comes back.
     was_used: bool,
-    /// Micro-TLBs that are to be switched off on waking.
+    /// Micro-TLBs to be switched off on waking.
     owed_off: u64,
     /// Micro-TLBs whose clients are not translated.
     refused: u64,
-    /// Of a root: whether its faults are told.
+    /// In a root, whether faults of parking are reported.
     tells_faults: bool,
-    /// Of a root: faults of micro-TLBs that point to parking.
+    /// In a root, the number of faults of micro-TLBs that point to parking.
     faults: u64,
 }
 
 impl Parking {
-    /// Makes that of an instance with the registers `regs`, which sleeps; `empty` is what it walks,
-    /// in a root.
+    /// Creates parking for an instance that sleeps, with the registers `regs`. `empty` is the table
+    /// that it walks, in a root.
     pub(crate) fn new(
         features: &'static Features,
         regs: Arc<Mmio>,
@@ -102,13 +102,13 @@ impl Parking {
         self.state.lock().is_awake
     }
 
-    /// Notes whether the registers may be accessed. Any context.
+    /// Records whether the registers may be accessed. Any context.
     pub(crate) fn set_awake(&self, awake: bool) {
         self.state.lock().is_awake = awake;
     }
 
-    /// Switches parking of the root on, if it is not on with the right table; returns whether it
-    /// was. Notes in `wrong` what it does not hold.
+    /// Switches parking of the root on, and programs it first unless it is on with the right table.
+    /// Returns whether it was. Notes in `wrong` which registers do not hold what was written.
     pub(crate) fn start_parking(&self, regs: &impl Registers, wrong: &mut Mismatches) -> bool {
         let (Some(id), Some(empty)) = (self.features.parking(), &self.empty) else {
             return false;
@@ -140,7 +140,7 @@ impl Parking {
         was_on
     }
 
-    /// Keeps parking of a root on, but silent, while the root sleeps; or switches it off.
+    /// Silences parking of a root that falls asleep, or switches parking of any instance off.
     pub(crate) fn quiet_parking(&self, regs: &impl Registers, stays_on: bool) {
         let state = self.state.lock();
         let Some(id) = self.features.parking().filter(|_| state.parks) else {
@@ -153,7 +153,7 @@ impl Parking {
         regs.read::<IMCTR>(self.features.context(id));
     }
 
-    /// Switches parking on in this cache, for its first group, or on waking. Any context.
+    /// Switches parking on in this cache for a group, on waking if the cache sleeps. Any context.
     pub(crate) fn park_here(&self) {
         let mut state = self.state.lock();
         if self.empty.is_some() || (state.parks && !state.is_awake) {
@@ -166,7 +166,7 @@ impl Parking {
         }
     }
 
-    /// Returns the micro-TLBs here, and parking as a cache has it. On Gen2 there is but one
+    /// Returns the micro-TLBs of this instance, with parking as in a cache; on Gen2 with the only
     /// context.
     fn here<'a, R: Registers>(&self, regs: &'a R) -> Option<Hardware<&'a R>> {
         let (id, reachable) = match self.features.parking() {
@@ -177,7 +177,7 @@ impl Parking {
         Some(Hardware::new(self.features, id, reachable, false))
     }
 
-    /// Points `utlbs` to parking, and drops what they hold; or switches them off.
+    /// Points `utlbs` to parking and drops their translations, or switches them off.
     fn point(&self, utlbs: u64, is_on: bool, regs: &impl Registers) {
         if let (true, Some(hw)) = (utlbs != 0, self.here(regs)) {
             hw.point(utlbs, is_on.then_some(hw.id()));
@@ -192,7 +192,7 @@ impl Parking {
         }
     }
 
-    /// Switches parking on in this cache, if it was, on waking.
+    /// Switches parking on again in this cache on waking, if it was on before.
     pub(crate) fn park_again(&self, regs: &impl Registers) {
         if self.state.lock().parks {
             self.parking_on(regs);
@@ -214,8 +214,8 @@ impl Parking {
         on.fold(0, |found, utlb| found | utlb.bit())
     }
 
-    /// Parks every micro-TLB that is on, and switches all contexts but parking off, in a cache that
-    /// another kernel or the firmware has used. Returns those that were on, a bit each.
+    /// Parks every micro-TLB that is on, and switches off all contexts but parking, in a cache that
+    /// another kernel or the firmware has set up. Returns the micro-TLBs that were on, a bit each.
     pub(crate) fn park_all(&self, regs: &impl Registers) -> u64 {
         let Some(parking) = self.features.parking() else {
             return 0;
@@ -233,8 +233,8 @@ impl Parking {
         found
     }
 
-    /// Switches off the micro-TLBs that are owed that, and those in `found` that belong to one of
-    /// `clients`, but those in `grouped`. The rest of `found`, which is parked, stays so.
+    /// Switches off micro-TLBs of [`Self::owe_off`], and those in `found` that `clients` or refused
+    /// clients have, but neither strays nor `grouped`. The rest of `found` stays parked.
     pub(crate) fn switch_off_owed(
         &self,
         regs: &impl Registers,
@@ -250,14 +250,14 @@ impl Parking {
         state.parks |= state.strays != 0 && self.empty.is_none();
     }
 
-    /// Notes that `utlbs` are to be switched off on waking. Any context.
+    /// Records that `utlbs` must be switched off on waking. Any context.
     pub(crate) fn owe_off(&self, utlbs: u64) {
         if utlbs != 0 {
             self.state.lock().owed_off |= utlbs;
         }
     }
 
-    /// Notes the micro-TLBs that were found on at probe.
+    /// Records the micro-TLBs that were found on at probe.
     pub(crate) fn set_strays(&self, utlbs: u64) {
         let mut state = self.state.lock();
 
@@ -271,7 +271,7 @@ impl Parking {
         self.state.lock().was_used
     }
 
-    /// Takes those of `utlbs` that were found on, which now have a client. Any context.
+    /// Returns those of `utlbs` that were parked without a client. They have one now. Any context.
     pub(crate) fn take_strays(&self, utlbs: u64) -> u64 {
         let mut state = self.state.lock();
         let found = state.strays & utlbs;
@@ -280,8 +280,8 @@ impl Parking {
         found
     }
 
-    /// Switches off those of `utlbs` that were found on and have no client: it is used without
-    /// IOMMU. Any context.
+    /// Switches off those of `utlbs` that are parked without a client, because their device works
+    /// without IOMMU. Any context.
     pub(crate) fn open_strays(&self, utlbs: u64) {
         let mut state = self.state.lock();
         let off = state.strays & utlbs;
@@ -293,7 +293,7 @@ impl Parking {
         }
     }
 
-    /// Parks `utlbs`, whose client the core gave up: it is used without IOMMU. Any context.
+    /// Parks `utlbs`. The core released their client, which goes on without IOMMU. Any context.
     pub(crate) fn close(&self, utlbs: u64) {
         let mut state = self.state.lock();
 
@@ -303,17 +303,17 @@ impl Parking {
         }
     }
 
-    /// Notes that the client of `utlbs` is not translated. Any context.
+    /// Records that the client of `utlbs` is not translated. Any context.
     pub(crate) fn refuse(&self, utlbs: u64) {
         self.state.lock().refused |= utlbs;
     }
 
-    /// Returns whether the client of one of `utlbs` is not translated. Any context.
+    /// Returns whether one of `utlbs` has a client that is not translated. Any context.
     pub(crate) fn is_refused(&self, utlbs: u64) -> bool {
         self.state.lock().refused & utlbs != 0
     }
 
-    /// Notes whether faults of parking are told, as they are while a client is blocked. Any
+    /// Sets whether faults of parking are reported, as they are while a client is blocked. Any
     /// context.
     pub(crate) fn tell_faults(&self, tell: bool) {
         let mut state = self.state.lock();
@@ -325,14 +325,14 @@ impl Parking {
             return;
         };
         if let (true, Some(regs)) = (state.is_awake && before != after, self.regs.access()) {
-            // What was not told is not told later.
+            // Earlier faults are not reported later.
             regs.write(self.features.context(id), IMSTR::from(0));
             regs.write(self.features.context(id), after);
             regs.read::<IMCTR>(self.features.context(id));
         }
     }
 
-    /// Reads and clears the fault of parking; what its table lacks needs no flush. Any context.
+    /// Reads and clears the fault of parking. Its empty table needs no flush. Any context.
     pub(crate) fn take_parking_fault(&self) -> Option<Fault> {
         let mut state = self.state.lock();
         let regs = self.regs.access().filter(|_| state.is_awake)?;
@@ -343,7 +343,7 @@ impl Parking {
         Some(fault)
     }
 
-    /// Returns how many faults of parking there were. Any context.
+    /// Returns the number of faults of parking. Any context.
     pub(crate) fn parking_faults(&self) -> u64 {
         self.state.lock().faults
     }
@@ -353,7 +353,7 @@ impl Parking {
         self.state.lock().strays
     }
 
-    /// Returns IMCTR of parking in the root.
+    /// Returns the value of IMCTR for parking in the root.
     fn imctr(&self, state: &State) -> IMCTR {
         let imctr = IMCTR::zeroed()
             .with_mmuen(!state.is_lost)

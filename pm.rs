@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Suspend and resume: what is saved, when, and how it comes back.
+//! Suspend and resume: what is saved, when, and how it is restored.
 //!
-//! PSCI SYSTEM_SUSPEND powers the SoC down, and every register of every IPMMU is lost. So is what
-//! an IPMMU in a power area of its own holds when its clients have been idle for a while. Page
-//! tables and cached translations are not the matter here: the tables stay in RAM, and an empty TLB
-//! fills itself. What must come back is which table each context walks, and which context each
-//! micro-TLB points to.
+//! PSCI SYSTEM_SUSPEND powers the SoC down, and every IPMMU loses its registers. An IPMMU in a
+//! power area of its own also loses them when its clients have been idle for a while. Page tables
+//! and cached translations do not matter here: the tables stay in RAM, and an empty TLB refills
+//! itself. What must come back is which table each context walks, and which context each micro-TLB
+//! points to.
 //!
 //! One pair of functions, [`Power::suspend`] and [`Power::resume`], serves system sleep and runtime
-//! PM; probe is a resume with nothing saved. Clients sleep first, then the caches that they are
-//! behind, then the root; they wake up the other way round. Device links make it so: cache to root
-//! at probe, client to cache when the core adds the client.
+//! PM; probe is a resume with nothing saved. Clients sleep first, then their caches, then the root;
+//! they wake up in the reverse order. Device links ensure this: from cache to root since probe,
+//! from client to cache since the core added the client.
 //!
-//! Nothing wakes an instance for attach, release or flush: they do the part of what is awake.
+//! Attach, release and flush wake no instance. They act on those that are awake.
 
 use kernel::{
     prelude::*,
@@ -52,20 +52,20 @@ enum Before {
     Probe,
     /// What suspend left, or nothing.
     Sleep,
-    /// As for sleep; or what the kernel left that loaded the image.
+    /// As for sleep, or what the kernel that loaded the image left.
     Freeze,
 }
 
-/// One instance, as far as it sleeps. It is switched off when this is dropped.
+/// The power state of one instance. The instance is switched off when this is dropped.
 pub(crate) struct Power {
     ipmmu: Arc<Ipmmu>,
-    /// Of a root.
+    /// In a root, the handling of its faults.
     faults: Option<Arc<Faults>>,
     is_frozen: Atomic<bool>,
 }
 
 impl Power {
-    /// Takes `ipmmu` into use, whatever was there before; `faults` are those of a root.
+    /// Starts `ipmmu`, in whatever state it was left. `faults` handles the faults of a root.
     ///
     /// # Errors
     ///
@@ -86,21 +86,21 @@ impl Power {
         &self.ipmmu
     }
 
-    /// Saves the registers of all contexts and micro-TLBs in use, and lets nothing through; nothing
-    /// is touched if the instance sleeps. Allocates nothing. May sleep.
+    /// Saves the registers of all contexts and micro-TLBs in use, and lets nothing through them.
+    /// Touches nothing if the instance sleeps. Allocates nothing. May sleep.
     ///
     /// # Errors
     ///
     /// `ENODEV` when the device was unbound.
     pub(crate) fn suspend(&self) -> Result {
         let ipmmu = &self.ipmmu;
-        // Keeps others from attaching and releasing.
+        // Excludes attach and release.
         let _serialised = ipmmu.root().reservations();
         if !ipmmu.parking().is_awake() {
             return Ok(());
         }
 
-        // Before the handler cannot see any more what raises the interrupt.
+        // The handler must not run once it cannot see any more what raises the interrupt.
         if let Some(irq) = ipmmu.irq() {
             irq.disable();
         }
@@ -119,7 +119,7 @@ impl Power {
             if ipmmu.is_root() {
                 ipmmu.parking().quiet_parking(&regs, true);
             }
-            // Those of before do if nothing is in use, or if what is read is not to be believed.
+            // Those saved before serve if nothing is in use, or if what is read cannot be trusted.
             if wrong.is_empty() && !area.is_empty() {
                 area.control = Saved::control(ipmmu.features()).read(&regs);
             }
@@ -129,13 +129,13 @@ impl Power {
         done.ok_or(ENODEV)
     }
 
-    /// Brings back what was saved, and reports what does not come back; nothing is touched if the
+    /// Restores what was saved, and reports what does not come back. Touches nothing if the
     /// instance is awake. Allocates nothing. May sleep.
     ///
     /// # Errors
     ///
-    /// `EIO` when a register did not come back; what depends on it stays off. `ENODEV` when the
-    /// device was unbound.
+    /// `EIO` when a register did not come back. Unless it is a control register, what depends on it
+    /// lets nothing through. `ENODEV` when the device was unbound.
     pub(crate) fn resume(&self) -> Result {
         let before = if self.is_frozen.xchg(false, Relaxed) {
             Before::Freeze
@@ -146,7 +146,7 @@ impl Power {
         self.wake(before)
     }
 
-    /// Suspends the instance, which is awake, and leaves nothing on: for an image, for another
+    /// Suspends the instance, which is awake, and leaves no context on: for an image, for another
     /// kernel, and for good. May sleep.
     ///
     /// # Errors
@@ -160,13 +160,13 @@ impl Power {
 
         self.suspend()?;
         let regs = ipmmu.access().ok_or(ENODEV)?;
-        // On Gen2 they are on.
+        // On Gen2 suspend leaves them on.
         for context in ipmmu.contexts() {
             reset(ipmmu.features(), context.id, &regs);
         }
         ipmmu.parking().quiet_parking(&regs, false);
         if ipmmu.is_root() && ipmmu.features().has_stage_2() {
-            // Upstream's driver, which may come next, does not look at it.
+            // Upstream's driver, which may come next, does not touch IMSAUXCTLR.
             let mut wrong = Mismatches::new();
             ipmmu.with_save_area(|area| {
                 let restored = area.control.clone().with_stage_1().restore(&regs);
@@ -177,7 +177,7 @@ impl Power {
         Ok(())
     }
 
-    /// Does [`Self::end`] for an image of the system; [`Self::resume`] follows, in this kernel or
+    /// Calls [`Self::end`] for an image of the system. [`Self::resume`] follows, in this kernel or
     /// in the image. May sleep.
     ///
     /// # Errors
@@ -190,7 +190,7 @@ impl Power {
 
     fn wake(&self, before: Before) -> Result {
         let ipmmu = &self.ipmmu;
-        // Keeps others from attaching and releasing.
+        // Excludes attach and release.
         let _serialised = ipmmu.root().reservations();
         if ipmmu.parking().is_awake() {
             return Ok(());
@@ -202,7 +202,7 @@ impl Power {
         ipmmu
             .with_save_area(|area| {
                 if let Some(required) = required {
-                    // With what firmware found necessary.
+                    // Includes what the firmware found necessary.
                     let features = ipmmu.features();
                     area.control = Saved::control(features).read(&regs).with_required(
                         features,
@@ -211,7 +211,7 @@ impl Power {
                     );
                 }
                 if before != Before::Sleep && ipmmu.is_root() {
-                    // What was used before may walk tables of another stage.
+                    // What is left on may walk tables of another stage.
                     for id in ipmmu.features().contexts() {
                         reset(ipmmu.features(), id, &regs);
                     }
@@ -260,7 +260,7 @@ impl Power {
             self.tell(fault, When::Asleep);
         }
         if ipmmu.has_clients() {
-            // On Gen2 micro-TLBs are here. Those that were found on walk an empty table now.
+            // On Gen2 the micro-TLBs are here. Those found on walk what the context walks.
             let found = if self.may_find_on(before) {
                 ipmmu.parking().find_on(regs)
             } else {
@@ -281,7 +281,7 @@ impl Power {
         before != Before::Sleep || self.ipmmu.parking().was_used()
     }
 
-    /// Returns the micro-TLBs here that have a client, a bit each.
+    /// Returns the micro-TLBs of this instance that have a client, a bit each.
     fn utlbs_of_clients(&self) -> u64 {
         let ipmmu = &self.ipmmu;
 
@@ -292,7 +292,7 @@ impl Power {
         })
     }
 
-    /// Parks the micro-TLBs without a client; at probe they are those in `found`.
+    /// Parks the micro-TLBs without a client. At probe these are the ones in `found`.
     fn wake_strays(&self, regs: &impl Registers, before: Before, found: u64) {
         if before == Before::Probe {
             self.ipmmu.parking().set_strays(found);
@@ -321,7 +321,7 @@ impl Power {
         for context in ipmmu.root().contexts() {
             grouped |= context.resume_in_cache(ipmmu.regs(), area, wrong);
         }
-        // Most caches are as they were left.
+        // Not needed for most caches, in which nothing was found on.
         let clients = if found == 0 {
             0
         } else {
@@ -332,7 +332,7 @@ impl Power {
             .switch_off_owed(regs, found, (clients, grouped));
     }
 
-    /// Tells of `fault`, if there is one; no lock of a context is held.
+    /// Reports `fault`, if there is one. Not under the lock of a context.
     fn tell(&self, fault: Option<Fault>, when: When) {
         if let Some(faults) = &self.faults {
             faults.report(fault, when);
@@ -342,8 +342,8 @@ impl Power {
 
 impl Drop for Power {
     fn drop(&mut self) {
-        // It is awake: probe failed, or it was woken up to be unbound. Without registers there is
-        // nothing to switch off.
+        // The instance is awake: probe failed, or it was woken up to be unbound. Without registers
+        // there is nothing to switch off.
         let _ = self.end();
     }
 }
