@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a person can look at: `ipmmu/<instance>/` in debugfs.
+//! The files of an instance in debugfs: `ipmmu/<instance>/`.
 //!
-//! `contexts`, of a root: what each context in use is for. `utlbs`: which context each micro-TLB
-//! points to that is on. `registers`: what the hardware holds of both, by name.
+//! `contexts`, in a root: the use of each context. `utlbs`: the context of each micro-TLB that is
+//! on. `registers`: what the hardware holds of both, by field name.
 
 use kernel::{
     debugfs::{
@@ -32,7 +32,7 @@ use crate::{
     wants::Member, //
 };
 
-/// The files of one instance, which go away with this.
+/// The files of one instance. Dropping this removes them.
 #[pin_data]
 pub(crate) struct Files {
     parent: Dir,
@@ -41,7 +41,7 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    /// Makes the files of `ipmmu` in a directory of `parent`. May sleep.
+    /// Creates the files of `ipmmu` in a directory of `parent`. May sleep.
     pub(crate) fn new(ipmmu: &Arc<Ipmmu>, parent: Dir) -> impl PinInit<Self, Error> + '_ {
         try_pin_init!(Self {
             parent,
@@ -62,7 +62,7 @@ impl Files {
     }
 }
 
-/// Writes a line per reserved context and one per client of its group; then parking.
+/// Writes a line per reserved context and one per client of its group, then one for parking.
 fn write_contexts(root: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for context in root.contexts() {
         let state = context.lock();
@@ -143,7 +143,7 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// A register to be shown: where it is, from its context's or micro-TLB's first, and how.
+/// A register to be shown: its offset in the context or micro-TLB, and its formatter.
 struct Shown(usize, fn(u32, &mut fmt::Formatter<'_>) -> fmt::Result);
 
 impl Shown {
@@ -154,7 +154,7 @@ impl Shown {
 
 const UTLB: [Shown; 2] = [Shown::new::<IMUCTR>(), Shown::new::<IMUASID>()];
 
-/// What a cache has comes first.
+/// The registers of a context. A cache has only the first.
 const CONTEXT: [Shown; 6] = [
     Shown::new::<IMCTR>(),
     Shown::new::<IMTTBCR>(),
@@ -164,8 +164,8 @@ const CONTEXT: [Shown; 6] = [
     Shown::new::<IMSTR>(),
 ];
 
-/// What an instance holds of one context and its micro-TLBs: to be read with the lock held, and
-/// written as text without.
+/// What an instance holds of one context and its micro-TLBs. It is read under the lock, and written
+/// as text without it.
 struct Seen {
     utlbs: u64,
     of_utlbs: [[u32; UTLB.len()]; MAX_UTLBS],
@@ -173,7 +173,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Reads what `ipmmu` holds of `context`, if it has anything of it that can be accessed.
+    /// Reads what `ipmmu` holds of `context`, if it holds anything and can be accessed.
     #[inline(never)]
     fn read(ipmmu: &Arc<Ipmmu>, context: &Context) -> Option<Self> {
         let features = ipmmu.features();
@@ -219,7 +219,7 @@ impl Seen {
     }
 }
 
-/// Returns which registers of a context `ipmmu` has.
+/// Returns the registers of a context that `ipmmu` has.
 fn shown_of_context(ipmmu: &Arc<Ipmmu>) -> &'static [Shown] {
     if ipmmu.is_root() {
         &CONTEXT
@@ -228,7 +228,7 @@ fn shown_of_context(ipmmu: &Arc<Ipmmu>) -> &'static [Shown] {
     }
 }
 
-/// Writes what the hardware holds of the contexts and micro-TLBs in use: all fields by name.
+/// Writes the registers of the contexts and micro-TLBs in use, all fields by name.
 fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if !ipmmu.parking().is_awake() {
         return f.write_str("asleep\n");

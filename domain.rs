@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Paging domains: a page table, and which contexts walk it.
+//! Paging domains: a page table, and the contexts that walk it.
 //!
-//! A domain belongs to one root. It is walked by one context for each group that is attached to it;
-//! a flush visits all of them.
+//! A domain belongs to one root. One context for each group that is attached to the domain walks
+//! it; a flush visits all of these contexts.
 //!
-//! Unmapping clears an entry and then looks which contexts walk the table. Attaching notes that a
-//! context walks the table and then programs it. Between the two steps of each stands a full memory
-//! barrier: so the flush visits the context, or the context cannot have seen the old entry. This is
-//! the one place where two sides meet without a common lock; `testbed/litmus/` has its tests.
+//! Unmapping clears an entry, and then reads which contexts walk the table. Attaching records that
+//! a context walks the table, and then programs it. A full memory barrier stands between the two
+//! steps of each: either the flush visits the context, or the context cannot have seen the old
+//! entry. Nowhere else do two sides meet without a common lock. `testbed/litmus/` tests this.
 
 use kernel::{
     device::{
@@ -46,10 +46,10 @@ use crate::{
     },
 };
 
-/// The contexts that walk a table.
+/// The contexts of a root that walk a table.
 pub(crate) struct Walkers {
     root: Arc<Ipmmu>,
-    /// A bit each. Written under the root's mutex for attach and release.
+    /// A bit per context. Written under the root's mutex for attach and release.
     mask: Atomic<u32>,
 }
 
@@ -70,11 +70,11 @@ impl FlushOps for Walkers {
 }
 
 impl Walkers {
-    /// Makes the table of an empty domain for clients behind `ipmmu`, which is the device `dev`:
-    /// what is true of its DMA is true of the root's, which walks the table. May sleep.
+    /// Creates the table of an empty domain for clients behind `ipmmu`, which is the device `dev`.
+    /// The DMA properties of `dev` also hold for the root, which walks the table. May sleep.
     ///
-    /// A domain that clients behind another cache use, too, must not outlive the binding of this
-    /// one where the device tree has `dma-ranges`, which no SoC has.
+    /// If the device tree has `dma-ranges`, which no SoC has, a domain shared with clients behind
+    /// another cache must not outlive the binding of `dev`.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl<T: driver::Ops<Flush = Walkers>> AddressSpace for driver::Domain<T> {
         let mask = &self.flush_ops().mask;
         let bit = u32::from(id.bit());
 
-        // Under the root's mutex nothing else changes it.
+        // The root's mutex excludes other writers.
         let before = mask.load(Relaxed);
         let after = if walked { before | bit } else { before & !bit };
         mask.store(after, Relaxed);

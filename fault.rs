@@ -116,7 +116,8 @@ impl Faults {
         found | self.report(self.root.parking().take_parking_fault(), When::Awake)
     }
 
-    /// Reports `fault`, if there is one; returns whether there is. Any context, no context locked.
+    /// Reports `fault`, if there is one; returns whether there is. Any context, but not while an
+    /// IPMMU's context is locked.
     pub(crate) fn report(&self, fault: Option<Fault>, when: When) -> bool {
         let Some(fault) = fault else {
             return false;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What differs between SoC generations, as data, and where registers are because of it.
+//! The differences between SoC generations, as data, and the register offsets that follow.
 
 use kernel::{
     io::register::{
@@ -23,61 +23,61 @@ use crate::regs::{
     IMTTBCR, //
 };
 
-/// Contexts that any generation has, at most.
+/// Maximum number of contexts of any generation.
 pub(crate) const MAX_CONTEXTS: usize = 16;
-/// Micro-TLBs that any generation has, at most.
+/// Maximum number of micro-TLBs of any generation.
 pub(crate) const MAX_UTLBS: usize = 64;
 
-/// Number of a context of a root, checked to exist.
+/// The number of a context of a root, checked to exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct ContextId(u8);
 
 impl ContextId {
-    /// Returns it as an index, below [`MAX_CONTEXTS`].
+    /// Returns the number as an index, below [`MAX_CONTEXTS`].
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
 
-    /// Returns it as a bit of a mask.
+    /// Returns the number as a bit of a mask.
     pub(crate) fn bit(self) -> u16 {
         1 << self.0
     }
 }
 
-/// Number of a micro-TLB of an instance, checked to exist.
+/// The number of a micro-TLB of an instance, checked to exist.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct UtlbId(u8);
 
 impl UtlbId {
-    /// Returns it as an index, below [`MAX_UTLBS`].
+    /// Returns the number as an index, below [`MAX_UTLBS`].
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
 
-    /// Returns it as a bit of a mask.
+    /// Returns the number as a bit of a mask.
     pub(crate) fn bit(self) -> u64 {
         1 << self.0
     }
 }
 
-/// What tables are like: one stage for all contexts of a root.
+/// The stage of page tables: the same one for all contexts of a root.
 pub(crate) struct Stage {
     pub(crate) format: Format,
     /// Any of [`quirk`].
     pub(crate) quirks: usize,
-    /// Bits of an IOVA.
+    /// Number of bits of an IOVA.
     pub(crate) ias: u32,
 }
 
-/// As upstream's driver has it. The IPMMU refuses a descriptor without NS even below a table with
-/// NSTABLE, unlike the architecture.
+/// Stage 1 as in upstream's driver. Unlike the architecture, the IPMMU refuses a descriptor without
+/// NS even below a table with NSTABLE.
 const STAGE_1: Stage = Stage {
     format: Format::Arm32LpaeS1,
     quirks: quirk::ARM_NS,
     ias: 32,
 };
 
-/// As Xen's driver has it.
+/// Stage 2 as in Xen's driver.
 const STAGE_2: Stage = Stage {
     format: Format::Arm64LpaeS2,
     quirks: 0,
@@ -86,30 +86,30 @@ const STAGE_2: Stage = Stage {
 
 /// Properties of one generation. Sources: the feature tables of Linux' and Xen's drivers.
 pub(crate) struct Features {
-    /// Contexts that exist.
+    /// Number of contexts.
     contexts: u8,
-    /// Contexts from 0 up that must not be used.
+    /// Number of contexts, from 0 up, that must stay off.
     reserved_contexts: u8,
-    /// Micro-TLBs that exist.
+    /// Number of micro-TLBs.
     utlbs: u8,
-    /// Contexts are in a root, micro-TLBs in caches that refer to it. Otherwise each instance has
-    /// both.
+    /// Whether contexts are in a root, and micro-TLBs in caches that refer to it. Otherwise each
+    /// instance has both.
     pub(crate) split: bool,
-    /// What tables are like that contexts walk.
+    /// The stage of the tables that contexts walk.
     pub(crate) stage: Stage,
-    /// Distance of the non-secure registers from the start of the window.
+    /// Offset of the non-secure registers from the start of the instance's registers.
     alias: usize,
-    /// Registers of context 0.
+    /// Offset of the registers of context 0.
     context_base: usize,
     /// Distance from one context to the next.
     context_stride: usize,
-    /// Registers of micro-TLB 0, less [`IMUCTR_LOW`].
+    /// Offset of the registers of micro-TLB 0, less [`IMUCTR_LOW`].
     utlb_base: usize,
-    /// Base of the registers of the instance as a whole; only where [`Self::split`].
+    /// Offset of the registers of the instance as a whole; only where [`Self::split`].
     pub(crate) control_base: usize,
 }
 
-/// Returns the numbers below `end`, as a mask: a bit each.
+/// Returns a mask of the numbers below `end`, a bit each.
 const fn below(end: u8) -> u64 {
     if end < 64 {
         (1 << end) - 1
@@ -118,7 +118,7 @@ const fn below(end: u8) -> u64 {
     }
 }
 
-/// Returns the numbers of the bits that are set in `mask`, from 0 up.
+/// Returns the numbers of the bits that are set in `mask`, in ascending order.
 fn numbers_in(mut mask: u64) -> impl Iterator<Item = u8> {
     core::iter::from_fn(move || {
         if mask == 0 {
@@ -131,20 +131,20 @@ fn numbers_in(mut mask: u64) -> impl Iterator<Item = u8> {
     })
 }
 
-/// IMUCTR(0), from the micro-TLBs' base.
+/// Offset of IMUCTR(0) from the micro-TLBs' base.
 const IMUCTR_LOW: usize = 0x300;
-/// IMUCTR(32), from the micro-TLBs' base.
+/// Offset of IMUCTR(32) from the micro-TLBs' base.
 const IMUCTR_HIGH: usize = 0x600;
 /// Distance from one micro-TLB to the next.
 const UTLB_STRIDE: usize = 16;
-/// Micro-TLBs from this one up are at [`IMUCTR_HIGH`].
+/// The first micro-TLB at [`IMUCTR_HIGH`].
 const UTLB_HIGH: usize = 32;
-/// Contexts from this one up are [`CONTEXT_HIGH_GAP`] further.
+/// The first context after [`CONTEXT_HIGH_GAP`].
 const CONTEXT_HIGH: usize = 8;
-/// What lies between contexts 7 and 8, beside the stride.
+/// Gap between contexts 7 and 8, besides the stride.
 const CONTEXT_HIGH_GAP: usize = 0x600;
 
-/// R-Car Gen2: each instance by itself. More than one context was never tried.
+/// R-Car Gen2: independent instances. More than one context was never tried.
 pub(crate) const GEN2: Features = Features {
     contexts: 1,
     reserved_contexts: 0,
@@ -199,7 +199,7 @@ const GEN4_STAGE_2: Features = Features {
 };
 
 impl Features {
-    /// Returns the same generation with tables of stage 2, if it can walk such.
+    /// Returns the same generation with tables of stage 2, if it can walk them.
     pub(crate) fn with_stage_2(&self) -> Option<&'static Self> {
         match (self.split, self.contexts) {
             (false, _) => None,
@@ -213,13 +213,13 @@ impl Features {
         self.stage.format == Format::Arm64LpaeS2
     }
 
-    /// Returns `imctr` as the root has it.
+    /// Returns `imctr` as the root needs it.
     #[inline]
     pub(crate) fn imctr_in_root(&self, imctr: IMCTR) -> IMCTR {
         imctr.with_va64(imctr.mmuen() && self.has_stage_2())
     }
 
-    /// Returns how many micro-TLBs exist.
+    /// Returns the number of micro-TLBs.
     pub(crate) fn utlb_count(&self) -> usize {
         self.utlbs.into()
     }
@@ -229,7 +229,7 @@ impl Features {
         (0..self.contexts).map(ContextId)
     }
 
-    /// Returns the contexts that must not be used.
+    /// Returns the contexts that must stay off.
     pub(crate) fn reserved_contexts(&self) -> impl Iterator<Item = ContextId> {
         (0..self.reserved_contexts).map(ContextId)
     }
@@ -239,8 +239,8 @@ impl Features {
         (self.reserved_contexts..self.contexts - u8::from(self.split)).map(ContextId)
     }
 
-    /// Returns the context for micro-TLBs that must not get through: the last one, unless it is the
-    /// only one.
+    /// Returns the parking context, for micro-TLBs that must not get through: the last one, unless
+    /// there is only one.
     pub(crate) fn parking(&self) -> Option<ContextId> {
         self.split.then_some(ContextId(self.contexts - 1))
     }
@@ -250,25 +250,25 @@ impl Features {
         (0..self.utlbs).map(UtlbId)
     }
 
-    /// Returns those of the contexts that exist whose bit is set in `mask`.
+    /// Returns the contexts that exist and have their bit set in `mask`.
     #[inline]
     pub(crate) fn contexts_in(&self, mask: u16) -> impl Iterator<Item = ContextId> {
         numbers_in(u64::from(mask) & below(self.contexts)).map(ContextId)
     }
 
-    /// Returns those of the micro-TLBs that exist whose bit is set in `mask`.
+    /// Returns the micro-TLBs that exist and have their bit set in `mask`.
     pub(crate) fn utlbs_in(&self, mask: u64) -> impl Iterator<Item = UtlbId> {
         numbers_in(mask & below(self.utlbs)).map(UtlbId)
     }
 
-    /// Returns the micro-TLB of that number, if it exists.
+    /// Returns micro-TLB `number`, if it exists.
     pub(crate) fn utlb(&self, number: u32) -> Option<UtlbId> {
         let number = u8::try_from(number).ok()?;
 
         (number < self.utlbs).then_some(UtlbId(number))
     }
 
-    /// Returns where register `R` of context `id` is.
+    /// Returns the place of register `R` of context `id`.
     pub(crate) fn context<R>(&self, id: ContextId) -> At<R>
     where
         R: Register + WithBase<BaseFamily = Context>,
@@ -276,7 +276,7 @@ impl Features {
         At::new(self.first_of_context(id) + R::OFFSET)
     }
 
-    /// Returns where the registers of context `id` begin.
+    /// Returns the offset of the first register of context `id`.
     pub(crate) fn first_of_context(&self, id: ContextId) -> usize {
         let gap = if id.index() < CONTEXT_HIGH {
             0
@@ -287,7 +287,7 @@ impl Features {
         self.alias + self.context_base + id.index() * self.context_stride + gap
     }
 
-    /// Returns where register `R` of micro-TLB `id` is.
+    /// Returns the place of register `R` of micro-TLB `id`.
     pub(crate) fn micro_tlb<R>(&self, id: UtlbId) -> At<R>
     where
         R: Register + WithBase<BaseFamily = Utlb>,
@@ -295,7 +295,7 @@ impl Features {
         At::new(self.first_of_utlb(id) + R::OFFSET)
     }
 
-    /// Returns where the registers of micro-TLB `id` begin.
+    /// Returns the offset of the first register of micro-TLB `id`.
     pub(crate) fn first_of_utlb(&self, id: UtlbId) -> usize {
         let n = id.index();
         let offset = if n < UTLB_HIGH {
@@ -307,7 +307,7 @@ impl Features {
         self.alias + self.utlb_base + offset
     }
 
-    /// Returns how many bytes of registers the driver may touch.
+    /// Returns the size in bytes of the registers that the driver may access.
     pub(crate) fn register_bytes(&self) -> usize {
         let last_context = ContextId(self.contexts - 1);
         let last_utlb = UtlbId(self.utlbs - 1);
@@ -322,7 +322,7 @@ impl Features {
         let ttbcr = IMTTBCR::from(0).with_eae(true);
 
         if self.has_stage_2() {
-            // 64 less the bits of an IOVA. Level 1 has another number than in stage 1.
+            // TSZ0 is 64 less the bits of an IOVA. Level 1 has another number than in stage 1.
             ttbcr
                 .with_pmb(true)
                 .with_const_sl0::<1>()

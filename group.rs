@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Clients that cannot be told apart, and the context that is reserved for them.
+//! Groups: clients that cannot be distinguished, and the context that is reserved for them.
 //!
-//! A group is what shares micro-TLBs, directly or through others, and what the core has in one
-//! group. It reserves a context of its root when its first client is probed, and keeps it until its
-//! last client is released, whatever it is attached to.
+//! A group consists of clients that share micro-TLBs, directly or through others, and of clients
+//! that are in one group of the core. It reserves a context of its root when its first client is
+//! probed, and keeps it until its last client is released, whatever they are attached to.
 
 use kernel::{
     device::Device,
@@ -41,23 +41,23 @@ use crate::{
     },
 };
 
-/// Whether the DMA API of 32-bit Arm is in use, which wants each client in a core group of its own,
-/// and attaches it by itself.
+/// Whether the DMA API of 32-bit Arm is in use. It wants each client in a core group of its own,
+/// and attaches each by itself.
 const EACH_BY_ITSELF: bool = cfg!(CONFIG_ARM_DMA_USE_IOMMU);
 
-/// A context that is reserved, and the core's group for which it is, if that matters.
+/// A reserved context, and the core's group that it is reserved for, if that matters.
 type Reserved = (Arc<Context>, Option<Group>);
 
-/// Why a client cannot be in any group.
+/// The reason why a client cannot be in any group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
     /// All contexts of the root are reserved.
     NoContext,
-    /// It would join groups that exist.
+    /// The client would join groups that exist.
     JoinsGroups,
-    /// Its group is behind another cache.
+    /// The client's group is behind another cache.
     OtherCache,
-    /// For want of memory, or what else the core says.
+    /// Lack of memory, or another error of the core.
     Core(Error),
 }
 
@@ -70,14 +70,14 @@ impl From<Error> for Refusal {
 /// A bus master behind an IPMMU.
 pub(crate) struct Client {
     ipmmu: Arc<Ipmmu>,
-    /// Its micro-TLBs, a bit each.
+    /// The client's micro-TLBs, a bit each.
     utlbs: u64,
-    /// The context of its group.
+    /// The context of the client's group, once the client is in one.
     context: SetOnce<Arc<Context>>,
 }
 
 impl Client {
-    /// Makes a client behind `ipmmu`, with `utlbs`; it is in no group yet.
+    /// Creates a client behind `ipmmu` with the micro-TLBs `utlbs`. It is in no group yet.
     pub(crate) fn new(ipmmu: Arc<Ipmmu>, utlbs: u64) -> Self {
         Self {
             ipmmu,
@@ -86,12 +86,12 @@ impl Client {
         }
     }
 
-    /// Returns its micro-TLBs, a bit each.
+    /// Returns the client's micro-TLBs, a bit each.
     pub(crate) fn utlbs(&self) -> u64 {
         self.utlbs
     }
 
-    /// Returns whether one of `utlbs` of `ipmmu` belongs to a group. Any context.
+    /// Returns whether one of `utlbs` of `ipmmu` belongs to a client in a group. Any context.
     pub(crate) fn is_in_use(ipmmu: &Arc<Ipmmu>, utlbs: u64) -> bool {
         ipmmu.root().contexts().iter().any(|context| {
             let state = context.lock();
@@ -100,21 +100,21 @@ impl Client {
         })
     }
 
-    /// Returns the IPMMU.
+    /// Returns the IPMMU that the client is behind.
     pub(crate) fn ipmmu(&self) -> &Arc<Ipmmu> {
         &self.ipmmu
     }
 
-    /// Puts the client into its group, and reserves a context for it if it is the first; returns
-    /// the core's group. May sleep.
+    /// Adds the client to its group, and reserves a context if it is the first there. Returns the
+    /// core's group. May sleep.
     ///
     /// # Errors
     ///
-    /// The client cannot be in any group. It is in none then.
+    /// The reason why the client cannot be in any group. It has joined none then.
     pub(crate) fn join(&self, grouping: &Grouping<'_>) -> Result<Group, Refusal> {
         let features = self.ipmmu.features();
-        // Made, and given up if it is not wanted, without the mutex: the core's locks stand above
-        // it.
+        // Created, and dropped if not needed, without the mutex, because the core's locks are taken
+        // before it.
         let of_bus = if EACH_BY_ITSELF {
             grouping.of_its_own()?
         } else if features.split {
@@ -125,8 +125,8 @@ impl Client {
         let mut count = 1;
 
         loop {
-            // Before the mutex, which waking up takes: memory may have to be waited for until a
-            // client has written something.
+            // Before the mutex, which waking up takes, too: memory may not be freed before a client
+            // has written something.
             let list = Members::list_of(count)?;
             let mut reservations = self.ipmmu.root().reservations();
             let (core, context) = self.choose(&reservations, &of_bus)?;
@@ -142,8 +142,8 @@ impl Client {
         }
     }
 
-    /// Returns the core's group for the client, and the context that is reserved for it, or one
-    /// that is free.
+    /// Returns the core's group for the client, and the context that is reserved for it or else a
+    /// free one.
     fn choose(
         &self,
         reservations: &Reservations,
@@ -160,8 +160,8 @@ impl Client {
         Ok((core.unwrap_or_else(|| of_bus.clone()), context))
     }
 
-    /// Returns the context that is reserved for the client's group, and the core's group for which
-    /// it is, if there is one; `of_bus` is the core's group that the bus asks for.
+    /// Returns the context that is reserved for the client's group, and the core's group that it is
+    /// reserved for, if there is one. `of_bus` is the core's group that the bus asks for.
     fn find_group(
         &self,
         reservations: &Reservations,
@@ -185,7 +185,7 @@ impl Client {
         Ok(found.map(|(context, core)| (context.clone(), core.cloned())))
     }
 
-    /// Returns whether the client cannot be told apart from the group of `context`.
+    /// Returns whether the client shares a micro-TLB with the group of `context`; always on Gen2.
     fn shares(&self, context: &Context) -> bool {
         let state = context.lock();
 
@@ -197,11 +197,11 @@ impl Client {
         context.lock().is_behind(self.ipmmu.regs())
     }
 
-    /// Makes `dev`, this client, a member of the group of `context`.
+    /// Adds the client, which is the device `dev`, to the group of `context`.
     fn enter(&self, context: &Context, dev: &Device, list: KVec<Member>) -> Result {
         let found = self.ipmmu.parking().take_strays(self.utlbs);
 
-        // From before a micro-TLB of the group can be parked.
+        // Before a micro-TLB of the group can be parked.
         self.ipmmu.parking().park_here();
         let mut state = context.lock();
         let old = state.members.add(list, dev, self.utlbs, found);
@@ -213,7 +213,7 @@ impl Client {
         if self.ipmmu.features().split && state.cache.is_none() {
             state.cache = Some(Side {
                 regs: self.ipmmu.regs().clone(),
-                // A cache that falls asleep says so first, and then comes for its contexts.
+                // A cache that falls asleep clears this first, and then visits its contexts.
                 is_awake: self.ipmmu.parking().is_awake(),
             });
         }
@@ -221,16 +221,16 @@ impl Client {
         old.map(drop)
     }
 
-    /// Makes `dev`, this client, see what it wants. May sleep; allocates nothing.
+    /// Attaches the client, which is the device `dev`, to `want`. May sleep; allocates nothing.
     ///
     /// # Errors
     ///
-    /// `EBUSY` when another client of the group is in another domain, and the core does not see to
-    /// it that all of a group are in one. Nothing has changed then. Only a domain can be refused.
+    /// `EBUSY` for a domain when another client of the group is in another one, and the core does
+    /// not attach whole groups. `ENODEV` without a group. Nothing has changed then.
     pub(crate) fn attach(&self, dev: &Device, want: Want) -> Result {
         let context = self.context.as_ref().ok_or(ENODEV)?;
         let want = match want {
-            // Its group goes on with what the others see.
+            // The group continues to see what its other clients want.
             Want::Identity if EACH_BY_ITSELF => Want::Nothing,
             want => want,
         };
@@ -245,15 +245,15 @@ impl Client {
         })
     }
 
-    /// Takes `dev`, this client, out of its group, and gives the context back after the last one.
-    /// Where a driver is being bound to it, which goes on without the core, nothing gets through
-    /// from now on. May sleep.
+    /// Removes the client, which is the device `dev`, from its group, and gives the context back
+    /// after the last client. If a driver is being bound, it goes on without the core; nothing gets
+    /// through micro-TLBs of this client alone from then on. May sleep.
     pub(crate) fn release(&self, dev: &Device) {
         let Some(context) = self.context.as_ref() else {
             return;
         };
 
-        // Nothing refuses.
+        // A removal is never refused.
         let _ = self.change(context, |state| Ok(state.members.remove(dev)));
         let mut reservations = self.ipmmu.root().reservations();
         let mut state = context.lock();
@@ -271,9 +271,9 @@ impl Client {
         }
     }
 
-    /// Changes what members want by `f`, and the registers accordingly. May sleep.
+    /// Changes what the members want by calling `f`, and updates the registers. May sleep.
     ///
-    /// What is not needed any more is dropped when the interrupt handler cannot have it any more.
+    /// Drops what is no longer needed, once the interrupt handler cannot refer to it any more.
     fn change<R>(&self, context: &Context, f: impl FnOnce(&mut State) -> Result<R>) -> Result {
         let root = self.ipmmu.root();
         let serialised = root.reservations();
@@ -283,14 +283,14 @@ impl Client {
             let old = f(state)?;
             let leftover = context.update(state, &mut wrong);
 
-            // Under the lock: a cache that wakes up meanwhile must not miss it.
+            // The cache cannot wake up before this: that takes the mutex, too.
             self.ipmmu.parking().owe_off(leftover.owed_off);
             Ok(((old, leftover), utlbs))
         })?;
 
         wrong.log(root.dev(), "after attach");
         for ipmmu in [&self.ipmmu, root] {
-            // What a sleeper saved is not what is to be.
+            // What a sleeping instance has saved is out of date.
             ipmmu.with_save_area(|area| area.forget(ipmmu.features(), context.id, utlbs));
         }
         let any_blocked = |context: &Arc<Context>| context.lock().members.any_blocked();
@@ -305,7 +305,7 @@ impl Client {
     }
 }
 
-/// Returns the contexts that are reserved, and the core's group for which each is.
+/// Returns the reserved contexts, each with the core's group that it is reserved for.
 fn reserved<'a>(
     root: &'a Ipmmu,
     reservations: &'a Reservations,

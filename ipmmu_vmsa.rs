@@ -2,15 +2,15 @@
 
 //! Driver for the Renesas IPMMU, the IOMMU of R-Car and RZ/G SoCs.
 //!
-//! - [`regs`] is the register map, [`features`] what differs between SoC generations;
+//! - [`regs`] is the register map, [`features`] the differences between SoC generations;
 //! - [`saved`] is what an instance loses with its power, [`mismatch`] what did not come back;
 //! - [`table`] is the format of page tables, [`wants`] what clients are attached to;
-//! - [`hardware`] is what is done to the registers of a context, [`context`] a context and its
-//!   lock, [`suspend`] a context that sleeps;
-//! - [`parking`] is where micro-TLBs are that must not get through, [`ipmmu`] one instance;
-//! - [`group`] is clients that cannot be told apart, [`domain`] an address space, [`policy`] which
-//!   devices are translated, [`ops`] what the core calls;
-//! - [`fault`] is the interrupt, [`pm`] suspend and resume, [`debugfs`] for people.
+//! - [`hardware`] is the register sequences of a context, [`context`] a context and its lock,
+//!   [`suspend`] how a context sleeps;
+//! - [`parking`] is the context for micro-TLBs that must not get through, [`ipmmu`] one instance;
+//! - [`group`] is clients that cannot be distinguished, [`domain`] an address space, [`policy`]
+//!   which devices are translated, [`ops`] the callbacks of the core;
+//! - [`fault`] is the interrupt, [`pm`] suspend and resume, [`debugfs`] the files in debugfs.
 //!
 //! Safe Rust over the kernel's C is in [`abstractions`].
 
@@ -120,13 +120,13 @@ kernel::of_device_table!(
 /// The platform driver.
 struct Driver;
 
-/// Milliseconds that an instance stays awake after its last client fell asleep: many clients sleep
+/// Milliseconds that an instance stays awake after its last client fell asleep. Many clients sleep
 /// between any two requests.
 const AUTOSUSPEND_DELAY: i32 = 100;
 
-/// What a bound instance owns, in the order in which it is given up: nothing finds the instance any
-/// more, and it stays awake. Then devres has the core let go of its clients, and after that
-/// switches the instance off.
+/// The resources of a bound instance, in the order in which they are dropped: nothing finds the
+/// instance any more, and it stays awake. Then devres unregisters it from the core, which releases
+/// its clients, and switches it off.
 #[pin_data]
 struct Bound {
     entry: ops::Entry,
@@ -159,7 +159,7 @@ impl platform::Driver for Driver {
                 power,
                 // Before clients are linked to the instance, and keep it awake.
                 runtime: runtime_pm::Enabled::new(dev, AUTOSUSPEND_DELAY)?,
-                // The core asks for instances that it is just told of.
+                // Before registration, during which the core looks up the instance.
                 entry: ops::Entry::new(instance.clone())?,
                 files <- debugfs::Files::new(&ipmmu, entry.debugfs_dir()?),
                 _: {
@@ -193,20 +193,20 @@ impl Pm for Driver {
     }
 
     fn runtime_resume<'bound>(this: Pin<&Bound>) -> Result {
-        // With an error clients could never be used again; what did not come back was reported, and
-        // is off.
+        // After an error clients could never work again. What did not come back was reported, and
+        // lets nothing through.
         let _ = this.power.resume();
         Ok(())
     }
 
     fn shutdown<'bound>(this: Pin<&Bound>) {
-        // Where this fails the instance may be awake all the same.
+        // The instance may be awake even if this fails.
         let _ = this.runtime.keep_awake();
         let _ = this.power.end();
     }
 }
 
-/// Maps the registers of `pdev`, tells root from cache, and takes the instance into use.
+/// Maps the registers of `pdev`, finds out whether it is a root or a cache, and starts it.
 fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Result<Arc<Power>> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let node = dev.fwnode().ok_or(ENODEV)?;
@@ -218,13 +218,13 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
             root.features()
         }
         None => {
-            // Before a cache is written to as if it were a root.
+            // Before anything is written: a cache without renesas,ipmmu-main looks like a root.
             expect_irq(pdev)?;
             with_stage(features)
         }
     };
 
-    // For page tables, which walks reach with 40 address bits.
+    // For page tables: walks have 40 address bits.
     set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
     let regs = map(pdev, features)?;
     let ipmmu = Ipmmu::new(dev, regs, features, root)?;
@@ -236,13 +236,13 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
         Power::new(ipmmu, None)?
     };
 
-    // The core, which is told later, lets go of its clients before the instance is switched off.
+    // The core, registered later, releases its clients before the instance is switched off.
     let power = Arc::new(power, GFP_KERNEL)?;
     devres::register(dev, power.clone(), GFP_KERNEL)?;
     Ok(power)
 }
 
-/// Takes a root into use, and requests its fault interrupt.
+/// Starts a root, and requests its fault interrupt.
 fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<Power> {
     let features = ipmmu.features();
     let faults = Faults::new(ipmmu.clone())?;
@@ -279,7 +279,7 @@ fn with_stage(features: &'static Features) -> &'static Features {
         })
 }
 
-/// Returns the root that `dev` is a cache of; none if it is a root itself.
+/// Returns the root of the cache `dev`; none if `dev` is a root itself.
 fn find_root(
     dev: &device::Device<device::Bound>,
     own_node: &FwNode,
@@ -313,7 +313,7 @@ fn find_root(
     Err(ENODEV)
 }
 
-/// Maps the registers, and finds them large enough for all that the driver will touch.
+/// Maps the registers, after a check that they cover all that the driver accesses.
 fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
     let Some(resource) = pdev.resource_by_index(0) else {
@@ -336,7 +336,7 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
     })
 }
 
-/// Finds out that a root has a fault interrupt.
+/// Checks that a root has a fault interrupt.
 fn expect_irq(pdev: &platform::Device<Core<'_>>) -> Result {
     let dev: &device::Device<device::Bound> = pdev.as_ref();
 

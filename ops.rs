@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the IOMMU core calls.
+//! The callbacks of the IOMMU core.
 
 use kernel::{
     debugfs::Dir,
@@ -61,10 +61,10 @@ use crate::{
 /// An instance as the core knows it.
 pub(crate) type Instance = driver::Instance<IommuOps>;
 
-/// All bound instances, and what was said of devices.
+/// The bound instances, and the messages that were logged about devices.
 struct Registry {
     instances: KVec<Arc<Instance>>,
-    /// Devices are not held for that: they may come and go.
+    /// Text without references to the devices, which may come and go.
     said: KVec<CString>,
     /// `ipmmu/` in debugfs, while there are instances.
     dir: Option<Dir>,
@@ -79,7 +79,7 @@ module_lock! {
 }
 
 /// Makes the registry available. For the module's `init()`.
-// Inlined into it, whose text is freed when it is done.
+// Inlined into `init()`, whose text is freed afterwards.
 #[inline(always)]
 pub(crate) fn start() {
     REGISTRY.start();
@@ -94,11 +94,11 @@ pub(crate) fn find(node: &FwNode) -> Option<Arc<Instance>> {
     found.find(|other| other.is_described_by(node)).cloned()
 }
 
-/// An instance's place in the registry, until this is dropped.
+/// The entry of an instance in the registry. Dropping it removes the instance from there.
 pub(crate) struct Entry(Arc<Instance>);
 
 impl Entry {
-    /// Enters `instance`. May sleep.
+    /// Enters `instance` into the registry. May sleep.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Entry {
         Ok(Self(instance))
     }
 
-    /// Returns the directory in debugfs for all instances. May sleep.
+    /// Returns the directory of all instances in debugfs. May sleep.
     pub(crate) fn debugfs_dir(&self) -> Result<Dir> {
         let mut registry = REGISTRY.lock()?;
 
@@ -129,7 +129,7 @@ impl Drop for Entry {
             .instances
             .retain(|other| !Arc::ptr_eq(other, &self.0));
         if registry.instances.is_empty() {
-            // A `static` is not dropped.
+            // A `static` is never dropped: its memory is freed here.
             registry.instances = KVec::new();
             registry.said = KVec::new();
             let dir = registry.dir.take();
@@ -140,10 +140,10 @@ impl Drop for Entry {
     }
 }
 
-/// Says of `dev` that it is not translated, and why: once, however often the core asks. May sleep.
+/// Logs that `dev` is not translated, and why: once, however often the core asks. May sleep.
 fn say_once(dev: &Device, why: fmt::Arguments<'_>, is_error: bool) {
     let name = dev.name();
-    // Without memory for it the message is repeated, which is the smaller evil.
+    // Without memory for a copy the message is repeated, which is the lesser evil.
     if let (Ok(said), Ok(mut registry)) = (
         CString::try_from_fmt(fmt!("{name}: {why}")),
         REGISTRY.lock(),
@@ -161,14 +161,14 @@ fn say_once(dev: &Device, why: fmt::Arguments<'_>, is_error: bool) {
     }
 }
 
-/// Looks up the instance that a client refers to.
+/// Returns the bound instance that `node` describes for `dev`. Without one the probe is deferred.
 fn find_for(dev: &Device, node: &FwNode) -> Result<Arc<Instance>> {
     find(node).ok_or(EPROBE_DEFER).inspect_err(|_| {
         dev_dbg!(dev, "{} is not bound yet\n", node.display_name());
     })
 }
 
-/// Returns the micro-TLB that `args` name for `dev`, if their form is right.
+/// Returns the micro-TLB that `args` name for `dev`, if they are well-formed.
 fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
     let name = ipmmu.dev().name();
     let first = args.first_node();
@@ -199,8 +199,8 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
     Ok(utlb)
 }
 
-/// Returns `ENODEV` if `dev`, with `utlbs`, is not to be translated, and says why. Of devices that
-/// share a micro-TLB the first decides for all, for good.
+/// Returns `ENODEV` and logs why, if `dev` with `utlbs` is not to be translated. The first of
+/// several devices that share a micro-TLB decides for all, for good.
 fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
     if let Err(why) = policy::check(dev) {
         if !Client::is_in_use(ipmmu, utlbs) {
@@ -221,17 +221,17 @@ fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
     Ok(())
 }
 
-/// Switches off those of `utlbs` that were found on: `dev` is used without IOMMU. Not before it has
-/// a driver: until then it may still do what a dead kernel told it.
+/// Switches off those of `utlbs` that were found on, because `dev` works without IOMMU. Does
+/// nothing while `dev` has no driver: it may still execute orders of a dead kernel then.
 fn open_for_driver(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) {
     if has_driver(dev) {
-        // Not while the cache wakes up.
+        // The cache must not wake up meanwhile.
         let _serialised = ipmmu.root().reservations();
         ipmmu.parking().open_strays(utlbs);
     }
 }
 
-/// The functions.
+/// The implementation of the callbacks.
 pub(crate) struct IommuOps;
 
 impl driver::Ops for IommuOps {
@@ -241,10 +241,10 @@ impl driver::Ops for IommuOps {
 
     fn capable(dev: &Device, _client: &Client, capability: Capability) -> bool {
         match capability {
-            // The IPMMU passes on what the client asks for; what comes of it is the bus's affair,
-            // which the firmware describes.
+            // The IPMMU passes on the attributes that the client sends. Their effect depends on the
+            // bus, which the firmware describes.
             Capability::CacheCoherency => dma::is_coherent(dev),
-            // One flush of the context invalidates everything, whenever it comes.
+            // A flush drops all translations of the context, whenever it comes.
             Capability::DeferredFlush => true,
         }
     }
@@ -259,7 +259,7 @@ impl driver::Ops for IommuOps {
         let mut utlbs = 0;
 
         for &id in fwspec.ids() {
-            // A device tree that names one twice means it once.
+            // A device tree may name a micro-TLB twice.
             utlbs |= ipmmu.features().utlb(id).ok_or(EINVAL)?.bit();
         }
         refuse_by_policy(dev, ipmmu, utlbs).inspect_err(|_| open_for_driver(dev, ipmmu, utlbs))?;
@@ -272,7 +272,7 @@ impl driver::Ops for IommuOps {
         client
             .join(&grouping)
             .and_then(|group| {
-                // The client is unbound before its IPMMU, asleep before it is, and awake after it.
+                // Unbinds and suspends the client before its IPMMU, and resumes it afterwards.
                 link::add_for_client(dev, ipmmu.dev())?;
                 Ok(group)
             })
@@ -292,11 +292,11 @@ impl driver::Ops for IommuOps {
                     }
                     Refusal::Core(e) => {
                         say(fmt!("failed to set up its group behind {name}: {e:?}"));
-                        // A driver that is being bound waits.
+                        // This defers the probe of a driver that is being bound.
                         return e;
                     }
                 }
-                // The core releases the client, which is used without IOMMU.
+                // The core releases the client, which goes on without IOMMU.
                 open_for_driver(dev, ipmmu, client.utlbs());
                 ENODEV
             })
@@ -333,7 +333,7 @@ impl driver::Ops for IommuOps {
     }
 
     fn attach_blocked(dev: &Device, client: &Client) {
-        // Only a domain is refused.
+        // Only a domain can be refused.
         let _ = client.attach(dev, Want::Blocked);
     }
 

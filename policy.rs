@@ -2,9 +2,9 @@
 
 //! Which devices may be translated.
 //!
-//! Upstream's policy is the default, fact for fact: on R-Car Gen3, Gen4 and RZ/G2 only the devices
-//! that were verified, on some SoCs none, on all others every device. The module parameter `allow`
-//! adds devices by name.
+//! The default is upstream's policy, fact for fact: on R-Car Gen3, Gen4 and RZ/G2 only PCI devices
+//! and verified devices, on some of these SoCs none, on all others every device. The module
+//! parameter `allow` adds devices by name.
 
 use kernel::{
     device::Device,
@@ -26,33 +26,33 @@ use crate::abstractions::{
 
 use crate::regs::IMSCTLR;
 
-/// The module parameter `allow`: names of devices that are translated beside those that are by
+/// The module parameter `allow`: names of devices to be translated besides those that are by
 /// default, separated by commas.
 pub(crate) static ALLOW: StringParam = StringParam::absent();
 
-/// SoCs on which only listed devices are translated.
+/// SoCs on which only PCI devices and listed devices are translated.
 static OPT_IN: Table<3> = Table::new([
     Pattern::Family(c"R-Car Gen3"),
     Pattern::Family(c"R-Car Gen4"),
     Pattern::Family(c"RZ/G2"),
 ]);
 
-/// SoCs whose IPMMU cannot be used.
+/// SoCs with an unusable IPMMU.
 static DENIED: Table<3> = Table::new([
     Pattern::Soc(c"r8a774a1"),
     Pattern::Revision(c"r8a7795", c"ES2.*"),
     Pattern::Soc(c"r8a7796"),
 ]);
 
-/// SoCs with hardware restriction 100: caches of an IPMMU must be off. The firmware (TF-A's BL2)
-/// sees to that where there is power at boot, the system elsewhere. H3 ES2.0 has it, too, and is
-/// denied.
+/// SoCs with hardware restriction 100: the caches inside an IPMMU must be off. The firmware (TF-A's
+/// BL2) does this where there is power at boot, the system elsewhere. H3 ES2.0 has the restriction,
+/// too, and is denied.
 static RESTRICTION_100: Table<2> = Table::new([
     Pattern::Revision(c"r8a77965", c"ES1.*"),
     Pattern::Revision(c"r8a77990", c"ES1.*"),
 ]);
 
-/// SoCs that walk tables of stage 2. Source: Xen's driver. M3-W+ is an M3-W of cut 3.0.
+/// SoCs that can walk tables of stage 2. Source: Xen's driver. M3-W+ is an M3-W of cut 3.0.
 static STAGE_2: Table<5> = Table::new([
     Pattern::Revision(c"r8a7795", c"ES3.*"),
     Pattern::Soc(c"r8a77961"),
@@ -74,7 +74,7 @@ pub(crate) fn has_stage_2() -> bool {
     STAGE_2.has_this_soc()
 }
 
-/// Returns what IMSCTLR must have beside what the firmware set. May sleep.
+/// Returns what IMSCTLR must have besides the bits that the firmware set. May sleep.
 pub(crate) fn required_imsctlr(is_root: bool) -> IMSCTLR {
     let imsctlr = IMSCTLR::from(0);
 
@@ -91,7 +91,7 @@ pub(crate) fn required_imsctlr(is_root: bool) -> IMSCTLR {
 ///
 /// # Errors
 ///
-/// Why it may not, for the log.
+/// The reason why it may not, for the log.
 pub(crate) fn check(dev: &Device) -> Result<(), &'static str> {
     if !OPT_IN.has_this_soc() {
         return Ok(());
@@ -114,13 +114,13 @@ pub(crate) fn check(dev: &Device) -> Result<(), &'static str> {
     }
 }
 
-/// Tells the names in `allow` that no platform device has: misspelt ones, most likely, as devices
-/// of the device tree are there before drivers. For the module's `init()`. May sleep.
+/// Warns of names in `allow` without a platform device. They are most likely misspelt, as devices
+/// of the device tree exist before drivers. For the module's `init()`. May sleep.
 pub(crate) fn tell_unknown_names() {
     let list = ALLOW.get().map_or(&[][..], CStr::to_bytes);
 
     for entry in entries(list) {
-        // Without memory for a copy nothing is said, which hurts nobody.
+        // Without memory for a copy there is no warning, which does no harm.
         let is_unknown = CString::try_from_fmt(fmt!("{}", BStr::from_bytes(entry)))
             .is_ok_and(|name| !ext::exists(&name));
         if is_unknown {
@@ -139,7 +139,7 @@ fn is_pci(dev: &Device) -> bool {
     }
 }
 
-/// Returns the comma-separated names in `list`. Blanks around names do not count.
+/// Returns the comma-separated names in `list`, without the blanks around them.
 fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let entries = list.split(|&c| c == b',');
     entries

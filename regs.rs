@@ -33,7 +33,7 @@ use kernel::{
 
 use crate::abstractions::platform::ext::request_region;
 
-/// Bytes from the start of an instance's registers to register `R`.
+/// Offset in bytes of register `R` from the start of an instance's registers.
 pub(crate) struct At<R>(usize, PhantomData<R>);
 
 impl<R> Clone for At<R> {
@@ -45,18 +45,18 @@ impl<R> Clone for At<R> {
 impl<R> Copy for At<R> {}
 
 impl<R> At<R> {
-    /// Makes the place of a register that is `offset` bytes from the start.
+    /// Creates the place of a register that is `offset` bytes from the start.
     pub(crate) fn new(offset: usize) -> Self {
         Self(offset, PhantomData)
     }
 
-    /// Returns the distance in bytes.
+    /// Returns the offset in bytes.
     pub(crate) fn offset(&self) -> usize {
         self.0
     }
 }
 
-/// The registers of an instance, each of 32 bits: the hardware's, or a test's.
+/// The 32-bit registers of an instance: those of the hardware, or of a test.
 pub(crate) trait Registers {
     /// Reads the register at `offset`.
     fn read_at(&self, offset: usize) -> u32;
@@ -87,7 +87,7 @@ impl<R: Registers> Registers for &R {
     }
 }
 
-/// The mapped registers of an instance, within reach while its device is bound.
+/// The mapped registers of an instance, accessible while its device is bound.
 pub(crate) struct Mmio {
     io: DevresIoMem,
     dev: ARef<Device>,
@@ -98,8 +98,8 @@ impl Mmio {
     ///
     /// # Errors
     ///
-    /// `ENODEV` when there are none, `EBUSY` when they are another driver's, `EINVAL` when there
-    /// are less than `needed` bytes, `ENOMEM`.
+    /// `ENODEV` when there are none, `EBUSY` when another driver has them, `EINVAL` when there are
+    /// fewer than `needed` bytes, `ENOMEM`.
     pub(crate) fn new(pdev: &platform::Device<Bound>, needed: usize) -> Result<Self> {
         request_region(pdev, 0)?;
         let io = pdev.io_request_by_index(0).ok_or(ENODEV)?.iomap()?;
@@ -118,19 +118,19 @@ impl Mmio {
         &self.dev
     }
 
-    /// Returns the registers, unless the device was unbound. Any context; the guard must not be
-    /// held while sleeping.
+    /// Returns the registers, unless the device was unbound. Any context; no sleeping while the
+    /// guard exists.
     #[inline]
     pub(crate) fn access(&self) -> Option<Access<'_>> {
         self.io.try_access().map(Access)
     }
 }
 
-/// Access to registers of a device that stays bound meanwhile.
+/// Access to the registers of a device that stays bound meanwhile.
 pub(crate) struct Access<'a>(DevresGuard<'a, IoMem<'static>>);
 
-/// No offset is outside: [`Mmio::new`] found the region large enough for all that the driver
-/// touches.
+/// No offset is out of bounds: [`Mmio::new`] checked that the region covers all that the driver
+/// accesses.
 impl Registers for Access<'_> {
     #[inline]
     fn read_at(&self, offset: usize) -> u32 {
@@ -148,7 +148,7 @@ impl Registers for Access<'_> {
     }
 }
 
-/// Warns of an access that is a bug of the driver; returns what a bus answers where nothing is.
+/// Warns of an access out of bounds, a bug of the driver. Returns what an empty bus would.
 #[cold]
 #[inline(never)]
 fn outside() -> u32 {
@@ -166,7 +166,7 @@ pub(crate) struct Utlb;
 pub(crate) struct Control;
 
 register! {
-    /// Context control. The root has all of it, a cache IPMMU bits 2:0.
+    /// Context control. The root has all of it, a cache bits 2:0.
     pub(crate) IMCTR(u32) @ Context + 0x0 {
         /// 40 bits of input address (stage 2); root only.
         29:29   va64 => bool;
@@ -194,7 +194,7 @@ register! {
         7:6     sl0;
         /// The walk starts at level 1; Gen2.
         4:4     sl0_gen2 => bool;
-        /// 64 less the bits of an IOVA; with VA64 (stage 2) alone.
+        /// 64 less the bits of an IOVA; only with VA64 (stage 2).
         4:0     tsz0;
     }
 
@@ -202,7 +202,7 @@ register! {
     pub(crate) IMBUSCR(u32) @ Context + 0xc {
         /// Distributed virtual memory: TLB maintenance by the CPUs.
         2:2     dvm => bool;
-        /// Which bus the walks use.
+        /// The bus that walks use.
         1:0     bussel;
     }
 
@@ -267,7 +267,7 @@ register! {
 
     /// System control; Gen3 and later.
     pub(crate) IMSCTLR(u32) @ Control + 0x500 {
-        /// Caches of the instance that are off; workaround of a hardware restriction.
+        /// The caches of the instance that are off; workaround for a hardware restriction.
         31:29   discache;
         /// Security groups: off for a driver in the normal world.
         28:28   use_secgrp => bool;

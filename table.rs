@@ -27,13 +27,13 @@ use crate::features::{
     Features, //
 };
 
-/// What a context must be told about a table.
+/// What a context needs to know about a table.
 pub(crate) type Hardware = io_pgtable::Table;
 
-/// Bits of a physical address.
+/// Number of bits of a physical address.
 pub(crate) const OAS: u32 = 40;
 
-/// Returns which IOVAs there are.
+/// Returns the page sizes and the last IOVA.
 pub(crate) fn geometry(features: &Features) -> Geometry {
     Geometry {
         pgsize_bitmap: PAGE_SIZES,
@@ -41,7 +41,7 @@ pub(crate) fn geometry(features: &Features) -> Geometry {
     }
 }
 
-/// Makes an empty table of the stage that `features` say, for DMA by `dev`, flushed by `flush`. May
+/// Creates an empty table of the stage in `features`, for DMA by `dev`, flushed by `flush`. May
 /// sleep.
 ///
 /// # Errors
@@ -63,21 +63,21 @@ pub(crate) fn new<T: FlushOps>(
     IoPageTable::new(dev, config, flush)
 }
 
-/// What a context walks: a paging domain, or nothing that is mapped.
+/// What a context walks: a paging domain, or the table in which nothing is mapped.
 pub(crate) trait AddressSpace: Send + Sync + 'static {
     /// Returns what the context is programmed with.
     fn hardware(&self) -> Hardware;
 
-    /// Notes that context `id` may walk the table from now on, or does not any more; a full memory
-    /// barrier. Any context.
+    /// Records whether context `id` may walk the table from now on. A full memory barrier, unless
+    /// nothing is ever mapped. Any context.
     fn set_walked(&self, id: ContextId, walked: bool);
 
-    /// Tells of a fault at `iova`, met by `dev`; returns whether a handler took care of it.
+    /// Reports a fault at `iova`, attributed to `dev`; returns whether a handler took care of it.
     /// Interrupt context.
     fn report_fault(&self, dev: &Device, iova: u64) -> bool;
 }
 
-/// Flushes nothing: nothing is ever mapped.
+/// A flush that does nothing, as nothing is ever mapped.
 struct Nothing;
 
 impl FlushOps for Nothing {
@@ -88,7 +88,7 @@ impl FlushOps for Nothing {
 pub(crate) struct Empty(IoPageTable<Nothing>);
 
 impl Empty {
-    /// Makes it for the root `dev`. May sleep.
+    /// Creates the address space of the root `dev`. May sleep.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the clients of one group want, and what follows from it for their micro-TLBs.
+//! The wants of a group's clients, and what follows from them for the micro-TLBs.
 //!
-//! The core attaches one client at a time, and not always all of a group: a PCI function that is
-//! reset is blocked alone. The group sees what its newest want says that is neither nothing nor
-//! "blocked"; a micro-TLB takes part in it while one of its own clients has such a want.
+//! The core attaches one client at a time, and not always all of a group: a PCI function is blocked
+//! alone while it is reset. The group sees its newest want that is neither nothing nor "blocked". A
+//! micro-TLB takes part in it while one of its own clients has such a want.
 
 use kernel::{
     device::Device,
@@ -35,7 +35,7 @@ impl Want {
         matches!(self, Self::Domain(other) if same(other, space))
     }
 
-    /// Returns whether the group sees what this says.
+    /// Returns whether this want can decide what the group sees.
     fn counts(&self) -> bool {
         matches!(self, Self::Identity | Self::Domain(_))
     }
@@ -56,20 +56,20 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    /// Returns whether the client is to reach no memory.
+    /// Returns whether the client must not reach any memory.
     pub(crate) fn is_blocked(&self) -> bool {
         matches!(self.want, Want::Blocked)
     }
 
-    /// Returns whether the client is to see physical addresses.
+    /// Returns whether the client wants physical addresses.
     pub(crate) fn is_identity(&self) -> bool {
         matches!(self.want, Want::Identity)
     }
 }
 
-/// What the registers are to say.
+/// The state of the registers that follows from the wants.
 pub(crate) struct Wanted {
-    /// What the group's context walks; it is off if there is none.
+    /// What the group's context walks; without it the context is off.
     pub(crate) space: Option<Arc<dyn AddressSpace>>,
     /// Micro-TLBs that point to the group's context, a bit each.
     pub(crate) own: u64,
@@ -80,12 +80,12 @@ pub(crate) struct Wanted {
 /// The clients of one group; the one with the newest want comes last.
 pub(crate) struct Members {
     list: KVec<Member>,
-    /// Micro-TLBs that were found on, and whose clients have wanted nothing yet.
+    /// Micro-TLBs that were found on, while their clients have wanted nothing yet.
     found: u64,
 }
 
 impl Members {
-    /// Makes a group without clients.
+    /// Creates a group without clients.
     pub(crate) const fn new() -> Self {
         Self {
             list: KVec::new(),
@@ -93,7 +93,7 @@ impl Members {
         }
     }
 
-    /// Returns an empty list with space for `count` clients. May sleep.
+    /// Creates an empty list with capacity for `count` clients. May sleep.
     ///
     /// # Errors
     ///
@@ -102,12 +102,12 @@ impl Members {
         Ok(KVec::with_capacity(count, GFP_KERNEL)?)
     }
 
-    /// Moves these into `list`, and adds `dev`, a client with `utlbs`, of which `found` were found
-    /// on. Returns the list of before, to be dropped where one may sleep. Any context.
+    /// Copies the clients to `list`, and adds `dev` with `utlbs`, of which `found` were found on.
+    /// Returns the old list, to be dropped where sleeping is allowed. Any context.
     ///
     /// # Errors
     ///
-    /// `ENOMEM` when there is no space in `list`; nothing has changed then.
+    /// `ENOMEM` when `list` is too small; nothing has changed then.
     pub(crate) fn add(
         &mut self,
         mut list: KVec<Member>,
@@ -115,7 +115,7 @@ impl Members {
         utlbs: u64,
         found: u64,
     ) -> Result<KVec<Member>> {
-        // It wants nothing, so it is older than all that want something.
+        // The new client wants nothing, so it is older than all that want something.
         let new = Member {
             dev: dev.into(),
             utlbs,
@@ -136,17 +136,17 @@ impl Members {
         self.list.iter()
     }
 
-    /// Returns how many there are.
+    /// Returns the number of clients.
     pub(crate) fn count(&self) -> usize {
         self.list.len()
     }
 
-    /// Returns whether there is none.
+    /// Returns whether there are no clients.
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Returns all micro-TLBs, a bit each.
+    /// Returns the micro-TLBs of all clients, a bit each.
     pub(crate) fn utlbs(&self) -> u64 {
         self.list.iter().fold(0, |all, member| all | member.utlbs)
     }
@@ -156,7 +156,7 @@ impl Members {
         self.list.iter().any(Member::is_blocked)
     }
 
-    /// Returns whether another client than `dev` is attached to another domain than `space`.
+    /// Returns whether a client other than `dev` is attached to a domain other than `space`.
     pub(crate) fn others_are_elsewhere(&self, dev: &Device, space: &Arc<dyn AddressSpace>) -> bool {
         self.list.iter().any(|m| {
             !core::ptr::eq(&*m.dev, dev)
@@ -165,8 +165,8 @@ impl Members {
         })
     }
 
-    /// Notes what `dev` wants; returns what it wanted before, to be dropped where one may sleep.
-    /// Allocates nothing. Any context.
+    /// Records what `dev` wants. Returns its previous want, to be dropped where sleeping is
+    /// allowed. Allocates nothing. Any context.
     pub(crate) fn set(&mut self, dev: &Device, want: Want) -> Option<Want> {
         let index = self.position(dev)?;
         let old = core::mem::replace(&mut self.list[index].want, want);
@@ -176,7 +176,7 @@ impl Members {
         Some(old)
     }
 
-    /// Forgets `dev`; returns it, to be dropped where one may sleep. Any context.
+    /// Removes `dev` and returns it, to be dropped where sleeping is allowed. Any context.
     pub(crate) fn remove(&mut self, dev: &Device) -> Option<Member> {
         let index = self.position(dev)?;
         let member = self.list.remove(index).ok()?;
@@ -189,7 +189,7 @@ impl Members {
         self.list.iter().position(|m| core::ptr::eq(&*m.dev, dev))
     }
 
-    /// Returns what the registers are to say. Any context.
+    /// Returns the state of the registers that follows from the wants. Any context.
     pub(crate) fn wanted(&self) -> Wanted {
         let of = |wanted: fn(&Want) -> bool| {
             let members = self.list.iter().filter(|m| wanted(&m.want));
@@ -281,7 +281,7 @@ mod tests {
             self.members.set(plain(&self.devs[dev]), want);
         }
 
-        /// What is on, what is parked.
+        /// Returns the micro-TLBs that are on the group's context, and those that are parked.
         fn masks(&self) -> (u64, u64) {
             let wanted = self.members.wanted();
             (wanted.own, wanted.parked)
