@@ -264,9 +264,12 @@ impl<R: Registers> Hardware<R> {
     /// Writes what the context walks, while it is off. Returns whether the root holds it, or
     /// sleeps. Notes in `wrong` which registers do not.
     pub(crate) fn program(&self, walk: Saved, wrong: &mut Mismatches) -> bool {
-        let restored = |root| walk.restore(root).verify(root, wrong);
+        let programmed = |root| {
+            walk.restore(root).verify(root, wrong)
+                && saved::verify_stage(self.features, root, wrong)
+        };
 
-        self.root.as_ref().is_none_or(restored)
+        self.root.as_ref().is_none_or(programmed)
     }
 
     /// Switches the context on where it is awake. Returns whether that succeeded.

@@ -73,6 +73,10 @@ impl Mismatches {
 
     /// Adds `mismatch`. Any context.
     pub(crate) fn note(&mut self, mismatch: Mismatch) {
+        let is_same = |m: &Mismatch| (m.part, m.register) == (mismatch.part, mismatch.register);
+        if self.iter().any(is_same) {
+            return;
+        }
         if let Some(place) = self.first.get_mut(self.count) {
             *place = Some(mismatch);
         }

@@ -227,6 +227,29 @@ impl Saved {
     }
 }
 
+/// Returns whether a root walks tables of the stage in `features`, and notes in `wrong` if it does
+/// not: permissions have other bits in the other stage. 1 read in stage 2.
+pub(crate) fn verify_stage(
+    features: &Features,
+    root: &impl Registers,
+    wrong: &mut Mismatches,
+) -> bool {
+    if !features.has_stage_2() {
+        return true;
+    }
+    let found = IMSAUXCTLR::from(root.read_at(features.control_base + IMSAUXCTLR::OFFSET));
+
+    if !found.s2pte() {
+        wrong.note(Mismatch {
+            part: Part::Control,
+            register: "IMSAUXCTLR",
+            found: found.into(),
+            expected: found.with_s2pte(true).into(),
+        });
+    }
+    found.s2pte()
+}
+
 /// Returns IMUCTR of a micro-TLB that points to `context`.
 pub(crate) fn imuctr_on(context: ContextId) -> IMUCTR {
     let ttsel = ((context.index() as u32) << IMUCTR::TTSEL_SHIFT) & IMUCTR::TTSEL_MASK;

@@ -79,6 +79,11 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             expect_on(b, H3)
         }));
     }
+    let board = Fixture::new(bench, Setup::new("stage2-lost", Driver::Rust).stage2(), |b| {
+        b.load_driver(&DMACS)?;
+        b.wait_for_channels(&DMACS)
+    });
+    rows.push(board.row("no_table_is_walked_as_of_stage_1", lost_stage));
     for generation in &GENERATIONS[1..] {
         let mut setup = generations::setup(bench, generation)?.stage2_of_gen3();
         setup.name += "-stage2";
@@ -202,6 +207,37 @@ fn fault(board: &mut Board, place: Place) -> Result<()> {
         faults.len() == 1 && faults[0].iova == wanted,
         "reported {faults:?}, not one fault at {wanted:#x}"
     );
+    Ok(())
+}
+
+/// Loses the stage at resume. Neither resume nor an attach switches a context on then.
+fn lost_stage(board: &mut Board) -> Result<()> {
+    board.new_messages()?;
+    board.suspend(|b| b.set_ipmmu(H3.root, "discard-writes", "IMSAUXCTLR".into()))?;
+    expect_off(board, "after resume")?;
+    groups::change_type(board, H3.dmac, "identity")?;
+    groups::change_type(board, H3.dmac, "DMA")?;
+    expect_off(board, "after attach")?;
+    board.set_ipmmu(H3.root, "discard-writes", "".into())?;
+    board.suspend(|_| Ok(()))?;
+    board.wait_for_channels(&DMACS)?;
+    expect_on(board, H3)?;
+    board.dma(H3.channels).map(drop)
+}
+
+/// Fails unless the root has no context of a group on, and one message says why.
+fn expect_off(board: &mut Board, when: &str) -> Result<()> {
+    let messages = board.new_messages()?;
+    let named = messages
+        .lines()
+        .filter(|line| line.contains("control: IMSAUXCTLR is 0x") && line.contains(when))
+        .count();
+    ensure!(named == 1, "the driver said {messages}");
+    let registers = board.registers()?;
+    for context in 1..PARKING {
+        let imctr = registers.get(H3.root, &format!("IMCTR({context})"));
+        ensure!(imctr & 1 == 0, "context {context} is on {when}");
+    }
     Ok(())
 }
 
