@@ -27,6 +27,9 @@ const DEATH: [&str; 4] = [
     "Attempted to kill init",
 ];
 
+/// The beginnings of errors of a board that says nothing more.
+pub const LOST: [&str; 2] = ["the board did not answer", "the kernel died"];
+
 /// The result of a command.
 #[derive(Debug)]
 pub struct Output {
@@ -184,12 +187,13 @@ impl Console {
                 // The rest of the report is worth a moment.
                 while self.receive(Duration::from_millis(500))? {}
                 let report: Vec<&str> = self.pending[at..].lines().take(40).collect();
-                bail!("the kernel died: {}", report.join("\n"));
+                bail!("{}: {}", LOST[1], report.join("\n"));
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !self.receive(left)? {
                 bail!(
-                    "the board did not answer within {} s; it last said:\n{}",
+                    "{} within {} s; it last said:\n{}",
+                    LOST[0],
                     limit.as_secs(),
                     tail(&self.pending, 10)
                 );

@@ -115,6 +115,13 @@ impl Qmp {
         })
     }
 
+    /// Presses the reset button.
+    pub fn reset(&mut self) -> Result<()> {
+        let reset = qmp::system_reset {};
+        self.inner.execute(&reset).context("resetting the board")?;
+        Ok(())
+    }
+
     /// Keeps QEMU running when the board switches itself off or resets itself, so that it can still
     /// be asked; see [`Self::wait_shutdown`].
     pub fn stay_after_shutdown(&mut self) -> Result<()> {

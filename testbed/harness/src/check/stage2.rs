@@ -69,20 +69,15 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     for (name, words) in [("stage2", None), ("stage2-unkind", Some("all"))] {
         let setup = Setup::new(name, Driver::Rust).stage2();
         let setup = words.map_or(setup.clone(), |words| setup.unkind(words));
-        let board = Fixture::new(bench, setup, |b| {
-            b.load_driver(&DMACS)?;
-            b.wait_for_channels(&DMACS)
-        });
+        let board = Fixture::new(bench, setup, prepare);
         rows.extend(board_rows(&board, H3));
         rows.push(board.row("suspend", |b| {
             sleep::sleep_and_compare(b)?;
             expect_on(b, H3)
         }));
     }
-    let board = Fixture::new(bench, Setup::new("stage2-lost", Driver::Rust).stage2(), |b| {
-        b.load_driver(&DMACS)?;
-        b.wait_for_channels(&DMACS)
-    });
+    let setup = Setup::new("stage2-lost", Driver::Rust).stage2();
+    let board = Fixture::new(bench, setup, prepare);
     rows.push(board.row("no_table_is_walked_as_of_stage_1", lost_stage));
     for generation in &GENERATIONS[1..] {
         let mut setup = generations::setup(bench, generation)?.stage2_of_gen3();
@@ -108,6 +103,11 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     rows.extend(vfio::board_rows(&board));
     rows.push(board.row("six_gib_above_4_gib", |b| vfio::same_as_before(b, six_gib)));
     Ok(rows)
+}
+
+fn prepare(board: &mut Board) -> Result<()> {
+    board.load_driver(&DMACS)?;
+    board.wait_for_channels(&DMACS)
 }
 
 fn board_rows(board: &Arc<Fixture>, place: Place) -> Vec<Trial> {

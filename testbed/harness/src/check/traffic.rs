@@ -18,8 +18,9 @@ use super::traffic_scenarios::{
     FLOATING, MASTERS, Master, RACES, SCENARIOS, Scenario, device_tree,
 };
 use super::{Bench, Fixture};
+use crate::board::console::LOST;
 use crate::board::unkind::{ALL, OFF_PASSES, WORDS};
-use crate::board::{Board, Driver, Setup};
+use crate::board::{BOOT_LIMIT, Board, Driver, Setup};
 use crate::paths::Paths;
 
 /// The word for an IPMMU that is not unkind.
@@ -137,8 +138,13 @@ fn all<'a>(
     match board.driver {
         Driver::Rust => ensure!(troubles.is_empty(), "{}", troubles.join("\n")),
         Driver::C => {
-            for trouble in troubles {
+            for trouble in &troubles {
                 println!("{word}: the C driver: {trouble}");
+            }
+            // Masters may have overwritten the next kernel.
+            if troubles.iter().any(|t| LOST.iter().any(|l| t.contains(l))) {
+                board.qmp.reset()?;
+                board.console.wait_ready(BOOT_LIMIT)?;
             }
         }
     }
