@@ -3,65 +3,65 @@
 # Use:
 # make                     builds ipmmu_vmsa.ko against KDIR
 # make modules_install     installs it for the kernel of KDIR
-# make install-hook        installs a hook that puts it into Debian's initramfs
-# make deb                 packs it for Debian 13's kernel, into build/deb
+# make install-hook        installs a hook that adds it to Debian's initramfs
+# make deb                 packages it for Debian 13's kernel, in build/deb
 # make install-tree        adds the driver to the kernel source in KSRC
-# make uninstall-tree      removes it from there
-# make patches             writes it as a series for `git am`, into build/patches
+# make uninstall-tree      removes it from the kernel source in KSRC
+# make patches             writes it as a series for `git am`, in build/patches
 #
 # Try and test, on the emulated board:
-# make demo                shows DMA going on across a suspend
-# make shell               gives the board's console
-# make check               runs all tests; `make check ONLY=sleep` runs some
-# make check-sanitised     runs them on a kernel that looks for its own errors; KERNEL=rt and
-#                          KERNEL=64k with `make check` name others
-# make check-full          also runs those that build kernels, and all on unkind IPMMUs
-# make xen                 runs Xen's driver on the board; XEN_SRC= names a tree of Xen
-# make soak CYCLES=10000   sleeps that often, with files and DMA going on
+# make demo                shows DMA continuing across a suspend
+# make shell               opens the board's console
+# make check               runs the tests; `make check ONLY=sleep` runs some
+# make check-sanitised     runs the tests on a kernel with sanitisers; `make check KERNEL=rt`
+#                          and KERNEL=64k use other kernels
+# make check-full          also runs tests that build kernels, and all tests on unkind IPMMUs
+# make xen                 runs Xen's driver on the board; XEN_SRC= names a Xen source tree
+# make soak CYCLES=10000   sleeps that often, with file and DMA traffic
 # make compare             compares the hardware accesses of both drivers
-# make bench               measures the costs of both; `make bench-plot` draws them
-# make bench-profile       shows the functions that the costs are in
-# make trees TREES=100     boots device trees in which something is wrong; SEED= begins elsewhere
-# make mutants             breaks the driver in many ways, and lists what no test notices
-# make races SEEDS=200     holds CPUs in it by a seed, under masters that never stop
+# make bench               measures the costs of both drivers; `make bench-plot` plots them
+# make bench-profile       shows the functions that cause the costs
+# make trees TREES=100     boots device trees with mistakes; SEED= is the first seed
+# make mutants             breaks the driver in many ways, and lists what no test detects
+# make races SEEDS=200     stops CPUs in the driver by a seed, under masters that never stop
 #
 # Others:
 # make board-tests         packs the tests for a real board
 # make dt-check            validates device trees against the kernel's bindings
 # make doc                 builds the documentation, into build/doc
 # make lint                checks formatting, warnings, style
-# make clean               removes what was built here (not the cache)
+# make clean               removes build results (not the cache)
 #
 # KDIR=           a Rust-enabled kernel build directory
-# KERNEL_SRC= O=  its source and its build directory, in recipes of Yocto
+# KERNEL_SRC= O=  its source and build directory, in Yocto recipes
 # KSRC=           a kernel source tree
 # ARCH=           arm64 by default, or arm
-# CROSS_COMPILE=  for a kernel that gcc built, as for the kernel itself
-# QEMU=           a qemu-system-aarch64 with the rcar-h3 machine
+# CROSS_COMPILE=  as for the kernel itself, if gcc built it
+# QEMU=           a qemu-system-aarch64 with the machine rcar-h3
 
-# The user's own KDIR is passed on; the one from the note below is not.
+# Only the user's own KDIR is passed on, not the one from the file below.
 USER_KDIR := $(or $(KDIR),$(KERNEL_SRC))
 
 ARCH ?= arm64
 
-# The testbed notes here which kernels it built, and with what.
+# The testbed records here which kernels it built, and with which compilers.
 ifeq ($(USER_KDIR),)
 -include build/kernel$(if $(filter-out arm64,$(ARCH)),-$(ARCH)).mk
 endif
 
 KDIR ?= $(or $(KERNEL_SRC),/lib/modules/$(shell uname -r)/build)
 
-# KDIR is a source if O= names what was built of it. Make passes O= on.
+# KDIR is the source if O= names its build directory. Make passes O= on.
 BUILT = $(if $(findstring command,$(origin O)),$(O),$(KDIR))
 
-# The compiler that the kernel was built with: LLVM's, or gcc by the user's name.
+# The compiler that built the kernel: LLVM's, or gcc with the user's prefix.
 BUILT_BY_CLANG = $(shell grep -s '^CONFIG_CC_IS_CLANG=y$$' "$(BUILT)/.config")
 COMPILER = $(if $(BUILT_BY_CLANG),LLVM=$(or $(LLVM),1),$(if $(CROSS_COMPILE),CROSS_COMPILE=$(CROSS_COMPILE)))
 KBUILD_VARIABLES ?= ARCH=$(ARCH) $(COMPILER)
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-# MINUTES= skips what would begin later.
+# MINUTES= skips rows that would start later.
 ROWS = $(if $(MINUTES),--minutes=$(MINUTES)) $(ONLY)
 
 .PHONY: modules modules_install demo doc check soak trees mutants races shell lint provision clean xen
