@@ -156,7 +156,7 @@ impl Parking {
     /// Switches parking on in this cache for a group, on waking if the cache sleeps. Any context.
     pub(crate) fn park_here(&self) {
         let mut state = self.state.lock();
-        if self.empty.is_some() || (state.parks && !state.is_awake) {
+        if self.empty.is_some() {
             return;
         }
 
