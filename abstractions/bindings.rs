@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The bindings, and what they lack: constants that are macros, and functions whose headers have
-//! none or that are inline in C.
+//! The kernel's bindings, with the items that they lack: constants that are macros in C, and
+//! functions that are inline in C or whose headers have no bindings.
 //!
-//! In the kernel's tree, `bindings_helper.h` and `rust/helpers/` have these.
+//! In the kernel's tree, these are in `bindings_helper.h` and `rust/helpers/`.
 
 pub(crate) use kernel::bindings::*;
 
-/// The link goes away with the consumer's driver.
+/// Removes the link when the consumer's driver is unbound.
 pub(crate) const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
-/// The supplier is awake while the consumer is.
+/// Keeps the supplier awake while the consumer is.
 pub(crate) const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
-/// The supplier is awake already, and stays so until the consumer first sleeps.
+/// Wakes the supplier up with the link, and keeps it awake until the consumer first sleeps.
 pub(crate) const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
-/// The link goes away with the supplier's driver.
+/// Removes the link when the supplier's driver is unbound.
 pub(crate) const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
 
-/// Set NSTABLE and NS in every descriptor.
+/// Sets NSTABLE and NS in every descriptor.
 pub(crate) const IO_PGTABLE_QUIRK_ARM_NS: usize = 1 << 0;
 
-// The types of bindings are not FFI-safe to the letter.
+// For the lint, some types of the bindings are not FFI-safe.
 #[allow(improper_ctypes)]
 extern "C" {
-    /// Adds what the firmware reserves for a device: in the device tree, `iommu-addresses` of its
-    /// `memory-region`s. Declared in `drivers/iommu/dma-iommu.h`.
+    /// Adds the regions that the firmware reserves for a device: in the device tree,
+    /// `iommu-addresses` of its `memory-region`s. Declared in `drivers/iommu/dma-iommu.h`.
     #[cfg(CONFIG_IOMMU_DMA)]
     pub(crate) fn iommu_dma_get_resv_regions(dev: *mut device, list: *mut list_head);
 }
@@ -44,13 +44,13 @@ extern "C" {
     ) -> kernel::ffi::c_int;
 }
 
-/// As the inline function of this name.
+/// Does what the inline function of this name does.
 ///
 /// # Safety
 ///
 /// `dev` is valid.
 pub(crate) unsafe fn dev_is_dma_coherent(dev: *mut device) -> bool {
-    // Elsewhere all DMA is coherent.
+    // On other architectures all DMA is coherent.
     if !cfg!(any(
         CONFIG_ARCH_HAS_SYNC_DMA_FOR_DEVICE,
         CONFIG_ARCH_HAS_SYNC_DMA_FOR_CPU,
@@ -61,39 +61,39 @@ pub(crate) unsafe fn dev_is_dma_coherent(dev: *mut device) -> bool {
 
     let flag = struct_device_flags_DEV_FLAG_DMA_COHERENT as usize;
     let bits = usize::BITS as usize;
-    // SAFETY: By this function's contract `dev` is valid, and the bitmap is long enough for all
-    // flags. Others may change at the same time, atomically.
+    // SAFETY: By this function's contract `dev` is valid. The bitmap has a bit for each flag. Other
+    // bits may change concurrently, so the word is read once, as `test_bit()` does.
     let word = unsafe { (&raw const (*dev).flags[flag / bits]).read_volatile() };
 
     word >> (flag % bits) & 1 != 0
 }
 
-/// As the inline function of this name, but that it does not ask whether the CPU's caches matter.
+/// Does what the inline function of this name does, but without checking whether `dev` needs it.
 ///
 /// # Safety
 ///
-/// The range is mapped for DMA by `dev`, which is valid.
+/// `dev` is valid, and `addr` is its DMA address of `size` bytes of RAM.
 pub(crate) unsafe fn dma_sync_single_for_device(
     dev: *mut device,
     addr: dma_addr_t,
     size: usize,
     dir: dma_data_direction,
 ) {
-    // SAFETY: By this function's contract.
+    // SAFETY: By this function's contract `dev` and the range are valid.
     unsafe { __dma_sync_single_for_device(dev, addr, size, dir) };
 }
 
-/// As the inline function of this name.
+/// Does what the inline function of this name does.
 ///
 /// # Safety
 ///
 /// `dev` is valid.
 #[cfg(CONFIG_PM)]
 pub(crate) unsafe fn pm_runtime_mark_last_busy(dev: *mut device) {
-    // SAFETY: It may be called anywhere.
+    // SAFETY: The function has no preconditions.
     let now = unsafe { ktime_get_mono_fast_ns() };
 
-    // SAFETY: By this function's contract `dev` is valid. The PM core reads and writes this
-    // anywhere, at once, as is done here.
+    // SAFETY: By this function's contract `dev` is valid. C code accesses the field without a lock,
+    // too, by `READ_ONCE()` and `WRITE_ONCE()`.
     unsafe { (&raw mut (*dev).power.last_busy).write_volatile(now) };
 }

@@ -2,9 +2,8 @@
 
 //! Safe Rust over kernel interfaces that the `kernel` crate does not wrap.
 //!
-//! The only place for `unsafe`. Paths here are those that the files have in the `kernel` crate when
-//! the driver is in the kernel's tree: `crate::abstractions::` becomes `kernel::` then. No file
-//! needs the driver.
+//! All `unsafe` code is here. The paths are those of the `kernel` crate: in the kernel's tree,
+//! `crate::abstractions::` becomes `kernel::`. No file depends on the driver.
 
 pub(crate) mod bindings;
 pub(crate) mod device;
@@ -16,7 +15,7 @@ pub(crate) mod runtime_pm;
 pub(crate) mod soc_match;
 pub(crate) mod sync;
 
-// Macros are at the top of the `kernel` crate, too.
+// The `kernel` crate exports macros at its top, too.
 pub(crate) use crate::{
     iommu_ops_table,
     module_lock,

@@ -23,11 +23,11 @@ fn raw(dev: &Device) -> *mut bindings::device {
     core::ptr::from_ref(dev).cast_mut().cast()
 }
 
-/// Count a user.
+/// Changes the usage count.
 #[cfg(CONFIG_PM)]
 const RPM_GET_PUT: c_int = bindings::RPM_GET_PUT as c_int;
 
-/// Runtime power management of a device is on until this is dropped.
+/// Runtime power management of a device, which is enabled until this is dropped.
 ///
 /// ```
 /// # use kernel::{
@@ -44,17 +44,19 @@ const RPM_GET_PUT: c_int = bindings::RPM_GET_PUT as c_int;
 pub(crate) struct Enabled(ARef<Device>);
 
 impl Enabled {
-    /// Makes `dev`, which is awake, sleep `delay_ms` milliseconds after its last use. May sleep.
+    /// Enables runtime power management of `dev`, which is awake and will sleep `delay_ms`
+    /// milliseconds after its last use. May sleep.
     ///
     /// # Errors
     ///
-    /// Runtime power management of the device is on already.
+    /// `EAGAIN` when it is enabled already, `EBUSY` when the parent sleeps, those of waking
+    /// suppliers.
     pub(crate) fn new(dev: &Device<Bound>, delay_ms: i32) -> Result<Self> {
         #[cfg(CONFIG_PM)]
         {
             set_active(dev)?;
             let dev = raw(dev);
-            // SAFETY: `dev` is valid.
+            // SAFETY: `dev` comes from a reference, hence it is valid.
             unsafe {
                 bindings::pm_runtime_set_autosuspend_delay(dev, delay_ms);
                 bindings::__pm_runtime_use_autosuspend(dev, true);
@@ -67,7 +69,7 @@ impl Enabled {
         Ok(Self((&**dev).into()))
     }
 
-    /// Wakes the device up, which stays awake from then on. May sleep.
+    /// Wakes the device up, and keeps it awake from then on. May sleep.
     ///
     /// # Errors
     ///
@@ -76,14 +78,14 @@ impl Enabled {
         #[cfg(CONFIG_PM)]
         {
             let dev = raw(&self.0);
-            // SAFETY: The device is valid.
+            // SAFETY: The `ARef` keeps the device valid.
             let result = unsafe { bindings::__pm_runtime_resume(dev, RPM_GET_PUT) };
             to_result(result.min(0))?;
         }
         Ok(())
     }
 
-    /// Wakes the device up once. While the system goes to sleep, the PM core keeps it awake then.
+    /// Wakes the device up once. During system suspend, the PM core keeps it awake from then on.
     /// May sleep.
     ///
     /// # Errors
@@ -91,16 +93,16 @@ impl Enabled {
     /// The device cannot be woken up.
     pub(crate) fn wake(&self) -> Result {
         #[cfg(CONFIG_PM)]
-        // SAFETY: The device is valid.
+        // SAFETY: The `ARef` keeps the device valid.
         to_result(unsafe { bindings::__pm_runtime_resume(raw(&self.0), 0) }.min(0))?;
         Ok(())
     }
 
-    /// Notes that the device is awake, while the PM core does not look: in the noirq phase.
+    /// Marks the device as awake while runtime PM is disabled: in the noirq phase. May sleep.
     ///
     /// # Errors
     ///
-    /// A supplier of the device is asleep.
+    /// `EAGAIN` while runtime PM is enabled, and as in [`Self::new`].
     pub(crate) fn set_active(&self) -> Result {
         set_active(&self.0)
     }
@@ -108,7 +110,7 @@ impl Enabled {
 
 fn set_active(dev: &Device) -> Result {
     #[cfg(CONFIG_PM)]
-    // SAFETY: `dev` is valid.
+    // SAFETY: `dev` comes from a reference, hence it is valid.
     to_result(unsafe {
         bindings::__pm_runtime_set_status(raw(dev), bindings::rpm_status_RPM_ACTIVE as u32)
     })?;
@@ -117,19 +119,19 @@ fn set_active(dev: &Device) -> Result {
     Ok(())
 }
 
-/// Notes that `dev` was busy until now, from when on its delay is counted.
+/// Notes that `dev` was busy until now, when its delay begins. Any context.
 #[cfg(CONFIG_PM)]
 pub(crate) fn mark_last_busy(dev: &Device) {
-    // SAFETY: `dev` is valid. It may be called anywhere.
+    // SAFETY: `dev` comes from a reference, hence it is valid.
     unsafe { bindings::pm_runtime_mark_last_busy(raw(dev)) };
 }
 
-/// Wakes `dev` up and switches runtime power management off, if it is on: no callback runs from
-/// then on. May sleep.
+/// Wakes `dev` up and disables its runtime power management, if it is enabled. Waits for callbacks;
+/// none runs from then on. May sleep.
 pub(crate) fn end(dev: &Device) {
     #[cfg(CONFIG_PM)]
-    // SAFETY: The device is valid. Callbacks that run are waited for. The count that keeps the
-    // device awake until then is given back.
+    // SAFETY: `dev` comes from a reference, hence it is valid. `disable_depth` is read without the
+    // lock of the PM core, as `pm_runtime_enabled()` does. The usage count ends as it was.
     unsafe {
         let raw = raw(dev);
         if (*raw).power.disable_depth() != 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which SoC this is.
+//! Identification of the SoC.
 //!
 //! C header: [`include/linux/sys_soc.h`](srctree/include/linux/sys_soc.h)
 
@@ -10,7 +10,7 @@ use kernel::{
     str::as_char_ptr_in_const_context, //
 };
 
-/// What a SoC must be to match, as `/sys/devices/soc0` has it. Strings may contain globs.
+/// Attributes that a SoC must have to match, as in `/sys/devices/soc0`. Strings may contain globs.
 #[derive(Clone, Copy)]
 pub(crate) enum Pattern {
     /// `family`
@@ -44,7 +44,7 @@ impl Pattern {
     }
 }
 
-/// SoCs, as the kernel looks for them. For a `static`.
+/// A table of SoCs, in the layout that `soc_device_match()` takes. For a `static`.
 ///
 /// ```
 /// # use kernel::soc_match::{Pattern, Table};
@@ -59,18 +59,18 @@ impl Pattern {
 ///
 /// # Invariants
 ///
-/// `end` is all zero. The strings that `soc` points to end with NUL, and live forever.
+/// `end` is all zero. Pointers in `soc` are null or point to `'static` NUL-terminated strings.
 #[repr(C)]
 pub(crate) struct Table<const N: usize> {
     soc: [bindings::soc_device_attribute; N],
     end: bindings::soc_device_attribute,
 }
 
-// SAFETY: Only read.
+// SAFETY: Neither the table nor its strings are ever written.
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 impl<const N: usize> Table<N> {
-    /// Makes a table that matches any of `patterns`.
+    /// Creates a table that matches any of `patterns`.
     pub(crate) const fn new(patterns: [Pattern; N]) -> Self {
         let mut soc = [pin_init::zeroed(); N];
         let mut i = 0;
@@ -79,20 +79,20 @@ impl<const N: usize> Table<N> {
             soc[i] = patterns[i].as_attribute();
             i += 1;
         }
-        // INVARIANT: The strings are `&'static CStr`.
+        // INVARIANT: `end` is zeroed, and `as_attribute()` takes its pointers from `&'static CStr`.
         Self {
             soc,
             end: pin_init::zeroed(),
         }
     }
 
-    /// Returns whether the running SoC is known to the kernel and among these. May sleep.
+    /// Returns whether the kernel knows the SoC, and the table matches it. May sleep.
     pub(crate) fn has_this_soc(&'static self) -> bool {
         #[cfg(not(CONFIG_SOC_BUS))]
         return false;
 
-        // SAFETY: By the type invariant the table ends with an entry that is all zero, as the
-        // function requires; the layout is that of one array.
+        // SAFETY: `repr(C)` makes `soc` and `end` one array. By the type invariant its strings are
+        // valid, and its last entry is all zero, as the function requires.
         #[cfg(CONFIG_SOC_BUS)]
         !unsafe { bindings::soc_device_match(core::ptr::from_ref(self).cast()) }.is_null()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether a device has a driver.
+//! The driver of a device.
 //!
 //! C header: [`include/linux/device.h`](srctree/include/linux/device.h)
 
@@ -12,8 +12,8 @@ use crate::abstractions::bindings;
 pub(crate) fn has_driver(dev: &Device) -> bool {
     let dev: *const bindings::device = core::ptr::from_ref(dev).cast();
 
-    // SAFETY: `dev` is valid. The driver core may change the pointer at any time, so it is read
-    // once, and what it points to is not looked at.
+    // SAFETY: `dev` comes from a reference, hence it is valid. The driver core may change the
+    // pointer concurrently, so it is read once, and never dereferenced.
     let driver = unsafe { (&raw const (*dev).driver).read_volatile() };
     !driver.is_null()
 }

@@ -14,11 +14,11 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// Returns the node that property `name` of `node` refers to first.
+/// Returns the first node that property `name` of `node` refers to.
 ///
 /// # Errors
 ///
-/// `ENOENT` when there is no such property, or what it refers to does not exist.
+/// `ENOENT` when there is no such property or no such node.
 pub(crate) fn reference(node: &FwNode, name: &CStr) -> Result<ARef<FwNode>> {
     let node = core::ptr::from_ref(node).cast_mut().cast();
 
@@ -27,14 +27,14 @@ pub(crate) fn reference(node: &FwNode, name: &CStr) -> Result<ARef<FwNode>> {
     let found = unsafe { bindings::fwnode_find_reference(node, name.as_char_ptr(), 0) };
     let found = NonNull::new(from_err_ptr(found)?).ok_or(ENOENT)?;
 
-    // SAFETY: `fwnode_find_reference()` returns a node with a reference for the caller.
+    // SAFETY: `fwnode_find_reference()` returned the node with a reference for the caller.
     Ok(unsafe { ARef::from_raw(found.cast()) })
 }
 
-/// Returns whether the device that `node` describes can be used: in the device tree, its `status`.
+/// Returns whether the device of `node` is available: in the device tree, by its `status`.
 pub(crate) fn is_available(node: &FwNode) -> bool {
     let node = core::ptr::from_ref(node).cast();
 
-    // SAFETY: `FwNode` is a transparent wrapper of `struct fwnode_handle`.
+    // SAFETY: `FwNode` is a transparent wrapper of `struct fwnode_handle`, so `node` is valid.
     unsafe { bindings::fwnode_device_is_available(node) }
 }

@@ -16,9 +16,9 @@ use kernel::{
 
 use crate::abstractions::bindings;
 
-/// Adds a link that wakes `supplier` up.
+/// Adds a managed link, and wakes `supplier` up.
 fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) -> Result {
-    // SAFETY: `Device` is a transparent wrapper of `struct device`; both references are valid.
+    // SAFETY: `Device` is a transparent wrapper of `struct device`, so both pointers are valid.
     let link = unsafe {
         bindings::device_link_add(
             core::ptr::from_ref(consumer).cast_mut().cast(),
@@ -33,32 +33,32 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
     Ok(())
 }
 
-/// Makes `consumer`, which is being probed, depend on `supplier` for as long as it is bound.
+/// Makes `consumer`, which is being probed, depend on `supplier`, which is bound.
 ///
 /// The driver core then unbinds `consumer` before `supplier`, suspends it first and resumes it
-/// last, and keeps `supplier` awake while `consumer` is. The link goes away by itself when
-/// `consumer` is unbound. May sleep.
+/// last, and keeps `supplier` awake while `consumer` is. It removes the link when `consumer` is
+/// unbound. May sleep.
 ///
 /// # Errors
 ///
-/// `EINVAL` when the link would close a circle, one of the devices is not registered, or `supplier`
-/// cannot be woken up.
+/// `EINVAL` when the link would close a circle, `supplier` is not registered or cannot be woken up,
+/// or there is no memory.
 pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result {
     add(consumer, supplier, bindings::DL_FLAG_AUTOREMOVE_CONSUMER)
 }
 
-/// Makes `client`, of whatever driver, depend on `supplier`, which is being probed or bound, for as
-/// long as that is bound.
+/// Makes `client`, with or without a driver, depend on `supplier`, which is being probed or bound,
+/// until `supplier` is unbound.
 ///
-/// For a bus master behind an IOMMU: it is not bound while the IOMMU is not, is unbound before it,
-/// suspends first and resumes last. The IOMMU is awake while the client is; it also counts as awake
-/// until the client first sleeps, which for a client without runtime power management is for ever.
-/// The link goes away by itself when `supplier` is unbound, or `client` is removed. May sleep.
+/// For a bus master behind an IOMMU. The driver core binds it only while the IOMMU is bound, and
+/// unbinds and suspends it first, and resumes it last. The IOMMU is awake while the client is, and
+/// until the client first sleeps: for a client without runtime power management, for ever. The
+/// driver core removes the link when `supplier` is unbound or `client` is removed. May sleep.
 ///
 /// # Errors
 ///
-/// `EINVAL` when the link would close a circle, one of the devices is not registered, or `supplier`
-/// cannot be woken up.
+/// `EINVAL` when the link would close a circle, `supplier` is not registered or cannot be woken up,
+/// or there is no memory.
 pub(crate) fn add_for_client(client: &Device, supplier: &Device) -> Result {
     add(client, supplier, bindings::DL_FLAG_AUTOREMOVE_SUPPLIER)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside `kernel::device`.
+//! Additions to `kernel::device`.
 
 pub(crate) mod dma;
 pub(crate) mod driver;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside `kernel::iommu`.
+//! Additions to `kernel::iommu`.
 
 pub(crate) mod driver;
 pub(crate) mod io_pgtable;

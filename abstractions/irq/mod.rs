@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside `kernel::irq`.
+//! Additions to `kernel::irq`.
 
 pub(crate) mod managed;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside `kernel::module_param`.
+//! Additions to `kernel::module_param`.
 
 pub(crate) mod string;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside `kernel::platform`.
+//! Additions to `kernel::platform`.
 
 pub(crate) mod ext;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Beside `kernel::sync`.
+//! Additions to `kernel::sync`.
 
 pub(crate) mod module_lock;
