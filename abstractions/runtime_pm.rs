@@ -44,13 +44,12 @@ const RPM_GET_PUT: c_int = bindings::RPM_GET_PUT as c_int;
 pub(crate) struct Enabled(ARef<Device>);
 
 impl Enabled {
-    /// Enables runtime power management of `dev`, which is awake and will sleep `delay_ms`
-    /// milliseconds after its last use. May sleep.
+    /// Enables runtime PM of `dev`, which is awake, with an autosuspend delay of `delay_ms`. May
+    /// sleep.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` when it is enabled already, `EBUSY` when the parent sleeps, those of waking
-    /// suppliers.
+    /// `EAGAIN` when it is enabled already, `EBUSY` when the parent sleeps, and those of suppliers.
     pub(crate) fn new(dev: &Device<Bound>, delay_ms: i32) -> Result<Self> {
         #[cfg(CONFIG_PM)]
         {

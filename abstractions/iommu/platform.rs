@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Platform drivers of IOMMUs: they take part in power management, and are not unbound by user
-//! space.
+//! Platform drivers of IOMMUs: with power management, and without unbinding by user space.
 //!
-//! [`kernel::platform::Adapter`] sets neither `pm` nor `suppress_bind_attrs`; [`Adapter`] here
-//! does, and leaves everything else to it.
+//! [`kernel::platform::Adapter`] sets neither `pm` nor `suppress_bind_attrs`. The [`Adapter`] here
+//! sets both, and leaves everything else to it.
 //!
 //! C header: [`include/linux/pm.h`](srctree/include/linux/pm.h)
 
@@ -33,61 +32,61 @@ use crate::abstractions::runtime_pm;
 
 use super::io_pgtable;
 
-/// What a platform driver does when the device or the system goes to sleep and wakes up.
+/// Power management callbacks of a platform driver.
 ///
-/// The callbacks of system sleep but [`Self::wake`] run in the "noirq" phase, after those of all
-/// consumers at suspend and before them at resume. User space is frozen then, and no driver is
-/// bound or unbound.
+/// Except for [`Self::wake`], the callbacks of system sleep run in the "noirq" phase: at suspend
+/// after those of all consumers, at resume before them. During system sleep user space is frozen,
+/// and no driver is bound or unbound.
 pub(crate) trait Pm: platform::Driver {
-    /// Prepares the device for sleep: the system sleeps, or is switched off after its image was
-    /// written, or nothing has needed the device for its autosuspend delay. May sleep.
+    /// Prepares the device for sleep: at system suspend, when the system is switched off after its
+    /// image was written, or after the autosuspend delay. May sleep.
     ///
     /// # Errors
     ///
     /// An error keeps the device or the system awake.
     fn suspend<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Brings the device back, which may have lost everything or nothing: the system is awake.
+    /// Restores the device, which may have lost everything or nothing, when the system wakes up.
     ///
-    /// After [`Self::freeze_noirq`] this is thaw or restore. Restore has no callback of its own
-    /// here: genpd calls this one for devices in a power domain.
+    /// Also called for thaw and restore, after [`Self::freeze_noirq`]. These have no callbacks of
+    /// their own, as genpd calls this one for devices in a power domain.
     ///
     /// # Errors
     ///
-    /// The PM core logs an error; the system goes on.
+    /// The PM core logs an error, and the system goes on.
     fn resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Wakes the device up, which stays awake until [`Self::suspend`] or [`Self::freeze_noirq`]:
-    /// the system is about to sleep. Runtime power management still works. May sleep.
+    /// Wakes the device up before the system sleeps, and keeps it awake until [`Self::suspend`] or
+    /// [`Self::freeze_noirq`]. Runtime power management still works. May sleep.
     ///
-    /// Where the system stays awake after all, the PM core resumes what it got to, and no more: a
-    /// device then finds its suppliers as they were.
+    /// If the system then stays awake, the PM core resumes only the devices that it suspended.
+    /// Their suppliers are as they were.
     ///
     /// # Errors
     ///
     /// An error keeps the system awake.
     fn wake<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Switches the device off: an image of the system is about to be made.
+    /// Switches the device off before an image of the system is made, or before one is started.
     ///
     /// # Errors
     ///
-    /// An error keeps the system from hibernating.
+    /// An error ends hibernation, or the return from it.
     fn freeze_noirq<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Brings the device back, which something needs. May sleep.
+    /// Restores the device when something needs it. May sleep.
     ///
     /// # Errors
     ///
-    /// An error makes the device and its consumers unusable until it is bound again.
+    /// An error makes the device and its consumers unusable until the device is bound again.
     #[cfg_attr(not(CONFIG_PM), allow(dead_code))]
     fn runtime_resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Switches the device off: the system ends, or starts another kernel. May sleep.
+    /// Switches the device off when the system shuts down or starts another kernel. May sleep.
     fn shutdown<'bound>(this: Pin<&Self::Data<'bound>>);
 }
 
-/// `T` as the driver core sees it: without runtime callbacks once it is being unbound.
+/// Forwards to the platform driver `T`, and ends runtime power management before `T` is unbound.
 pub(crate) struct Driver<T>(PhantomData<T>);
 
 impl<T: Pm> platform::Driver for Driver<T> {
@@ -111,36 +110,36 @@ impl<T: Pm> platform::Driver for Driver<T> {
 
 type Inner<T> = platform::Adapter<Driver<T>>;
 
-/// Registers a platform driver with its PM operations, and without `bind` and `unbind` in sysfs.
+/// Registers a platform driver with PM operations, and without `bind` and `unbind` in sysfs.
 pub(crate) struct Adapter<T: Pm>(PhantomData<T>);
 
-// SAFETY: All three are those of `Inner<T>`, which does the registration.
+// SAFETY: All three items are those of `Inner<T>`, which fulfils the same requirements.
 unsafe impl<T: Pm> DriverLayout for Adapter<T> {
     type DriverType = <Inner<T> as DriverLayout>::DriverType;
     type DriverData<'bound> = <Inner<T> as DriverLayout>::DriverData<'bound>;
     const DEVICE_DRIVER_OFFSET: usize = <Inner<T> as DriverLayout>::DEVICE_DRIVER_OFFSET;
 }
 
-// SAFETY: `unregister()` forwards to `Inner<T>`, as `register()` does.
+// SAFETY: Both functions forward to `Inner<T>`, so `unregister()` is valid after `register()`.
 unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
     unsafe fn register(
         reg: &Opaque<Self::DriverType>,
         name: &'static CStr,
         module: &'static ThisModule,
     ) -> Result {
-        // SAFETY: `reg` is not registered yet, so nothing else uses it; `PM_OPS` lives forever.
+        // SAFETY: `reg` is initialised and not registered yet, so nothing else accesses it.
         unsafe {
             (*reg.get()).driver.pm = Self::PM_OPS;
             (*reg.get()).driver.suppress_bind_attrs = true;
             (*reg.get()).shutdown = Some(Self::shutdown);
         }
 
-        // SAFETY: The caller keeps `reg` as this function's contract says, which is the same.
+        // SAFETY: By this function's contract `reg` is pinned and valid until it is unregistered.
         unsafe { <Inner<T> as RegistrationOps>::register(reg, name, module) }
     }
 
     unsafe fn unregister(reg: &Opaque<Self::DriverType>) {
-        // SAFETY: `reg` was registered by `register()`, hence by `Inner<T>`.
+        // SAFETY: By this function's contract `register()` has registered `reg`, with `Inner<T>`.
         unsafe { <Inner<T> as RegistrationOps>::unregister(reg) };
     }
 }
@@ -165,62 +164,62 @@ impl<T: Pm> Adapter<T> {
         ..pin_init::zeroed()
     };
 
-    /// Calls `f` with the driver's data for the device; returns `-EAGAIN` while there is none yet.
+    /// Calls `f` with the driver's data of the device. Returns `-EAGAIN` as long as there is none.
     ///
     /// # Safety
     ///
-    /// To be called from a callback for a device that is bound to `T`, or being probed, and whose
-    /// data is not dropped meanwhile.
+    /// `dev` is valid, and bound to `T` or being probed by it. It is not unbound and its data is
+    /// not dropped during the call.
     unsafe fn call(
         dev: *mut bindings::device,
         f: impl for<'bound> FnOnce(Pin<&T::Data<'bound>>) -> Result,
     ) -> c_int {
-        // SAFETY: `dev` is valid.
+        // SAFETY: By this function's contract `dev` is valid.
         if unsafe { bindings::dev_get_drvdata(dev) }.is_null() {
             return EAGAIN.to_errno();
         }
-        // SAFETY: `struct device` is what `Device` transparently wraps, and by this function's
-        // contract `dev` is bound during the call.
+        // SAFETY: `Device` is a transparent wrapper of `struct device`. By this function's contract
+        // `dev` is bound during the call; a probe that has stored its data counts as that.
         let dev = unsafe { &*dev.cast::<device::Device<BoundInternal>>() };
-        // SAFETY: There is data, which by this function's contract is that of `T`, and stays.
+        // SAFETY: There is data. By this function's contract it is that of `T`, and is not dropped.
         let data = unsafe { dev.drvdata_borrow::<T::Data<'_>>() };
 
         from_result(|| f(data).map(|()| 0))
     }
 
     extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
-        // SAFETY: The PM core calls this for devices bound to this driver: while the system sleeps
-        // none is unbound; while runtime PM is on the data is not dropped, for `Driver::unbind()`
-        // switches that off before, and waits for callbacks.
+        // SAFETY: The PM core calls this for devices of this driver. It unbinds none during system
+        // sleep. Before data is dropped, `Driver::unbind()` disables runtime PM, which waits for
+        // callbacks; the driver does not enable it again.
         unsafe { Self::call(dev, T::suspend) }
     }
 
-    /// Also for thaw and restore, for which power domains call nothing else.
+    /// Also serves thaw and restore, for which power domains call no other callback.
     extern "C" fn resume(dev: *mut bindings::device) -> c_int {
         io_pgtable::restore();
-        // SAFETY: As above.
+        // SAFETY: As in `suspend()`.
         unsafe { Self::call(dev, T::resume) }
     }
 
     extern "C" fn wake(dev: *mut bindings::device) -> c_int {
-        // SAFETY: As above.
+        // SAFETY: As in `suspend()`.
         unsafe { Self::call(dev, T::wake) }
     }
 
     extern "C" fn freeze_noirq(dev: *mut bindings::device) -> c_int {
         io_pgtable::freeze();
-        // SAFETY: As above.
+        // SAFETY: As in `suspend()`.
         unsafe { Self::call(dev, T::freeze_noirq) }
     }
 
     #[cfg(CONFIG_PM)]
     extern "C" fn runtime_resume(dev: *mut bindings::device) -> c_int {
-        // SAFETY: As above.
+        // SAFETY: As in `suspend()`.
         unsafe { Self::call(dev, T::runtime_resume) }
     }
 
-    /// Counts the delay from now: nothing needs the device any more. The PM core notes by itself
-    /// that the device was needed only when it was woken up for that.
+    /// Restarts the autosuspend delay, as nothing needs the device any more. The PM core itself
+    /// does that only when it resumes the device.
     #[cfg(CONFIG_PM)]
     extern "C" fn runtime_idle(dev: *mut bindings::device) -> c_int {
         // SAFETY: The PM core passes a valid device.
@@ -234,8 +233,8 @@ impl<T: Pm> Adapter<T> {
             Ok(())
         };
 
-        // SAFETY: The bus calls this for devices bound to this driver. The driver core holds the
-        // device's lock, without which it is not unbound.
+        // SAFETY: The bus passes a valid device of this driver. `device_shutdown()` holds the
+        // device's lock, which probing and unbinding take, too.
         unsafe { Self::call(&raw mut (*pdev).dev, shutdown) };
     }
 }

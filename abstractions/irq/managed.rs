@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interrupt handlers that go away with the device.
+//! Interrupt handlers that are freed when the device is unbound.
 //!
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
@@ -17,36 +17,35 @@ use kernel::{
     prelude::*, //
 };
 
-/// The number of an interrupt that a handler was requested for.
+/// The number of an interrupt for which a handler was requested.
 #[derive(Clone, Copy)]
 pub(crate) struct Line(u32);
 
 impl Line {
-    /// Waits until handlers that run on other CPUs have returned. May sleep; not for the handler.
+    /// Waits until handlers on other CPUs return. Not to be called by the handler. May sleep.
     pub(crate) fn synchronize(self) {
-        // SAFETY: The function takes any number, also one without an interrupt by now.
+        // SAFETY: The function accepts any number, also that of an interrupt that was freed.
         unsafe { bindings::synchronize_irq(self.0) };
     }
 
-    /// Keeps the handler from being called until [`Self::enable`], and waits for it. Calls nest.
-    /// May sleep.
+    /// Disables the interrupt until [`Self::enable`], and waits for its handler. Calls nest. Not to
+    /// be called by the handler. May sleep.
     pub(crate) fn disable(self) {
-        // SAFETY: As above.
+        // SAFETY: As in `synchronize()`, any number is accepted.
         unsafe { bindings::disable_irq(self.0) };
     }
 
-    /// Undoes one [`Self::disable`]. Any context.
+    /// Undoes one [`Self::disable`]. Any context, unless the interrupt chip is behind a slow bus.
     pub(crate) fn enable(self) {
-        // SAFETY: As above; a call too many is warned of.
+        // SAFETY: As in `synchronize()`, any number is accepted. Unbalanced calls are warned of.
         unsafe { bindings::enable_irq(self.0) };
     }
 }
 
-/// Requests the interrupt number `index` of `pdev`; `handler` is called for it until the device is
-/// unbound.
+/// Requests interrupt `index` of `pdev`, and calls `handler` for it until the device is unbound.
 ///
-/// The handler may run before this returns. It is released by devres, which frees in the reverse
-/// order of allocation. May sleep.
+/// The handler may run before this returns. devres frees it, in the reverse order of allocation.
+/// May sleep.
 ///
 /// ```
 /// # use kernel::{
@@ -83,13 +82,13 @@ pub(crate) fn request<T: Handler + Send + 'static>(
     let request = pdev.optional_irq_by_index(index)?;
     let line = Line(request.irq());
 
-    // SAFETY: The registration is handed to devres below, which runs its destructor when the device
-    // is unbound; nobody else gets to own it.
+    // SAFETY: The registration is not leaked: devres, to which it is passed below, drops it when
+    // the device is unbound, or at once after an error.
     let registration =
         unsafe { Registration::new(request, Flags::TRIGGER_NONE, name, Ok(handler)) };
 
-    // SAFETY: The lifetime in the type stands for "while `pdev` is bound". devres drops the
-    // registration before that ends, so the longer lifetime is never made use of.
+    // SAFETY: The types differ in a lifetime only, hence not in layout. It stands for the time that
+    // `pdev` is bound, and devres drops the registration before that ends.
     let registration = unsafe {
         pin_init::cast_pin_init::<Registration<'_, T>, Registration<'static, T>, Error>(
             registration,

@@ -2,7 +2,7 @@
 
 //! Module parameters that are strings.
 //!
-//! `module!` knows numbers and `bool`. This declares a `charp` parameter that is set when the
+//! `module!` supports numbers and `bool`. Here are `charp` parameters, which are set when the
 //! module is loaded, and can be read in `/sys/module/<module>/parameters/`.
 //!
 //! C header: [`include/linux/moduleparam.h`](srctree/include/linux/moduleparam.h)
@@ -22,35 +22,35 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// The pointer is null, or points to a NUL-terminated string that lives as long as the module. It
-/// is written by the kernel's parameter code only, before any code of the module runs.
+/// The pointer is null, or points to a NUL-terminated string that is valid as long as the module.
+/// Only the kernel's parameter code writes the pointer, before any code of the module runs.
 #[repr(transparent)]
 pub(crate) struct StringParam(UnsafeCell<*mut c_char>);
 
-// SAFETY: By the type invariant nothing is written while code of the module runs.
+// SAFETY: By the type invariant the pointer is not written while code of the module runs.
 unsafe impl Sync for StringParam {}
 
 impl StringParam {
-    /// Makes a parameter that was not given.
+    /// Creates a parameter that is not set.
     pub(crate) const fn absent() -> Self {
         // INVARIANT: Null is allowed.
         Self(UnsafeCell::new(ptr::null_mut()))
     }
 
-    /// Returns where the kernel's parameter code stores the value.
+    /// Returns the address at which the kernel's parameter code stores the value.
     pub(crate) const fn as_arg(&self) -> *mut c_void {
         self.0.get().cast()
     }
 
-    /// Returns the text, if the parameter was given.
+    /// Returns the value, if the parameter was set.
     pub(crate) fn get(&self) -> Option<&CStr> {
-        // SAFETY: By the type invariant nobody writes.
+        // SAFETY: By the type invariant the pointer is not written any more.
         let text = unsafe { *self.0.get() };
         if text.is_null() {
             return None;
         }
 
-        // SAFETY: By the type invariant `text` is a NUL-terminated string that lives long enough.
+        // SAFETY: By the type invariant `text` is NUL-terminated, and valid as long as the module.
         Some(unsafe { CStr::from_char_ptr(text) })
     }
 }
@@ -60,11 +60,11 @@ impl StringParam {
 #[repr(transparent)]
 pub(crate) struct Declaration(bindings::kernel_param);
 
-// SAFETY: Read by the kernel's parameter code only, which serialises itself.
+// SAFETY: Only the kernel's parameter code accesses the declaration, and never writes it.
 unsafe impl Sync for Declaration {}
 
 impl Declaration {
-    /// For [`string_param!`](crate::string_param) only.
+    /// Creates a declaration. For [`string_param!`](crate::string_param) only.
     pub(crate) const fn new(
         name: &'static CStr,
         param: &'static StringParam,
@@ -73,7 +73,7 @@ impl Declaration {
         Self(bindings::kernel_param {
             name: as_char_ptr_in_const_context(name),
             mod_: module,
-            // Taken as an address only; C owns the operations.
+            // Only the address is taken. The operations belong to C.
             ops: &raw const bindings::param_ops_charp,
             perm: 0o444,
             level: -1,
@@ -85,7 +85,7 @@ impl Declaration {
     }
 }
 
-/// Turns `text`, which ends with NUL, into an array to be placed in a section of its own.
+/// Returns `text`, which ends with NUL, as an array that can be placed in a section.
 #[doc(hidden)]
 pub(crate) const fn modinfo<const LEN: usize>(text: &str) -> [u8; LEN] {
     match text.as_bytes().first_chunk() {
@@ -94,7 +94,7 @@ pub(crate) const fn modinfo<const LEN: usize>(text: &str) -> [u8; LEN] {
     }
 }
 
-/// Turns `text`, which ends with NUL, into a C string.
+/// Returns `text`, which ends with NUL, as a C string.
 #[doc(hidden)]
 pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
     match CStr::from_bytes_with_nul(text.as_bytes()) {
@@ -103,7 +103,7 @@ pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
     }
 }
 
-/// Declares the module parameter that `$param`, a [`StringParam`], is the value of.
+/// Declares a module parameter whose value is stored in `$param`, a [`StringParam`].
 ///
 /// ```ignore
 /// static ALLOW: StringParam = StringParam::absent();
@@ -137,7 +137,7 @@ macro_rules! string_param {
         };
     };
 
-    // What is built in says whose parameter it is; a module need not.
+    // Parameters of built-in code have the module's name as prefix.
     (@prefixed $module:ident, $($part:expr),*) => {
         if ::core::cfg!(MODULE) {
             ::core::concat!($($part,)* "\0")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a platform driver does in `probe()` beside mapping registers.
+//! Functions for the `probe()` of platform drivers, besides the mapping of registers.
 //!
 //! C headers: [`include/linux/ioport.h`](srctree/include/linux/ioport.h),
 //! [`include/linux/platform_device.h`](srctree/include/linux/platform_device.h)
@@ -16,21 +16,21 @@ use kernel::{
     prelude::*, //
 };
 
-/// Requests the memory region number `index` of `pdev`, which no other driver can use until the
-/// device is unbound. May sleep.
+/// Requests memory region `index` of `pdev`. No other driver can request it until the device is
+/// unbound. May sleep.
 ///
-/// `IoRequest::iomap_exclusive()` of Linux 7.3 releases a region in another tree than it requests
-/// it in, so that the device cannot be bound again.
+/// `IoRequest::iomap_exclusive()` of Linux 7.3 requests a region in one tree of resources and
+/// releases it in another, so that the device cannot be bound again.
 ///
 /// # Errors
 ///
-/// `ENODEV` when there is no such region, `EBUSY` when it is in use.
+/// `ENODEV` when there is no such region, `EBUSY` when it is in use or there is no memory.
 pub(crate) fn request_region(pdev: &platform::Device<device::Bound>, index: u32) -> Result {
     let resource = pdev.resource_by_index(index).ok_or(ENODEV)?;
     let dev: &device::Device<device::Bound> = pdev.as_ref();
 
-    // SAFETY: The device is bound, and the region is released when it is unbound. Its name lives as
-    // long as the device.
+    // SAFETY: `dev` is valid and bound, so devres releases the region when it is unbound. The tree
+    // is static. The name is NUL-terminated, and outlives the region with the device.
     let region = unsafe {
         bindings::__devm_request_region(
             core::ptr::from_ref(dev).cast_mut().cast(),
@@ -46,10 +46,10 @@ pub(crate) fn request_region(pdev: &platform::Device<device::Bound>, index: u32)
     Ok(())
 }
 
-/// Returns whether there is a platform device called `name`. May sleep.
+/// Returns whether a platform device with this name exists. May sleep.
 pub(crate) fn exists(name: &CStr) -> bool {
-    // SAFETY: The bus is there as long as the kernel. `name` is valid during the call, and ends
-    // with NUL, which is all that `device_match_name()` needs.
+    // SAFETY: The bus is static, and null stands for its first device. `name` is valid during the
+    // call and NUL-terminated, as `device_match_name()` requires.
     let dev = unsafe {
         bindings::bus_find_device(
             &raw const bindings::platform_bus_type,
@@ -62,18 +62,19 @@ pub(crate) fn exists(name: &CStr) -> bool {
         return false;
     }
 
-    // SAFETY: The reference that was returned is given back, once.
+    // SAFETY: `bus_find_device()` returned a reference. It is dropped here, once.
     unsafe { bindings::put_device(dev) };
     true
 }
 
-/// Tells how many address bits the device can use for DMA of its own. For `probe()`.
+/// Sets the DMA address bits of the device. For `probe()`, before anything is mapped for the
+/// device.
 ///
 /// # Errors
 ///
 /// `EIO` when the platform cannot do that.
 pub(crate) fn set_dma_mask<'a>(pdev: &platform::Device<device::Core<'a>>, mask: DmaMask) -> Result {
-    // SAFETY: `Core` proves that the device is being probed, so no DMA API call for it can be under
-    // way unless the driver that is probing makes one, which it cannot do during this call.
+    // SAFETY: `Core` limits calls to callbacks of the bus. As documented this is `probe()`, before
+    // any other DMA API call for the device, so none is concurrent.
     unsafe { pdev.dma_set_mask_and_coherent(mask) }
 }

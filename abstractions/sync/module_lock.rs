@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A `static` behind a mutex that is there once the module has started.
+//! A `static` behind a mutex that is initialised when the module starts.
 
 use kernel::{
     prelude::*,
@@ -12,7 +12,7 @@ use kernel::{
     },
 };
 
-/// A value behind a mutex. Made by [`module_lock!`](crate::module_lock).
+/// A value behind a mutex. Declared by [`module_lock!`](crate::module_lock).
 ///
 /// # Invariants
 ///
@@ -24,27 +24,27 @@ pub(crate) struct ModuleLock<L: GlobalLockBackend> {
 }
 
 impl<L: GlobalLockBackend> ModuleLock<L> {
-    /// For [`module_lock!`](crate::module_lock) only.
+    /// Creates the lock. For [`module_lock!`](crate::module_lock) only.
     ///
     /// # Safety
     ///
-    /// `L` is used for nothing else.
+    /// `L` is the type of no other lock.
     pub(crate) const unsafe fn new(value: L::Item) -> Self {
         Self {
-            // SAFETY: `L` is used for no other lock by this function's contract. `ready` keeps
-            // `lock()` from it until it is initialised.
+            // SAFETY: By this function's contract `L` is the type of no other lock. `lock()` takes
+            // the lock only after `ready` was populated, which follows `init()`.
             lock: unsafe { GlobalLock::new(value) },
             begun: SetOnce::new(),
             ready: SetOnce::new(),
         }
     }
 
-    /// Makes the value available. For the module's `init()`; a second call changes nothing.
-    // Inlined into `init()`, whose text is freed when it is done.
+    /// Makes the value available. For the module's `init()`. A second call has no effect.
+    // Inlined, so that it is part of the text of `init()`, which is freed afterwards.
     #[inline(always)]
     pub(crate) fn start(&'static self) {
         if self.begun.populate(()) {
-            // SAFETY: `begun` lets one call get here.
+            // SAFETY: `begun` is populated once, so no other call gets here.
             unsafe { self.lock.init() };
             // INVARIANT: The lock was just initialised.
             self.ready.populate(());
@@ -94,7 +94,7 @@ macro_rules! module_lock {
         static $name: $crate::abstractions::sync::module_lock::ModuleLock<$lock> = {
             let value: $type = $value;
 
-            // SAFETY: The lock type was declared above, for this.
+            // SAFETY: The type was declared above, for this lock alone.
             unsafe { $crate::abstractions::sync::module_lock::ModuleLock::new(value) }
         };
     };
