@@ -13,12 +13,12 @@ pub(crate) enum Format {
     Arm64LpaeS2,
 }
 
-/// What the hardware must be told about a table.
+/// What the hardware needs to know about a table.
 #[derive(Clone, Copy)]
 pub(crate) struct Table {
     /// Physical address of the table.
     pub(crate) base: u64,
-    /// Memory attributes, as MAIR0 and MAIR1; 0 in stage 2, where descriptors have them.
+    /// Memory attributes, as in MAIR0 and MAIR1. 0 in stage 2, whose descriptors contain them.
     pub(crate) mair: u64,
 }
 
@@ -30,7 +30,7 @@ impl Format {
         }
     }
 
-    /// Reads what the hardware needs from a configuration.
+    /// Returns what the hardware needs to know, from the configuration of the table.
     ///
     /// # Safety
     ///
@@ -38,7 +38,7 @@ impl Format {
     pub(super) unsafe fn table(self, cfg: &bindings::io_pgtable_cfg) -> Table {
         match self {
             Self::Arm32LpaeS1 => {
-                // SAFETY: By this function's contract the format's allocation filled it.
+                // SAFETY: By this function's contract this field of the union was filled.
                 let cfg = unsafe { &cfg.__bindgen_anon_1.arm_lpae_s1_cfg };
                 Table {
                     base: cfg.ttbr,
@@ -46,7 +46,7 @@ impl Format {
                 }
             }
             Self::Arm64LpaeS2 => Table {
-                // SAFETY: As above.
+                // SAFETY: As above, for this format's field.
                 base: unsafe { cfg.__bindgen_anon_1.arm_lpae_s2_cfg.vttbr },
                 mair: 0,
             },
@@ -54,8 +54,8 @@ impl Format {
     }
 }
 
-/// Deviations of the hardware from the architecture.
+/// Quirks: deviations of the hardware from the architecture.
 pub(crate) mod quirk {
-    /// Set NSTABLE and NS in every descriptor.
+    /// Sets NSTABLE and NS in every descriptor.
     pub(crate) const ARM_NS: usize = crate::abstractions::bindings::IO_PGTABLE_QUIRK_ARM_NS;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Tables that an image of the system brings back.
+//! Cleaning of tables from the CPU's caches after an image of the system was restored.
 
 use core::ptr::NonNull;
 
@@ -22,66 +22,65 @@ module_lock! {
     }; lock TablesLock
 }
 
-/// All tables.
+/// The list of all tables.
 struct Tables {
     list: KVec<Listed>,
-    /// Whether they may be those of an image that was just restored.
+    /// Whether the tables may be those of an image that was just restored.
     are_stale: bool,
 }
 
-/// A table of this format.
+/// A table and its format.
 ///
 /// # Invariants
 ///
-/// It comes from `alloc_io_pgtable_ops()` for that format, and is not freed while it is listed.
+/// `0` comes from `alloc_io_pgtable_ops()` for format `1`, and is not freed while it is listed.
 struct Listed(NonNull<bindings::io_pgtable_ops>, Format);
 
-// SAFETY: `struct io_pgtable_ops` is bound to no thread.
+// SAFETY: `struct io_pgtable_ops` is not tied to a thread.
 unsafe impl Send for Listed {}
 
-/// Makes tables available. For the module's `init()`.
-// Inlined into it, whose text is freed when it is done.
+/// Makes the list available, which tables need. For the module's `init()`.
+// Inlined, so that it is part of the text of `init()`, which is freed afterwards.
 #[inline(always)]
 pub(crate) fn start() {
     TABLES.start();
 }
 
-/// Lists a table.
+/// Adds a table to the list.
 ///
 /// # Errors
 ///
-/// `ENOMEM` when there is no memory for that.
+/// `ENODEV` before [`start`], `ENOMEM` when there is no memory for the entry.
 ///
 /// # Safety
 ///
-/// `ops` comes from `alloc_io_pgtable_ops()` for `format`, and is not freed before it was given to
-/// [`remove`].
+/// `ops` comes from `alloc_io_pgtable_ops()` for `format`, and is not freed before [`remove`].
 pub(super) unsafe fn add(ops: NonNull<bindings::io_pgtable_ops>, format: Format) -> Result {
     // INVARIANT: By this function's contract.
     TABLES.lock()?.list.push(Listed(ops, format), GFP_KERNEL)?;
     Ok(())
 }
 
-/// Removes a table from the list, if it is there.
+/// Removes a table from the list, if the list contains it.
 pub(super) fn remove(ops: NonNull<bindings::io_pgtable_ops>) {
     if let Ok(mut tables) = TABLES.lock() {
         tables.list.retain(|listed| listed.0 != ops);
         if tables.list.is_empty() {
-            // A `static` is not dropped.
+            // Frees the memory of the list: a `static` is not dropped.
             tables.list = KVec::new();
         }
     }
 }
 
-/// Notes that an image of the system is about to be made, which has the tables as they are now.
+/// Notes that an image of the system, with the tables as they are now, is about to be made.
 pub(in crate::abstractions::iommu) fn freeze() {
     if let Ok(mut tables) = TABLES.lock() {
         tables.are_stale = true;
     }
 }
 
-/// Cleans all tables from the CPU's caches, once after [`freeze`]: an image is restored through the
-/// caches, and not cleaned further than the CPUs themselves need it. May sleep.
+/// Cleans all tables from the CPU's caches, once after [`freeze`]. An image is restored through the
+/// caches, and cleaned from them only as far as the CPUs need it. May sleep.
 pub(in crate::abstractions::iommu) fn restore() {
     let Ok(mut tables) = TABLES.lock() else {
         return;
@@ -89,43 +88,45 @@ pub(in crate::abstractions::iommu) fn restore() {
 
     if core::mem::take(&mut tables.are_stale) {
         for table in &tables.list {
-            // SAFETY: By their contracts nothing is mapped or unmapped meanwhile.
+            // SAFETY: The contracts of mapping and unmapping exclude this; the lock excludes
+            // freeing.
             unsafe { table.clean() };
         }
     }
 }
 
 impl Listed {
-    /// Cleans it. To be called with the list locked.
+    /// Cleans the table from the CPU's caches. To be called with the list locked.
     ///
     /// # Safety
     ///
-    /// The table does not change meanwhile.
+    /// The table does not change during the call.
     unsafe fn clean(&self) {
-        // SAFETY: By the type invariant `ops` comes from `alloc_io_pgtable_ops()`, which returns a
+        // SAFETY: By the type invariant `0` comes from `alloc_io_pgtable_ops()`, which returns a
         // field of a `struct io_pgtable`, and is not freed.
         let cfg =
             unsafe { &(*kernel::container_of!(self.0.as_ptr(), bindings::io_pgtable, ops)).cfg };
-        // Entries of level 1 are for 1 GiB each.
+        // Each entry of level 1 covers 1 GiB.
         let bytes = size_of::<u64>() << (cfg.ias - 30);
 
-        // SAFETY: By the type invariant it was allocated for this format, with two levels below the
-        // first one.
+        // SAFETY: By the type invariant the table has this format; `BITS` gives it two more levels.
+        // It does not change by this function's contract, and its owner keeps `iommu_dev` valid.
         unsafe { clean_level(cfg.iommu_dev, self.1.table(cfg).base, bytes, 2) };
     }
 }
 
-/// Cleans `bytes` of entries at the physical address `base`, and the `below` levels that they point
-/// to.
+/// Cleans `bytes` of entries at the physical address `base`, and the `below` levels of tables that
+/// they point to, from the CPU's caches.
 ///
 /// # Safety
 ///
-/// A table of long descriptors that is read by `dev` is there, and does not change meanwhile.
+/// At `base` is a table of long descriptors that was allocated for `dev`, which is valid. The table
+/// does not change during the call.
 unsafe fn clean_level(dev: *mut bindings::device, base: u64, bytes: usize, below: u32) {
     const NEXT_TABLE: u64 = 3;
     const ADDRESS: u64 = 0xff_ffff_f000;
 
-    // SAFETY: RAM is where it is in the kernel's own mapping; nothing is allocated.
+    // SAFETY: `memremap()` accepts any range. RAM needs no new mapping, as it is in the linear one.
     let entries = unsafe {
         bindings::memremap(
             base as bindings::phys_addr_t,
@@ -137,7 +138,8 @@ unsafe fn clean_level(dev: *mut bindings::device, base: u64, bytes: usize, below
         return;
     }
 
-    // SAFETY: The page table code has mapped it for DMA by `dev`, 1:1.
+    // SAFETY: `dev` is valid, and the table is in RAM. The page table code, which wants DMA
+    // addresses to be physical ones, has mapped it for DMA by `dev`, unless the walk is coherent.
     unsafe {
         bindings::dma_sync_single_for_device(
             dev,
@@ -147,13 +149,13 @@ unsafe fn clean_level(dev: *mut bindings::device, base: u64, bytes: usize, below
         )
     };
     for i in 0..bytes / size_of::<u64>() {
-        // SAFETY: Within the table, which does not change.
+        // SAFETY: The entry is within the table, which does not change by this function's contract.
         let entry = unsafe { entries.cast::<u64>().add(i).read() };
         if below > 0 && entry & NEXT_TABLE == NEXT_TABLE {
-            // SAFETY: By the format the entry points to a page of the next level.
+            // SAFETY: By the format the entry points to a page of the next level, of this table.
             unsafe { clean_level(dev, entry & ADDRESS, SZ_4K, below - 1) };
         }
     }
-    // SAFETY: It was mapped above.
+    // SAFETY: `entries` comes from `memremap()`.
     unsafe { bindings::memunmap(entries) };
 }

@@ -2,10 +2,10 @@
 
 //! IO page tables whose owner flushes the TLB.
 //!
-//! [`kernel::iommu::pgtable`] serves hardware whose firmware flushes. Here the page table code
-//! calls back into the driver, through [`FlushOps`].
+//! [`kernel::iommu::pgtable`] supports hardware whose firmware flushes the TLB. Here the page table
+//! code calls the driver for that, through [`FlushOps`].
 //!
-//! All tables are listed, for [`restore`]. Their drivers are those of `iommu::platform`.
+//! All tables are listed for [`restore`], which the drivers of `iommu::platform` call on resume.
 //!
 //! C header: [`include/linux/io-pgtable.h`](srctree/include/linux/io-pgtable.h)
 
@@ -49,53 +49,53 @@ pub(crate) use self::{
 
 /// Invalidation of cached translations.
 ///
-/// Called in any context, also with interrupts off, from within a change of the table.
+/// Called while a table is changed, in any context, also with interrupts off.
 pub(crate) trait FlushOps: Send + Sync + 'static {
     /// Invalidates all translations, and waits until that is done.
     fn flush_all(&self);
 }
 
-/// Page and block sizes, as a bitmap: of the three levels that a table has here.
+/// Page and block sizes of the three levels of a table, as a bitmap.
 pub(crate) const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
 const BITS: RangeInclusive<u32> = 31..=40;
 
-/// What table to make.
+/// The configuration of a table.
 pub(crate) struct Config {
     /// The format of descriptors.
     pub(crate) format: Format,
-    /// Any of [`quirk`].
+    /// A combination of constants in [`quirk`].
     pub(crate) quirks: usize,
-    /// Bits of input address, 31 to 40: with these there are three levels.
+    /// Bits of input address, 31 to 40, so that there are three levels.
     pub(crate) ias: u32,
     /// Bits of output address.
     pub(crate) oas: u32,
-    /// Whether the hardware's table walk sees the CPU's caches.
+    /// Whether the hardware's table walk is coherent with the CPU's caches.
     pub(crate) coherent_walk: bool,
 }
 
-/// An IO page table, flushed by a `T`.
+/// An IO page table, with a `T` that flushes the TLB.
 ///
-/// Mapping and unmapping need no lock, as long as no two callers touch the same range at once; that
-/// is a precondition of the functions here.
+/// Mapping and unmapping take no lock. So the functions here require that no two callers access a
+/// range concurrently.
 ///
 /// # Invariants
 ///
-/// - `ops` comes from `alloc_io_pgtable_ops()` for `format` and was not freed.
+/// - `ops` comes from `alloc_io_pgtable_ops()` for `format`, and is owned.
 /// - `cookie` comes from `into_foreign()` of a `Pin<KBox<T>>`, is the cookie of `ops`, and is
 ///   owned.
 pub(crate) struct IoPageTable<T: FlushOps> {
     ops: NonNull<bindings::io_pgtable_ops>,
     cookie: NonNull<c_void>,
-    /// The page table code unmaps table pages for DMA by this device when it frees them, which may
-    /// be after the device was unbound.
+    /// The device for which the page table code maps table pages for DMA. It unmaps them when it
+    /// frees them, which may be after the device was unbound.
     _dev: ARef<Device>,
     format: Format,
     _flush: PhantomData<KBox<T>>,
 }
 
-// SAFETY: `struct io_pgtable_ops` is bound to no thread, and `T` is `Send`.
+// SAFETY: `struct io_pgtable_ops` is not tied to a thread, and `T` is `Send`.
 unsafe impl<T: FlushOps> Send for IoPageTable<T> {}
-// SAFETY: The operations of `struct io_pgtable_ops` may run concurrently, and `T` is `Sync`.
+// SAFETY: Operations may run concurrently, within the contracts below, and `T` is `Sync`.
 unsafe impl<T: FlushOps> Sync for IoPageTable<T> {}
 
 impl<T: FlushOps> IoPageTable<T> {
@@ -105,14 +105,14 @@ impl<T: FlushOps> IoPageTable<T> {
         tlb_add_page: None,
     };
 
-    /// Makes an empty table, read by the hardware behind `dev` and flushed by `flush`.
+    /// Creates an empty table for the hardware of `dev`, whose TLB `flush` flushes.
     ///
     /// May sleep.
     ///
     /// # Errors
     ///
-    /// `EINVAL` when there are not three levels, `ENOMEM` when it cannot be allocated, or the
-    /// configuration does not suit the format.
+    /// `EINVAL` when there would not be three levels, `ENODEV` before [`start`], `ENOMEM` when
+    /// there is no memory or the format does not support the configuration.
     pub(crate) fn new(dev: &Device<Bound>, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
         if !BITS.contains(&config.ias) {
             return Err(EINVAL);
@@ -130,18 +130,18 @@ impl<T: FlushOps> IoPageTable<T> {
             ..pin_init::zeroed()
         };
 
-        // SAFETY: `cfg` is valid during the call and copied by it. Its `tlb` lives forever, and the
-        // functions there take the cookie that is given here. `iommu_dev` is kept alive by `_dev`.
+        // SAFETY: `cfg` is valid during the call and copied by it. Its `tlb` is `'static`, for this
+        // type of cookie. `_dev` owns a reference to `iommu_dev`.
         let ops = unsafe {
             bindings::alloc_io_pgtable_ops(config.format.id(), &mut cfg, cookie.as_ptr())
         };
         let Some(ops) = NonNull::new(ops) else {
-            // SAFETY: `cookie` comes from `into_foreign()` above, and nobody else got it.
+            // SAFETY: `cookie` comes from `into_foreign()` above. The failed call did not store it.
             drop(unsafe { Pin::<KBox<T>>::from_foreign(cookie.as_ptr()) });
             return Err(ENOMEM);
         };
 
-        // INVARIANT: Both pointers were just obtained as the invariants say.
+        // INVARIANT: `ops` was just allocated for this format with `cookie`. Both are owned here.
         let table = Self {
             ops,
             cookie,
@@ -149,39 +149,39 @@ impl<T: FlushOps> IoPageTable<T> {
             format: config.format,
             _flush: PhantomData,
         };
-        // SAFETY: It comes from `alloc_io_pgtable_ops()` for this format. Dropping the table
-        // removes it before it is freed.
+        // SAFETY: `ops` comes from `alloc_io_pgtable_ops()` for this format. `drop()` removes it
+        // from the list before it frees it.
         unsafe { image::add(ops, config.format)? };
         Ok(table)
     }
 
-    /// Returns what flushes.
+    /// Returns the driver's data, which flushes the TLB.
     #[inline]
     pub(crate) fn flush_ops(&self) -> &T {
-        // SAFETY: By the type invariant `cookie` comes from `into_foreign()`. It is taken back when
-        // `self` is dropped.
+        // SAFETY: By the type invariant `cookie` comes from `into_foreign()`. Only `drop()` takes
+        // it back, after all borrows of `self`.
         unsafe { Pin::<KBox<T>>::borrow(self.cookie.as_ptr()) }.get_ref()
     }
 
-    /// Returns what the hardware must be told about this table.
+    /// Returns what the hardware needs to know about the table.
     pub(crate) fn hardware(&self) -> Table {
-        // SAFETY: By the type invariant `ops` is valid, and the `ops` that
-        // `alloc_io_pgtable_ops()` returns is a field of a `struct io_pgtable`.
+        // SAFETY: By the type invariant `ops` comes from `alloc_io_pgtable_ops()`, which returns a
+        // field of a `struct io_pgtable`, and is not freed.
         let table = unsafe { kernel::container_of!(self.ops.as_ptr(), bindings::io_pgtable, ops) };
 
-        // SAFETY: By the type invariant `table` was allocated for `format`.
+        // SAFETY: By the type invariant `table` is valid, and was allocated for `format`.
         unsafe { self.format.table(&(*table).cfg) }
     }
 
     /// Maps `count` pages of `size` bytes from `iova` to `paddr`.
     ///
-    /// Adds to `mapped` how many bytes were mapped, also when there is an error after some. Returns
-    /// 0 or the error, as C has it: this is called by C for each page.
+    /// Adds the number of mapped bytes to `mapped`, also after an error. Returns 0 or the error
+    /// code, as the C function does: C code calls this for each page.
     ///
     /// # Safety
     ///
-    /// - No other operation on this table touches the range meanwhile.
-    /// - [`restore`] does not run meanwhile.
+    /// - No other operation on this table accesses the range concurrently.
+    /// - [`restore`] does not run concurrently.
     /// - `gfp` is a valid `gfp_t` for the calling context.
     /// - `mapped` is valid for reads and writes.
     #[expect(clippy::too_many_arguments, reason = "those of the C function")]
@@ -197,53 +197,53 @@ impl<T: FlushOps> IoPageTable<T> {
     ) -> c_int {
         let ops = self.ops.as_ptr();
 
-        // SAFETY: By the type invariant `ops` is valid; every format sets `map_pages`. The caller
-        // vouches for the range, `gfp` and `mapped`.
+        // SAFETY: By the type invariant `ops` is valid; every format sets `map_pages`. The range,
+        // `gfp` and `mapped` are as the C function requires, by this function's contract.
         unsafe {
             (*ops).map_pages.unwrap_unchecked()(ops, iova, paddr, size, count, prot, gfp, mapped)
         }
     }
 
-    /// Unmaps `count` pages of `size` bytes from `iova`; returns how many bytes were unmapped.
-    /// Which they were is noted nowhere: `T` flushes everything.
+    /// Unmaps `count` pages of `size` bytes from `iova`. Returns the number of unmapped bytes. Does
+    /// not gather ranges for a later flush, as `T` flushes everything.
     ///
     /// # Safety
     ///
-    /// - No other operation on this table touches the range meanwhile.
-    /// - [`restore`] does not run meanwhile.
+    /// - No other operation on this table accesses the range concurrently.
+    /// - [`restore`] does not run concurrently.
     pub(crate) unsafe fn unmap_pages(&self, iova: usize, size: usize, count: usize) -> usize {
         let ops = self.ops.as_ptr();
 
-        // SAFETY: By the type invariant `ops` is valid; every format sets `unmap_pages`. The caller
-        // vouches for the range. Without a `gather` it gathers nothing.
+        // SAFETY: By the type invariant `ops` is valid; every format sets `unmap_pages`, which
+        // accepts null for `gather`. By this function's contract nothing else accesses the range.
         unsafe {
             (*ops).unmap_pages.unwrap_unchecked()(ops, iova, size, count, core::ptr::null_mut())
         }
     }
 
-    /// Returns the physical address that `iova` is mapped to; 0 when it is not.
+    /// Returns the physical address that `iova` is mapped to, or 0 if it is not mapped.
     ///
     /// # Safety
     ///
-    /// No other operation on this table touches `iova` meanwhile.
+    /// No other operation on this table accesses `iova` concurrently.
     pub(crate) unsafe fn iova_to_phys(&self, iova: usize) -> bindings::phys_addr_t {
         let ops = self.ops.as_ptr();
 
-        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`. The
-        // caller vouches for the range.
+        // SAFETY: By the type invariant `ops` is valid; every format sets `iova_to_phys`. By this
+        // function's contract nothing else accesses the range.
         unsafe { (*ops).iova_to_phys.unwrap_unchecked()(ops, iova) }
     }
 
     #[inline(never)]
     extern "C" fn tlb_flush_all(cookie: *mut c_void) {
         // SAFETY: The page table code passes the cookie, which by the type invariant comes from
-        // `into_foreign()` and is taken back only after the table is freed.
+        // `into_foreign()`. `drop()` takes it back only after it has freed the table.
         let flush = unsafe { Pin::<KBox<T>>::borrow(cookie) };
 
         flush.flush_all();
     }
 
-    /// Less than everything cannot be flushed.
+    /// Flushes everything, as [`FlushOps`] has no narrower function.
     extern "C" fn tlb_flush_walk(_iova: usize, _size: usize, _granule: usize, cookie: *mut c_void) {
         Self::tlb_flush_all(cookie);
     }
@@ -255,8 +255,8 @@ impl<T: FlushOps> Drop for IoPageTable<T> {
         // SAFETY: By the type invariant `ops` is valid, and `self` is its only owner.
         unsafe { bindings::free_io_pgtable_ops(self.ops.as_ptr()) };
 
-        // SAFETY: By the type invariant `cookie` comes from `into_foreign()`; the only other user,
-        // the table, is gone.
+        // SAFETY: By the type invariant `cookie` comes from `into_foreign()` and is owned. Its only
+        // other user, the table, was freed above.
         drop(unsafe { Pin::<KBox<T>>::from_foreign(self.cookie.as_ptr()) });
     }
 }
