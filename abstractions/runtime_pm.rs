@@ -44,8 +44,7 @@ const RPM_GET_PUT: c_int = bindings::RPM_GET_PUT as c_int;
 pub(crate) struct Enabled(ARef<Device>);
 
 impl Enabled {
-    /// Enables runtime PM of `dev`, which is awake, with an autosuspend delay of `delay_ms`. May
-    /// sleep.
+    /// Lets `dev`, which is awake, sleep `delay_ms` milliseconds after its last use. May sleep.
     ///
     /// # Errors
     ///

@@ -2,10 +2,9 @@
 
 //! The DMA API of 32-bit Arm.
 //!
-//! It does not use the default domains of the core, but a "mapping": a paging domain and an
-//! allocator of IOVAs, attached to a client. By itself it makes one for each client when that is
-//! bound, for which an IOMMU has too few contexts. So all clients of an IOMMU get one mapping in
-//! common.
+//! Instead of the core's default domains it has "mappings": a paging domain and an allocator of
+//! IOVAs, attached to a client. By default it creates one for each client that is bound, for which
+//! an IOMMU has too few contexts. So all clients of an IOMMU share one mapping.
 //!
 //! C header: [`arch/arm/include/asm/dma-iommu.h`](srctree/arch/arm/include/asm/dma-iommu.h)
 
@@ -37,22 +36,22 @@ use crate::abstractions::bindings;
 /// `0` is valid, and one reference to it is owned.
 struct Mapping(NonNull<bindings::dma_iommu_mapping>);
 
-// SAFETY: The kernel locks the allocator, and counts references atomically.
+// SAFETY: The allocator has its own lock, and references are counted atomically.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    /// The first IOVA. Not 0, which the DMA API takes for no address when it unmaps.
+    /// The first IOVA. It is not 0, which the DMA API takes for no address when it unmaps.
     const BASE: bindings::dma_addr_t = SZ_1G as bindings::dma_addr_t;
-    /// IOVAs that there are at most; memory for those that are in use is taken as needed.
+    /// The number of IOVAs. Memory for those in use is allocated as needed.
     const SIZE: u64 = SZ_2G as u64;
 
-    /// Makes a mapping with a domain that suits `dev`. May sleep.
+    /// Creates a mapping with a domain for the IOMMU of `dev`. May sleep.
     fn new(dev: &Device) -> Result<Self> {
         // SAFETY: `dev` is valid. The range lies within 32 bits.
         let mapping =
             unsafe { bindings::arm_iommu_create_mapping(as_raw(dev), Self::BASE, Self::SIZE) };
 
-        // INVARIANT: It was just made, and comes with a reference.
+        // INVARIANT: The mapping was just created, and comes with a reference.
         NonNull::new(from_err_ptr(mapping)?).map(Self).ok_or(ENODEV)
     }
 }
@@ -68,10 +67,10 @@ fn as_raw(dev: &Device) -> *mut bindings::device {
     core::ptr::from_ref(dev).cast_mut().cast()
 }
 
-/// The mapping of all clients behind one IOMMU; made for the first one.
+/// The mapping of all clients behind one IOMMU, created for the first one.
 ///
-/// The core calls [`Self::forget`] with the group's lock held, which attaching takes: that is never
-/// done under the lock here.
+/// The core calls [`Self::forget`] with the lock of the group taken, which attaching takes, too. So
+/// nothing is attached under the lock here.
 #[pin_data]
 pub(super) struct SharedMapping {
     #[pin]
@@ -89,8 +88,7 @@ impl SharedMapping {
     ///
     /// # Safety
     ///
-    /// The core knows `dev` as one that is behind this IOMMU, and alone in its group. It is not
-    /// bound to a driver yet.
+    /// The core has probed `dev` behind this IOMMU. `dev` is not bound to a driver yet.
     pub(super) unsafe fn attach(&self, dev: &Device) -> Result {
         let mapping = {
             let mut mapping = self.mapping.lock();
@@ -101,15 +99,15 @@ impl SharedMapping {
             mapping.as_ref().ok_or(ENODEV)?.0
         };
 
-        // SAFETY: `dev` is valid, and does no DMA by this function's contract. `self` keeps the
-        // mapping.
+        // SAFETY: `dev` is valid, and by this function's contract it has no driver, hence does no
+        // DMA. The call fails unless `dev` is alone in its group. `self` owns the mapping.
         to_result(unsafe { bindings::arm_iommu_attach_device(as_raw(dev), mapping.as_ptr()) })?;
 
-        // The architecture sets up the DMA of a device that has nothing attached, and takes what it
-        // finds there for its own when the device is unbound: it would put the mapping twice. What
-        // is attached here stays until the client is released.
+        // The architecture itself sets up DMA of a device that has nothing attached, and undoes
+        // that when the device is unbound. It would also undo this, and put the mapping twice. The
+        // mapping stays attached until the client is released.
         //
-        // SAFETY: `dev` is valid. It is being configured by this call, and by nothing else.
+        // SAFETY: `dev` is valid. Only this call configures it at present.
         unsafe {
             let archdata = &raw mut (*as_raw(dev)).archdata;
 
@@ -118,8 +116,7 @@ impl SharedMapping {
         Ok(())
     }
 
-    /// Gives back what the core has forgotten: `dev` is being removed, or taken away from its
-    /// IOMMU.
+    /// Drops the reference of `dev`, if any: `dev` is being removed, or released by its IOMMU.
     ///
     /// # Safety
     ///
@@ -130,8 +127,8 @@ impl SharedMapping {
         };
         let raw = as_raw(dev);
 
-        // SAFETY: `dev` is valid, and nothing uses these by this function's contract. If the
-        // mapping is attached to it, it owns a reference.
+        // SAFETY: `dev` is valid, and does no DMA by this function's contract, so nothing accesses
+        // its mapping and DMA operations. If the mapping is attached, `dev` owns a reference to it.
         unsafe {
             if core::ptr::eq((*raw).archdata.mapping, own.as_ptr()) {
                 bindings::arm_iommu_release_mapping(own.as_ptr());

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The functions that the core calls, but those of paging domains, and the tables of them.
+//! The functions that the core calls, except for those of paging domains, and their tables.
 
 use core::marker::PhantomData;
 
@@ -44,7 +44,7 @@ use super::{
 };
 
 impl<T: Ops> StaticDomain<T> {
-    /// Makes the domain in which clients see physical addresses.
+    /// Creates the domain in which DMA of clients is not translated.
     pub(crate) const fn identity() -> Self {
         Self::new(
             bindings::IOMMU_DOMAIN_IDENTITY,
@@ -52,7 +52,7 @@ impl<T: Ops> StaticDomain<T> {
         )
     }
 
-    /// Makes the domain in which clients reach no memory.
+    /// Creates the domain in which all DMA of clients is blocked.
     pub(crate) const fn blocked() -> Self {
         Self::new(bindings::IOMMU_DOMAIN_BLOCKED, &Callbacks::<T>::BLOCKED_OPS)
     }
@@ -70,7 +70,7 @@ impl<T: Ops> StaticDomain<T> {
 }
 
 impl<T: Ops> OpsTable<T> {
-    /// Makes the table for `T`, a driver in the module `owner`.
+    /// Creates the table for `T`, a driver in the module `owner`.
     pub(crate) const fn new(
         owner: &ThisModule,
         identity: &'static StaticDomain<T>,
@@ -90,7 +90,7 @@ impl<T: Ops> OpsTable<T> {
                 default_domain_ops: &Domain::<T>::OPS,
                 owner: owner.as_ptr(),
                 identity_domain: identity.0.get(),
-                // Arm's own DMA API moves one client at a time, and wants an empty domain for it.
+                // Arm's own DMA API attaches single clients, and needs an empty domain for it.
                 blocked_domain: if cfg!(CONFIG_ARM_DMA_USE_IOMMU) {
                     core::ptr::null_mut()
                 } else {
@@ -104,11 +104,11 @@ impl<T: Ops> OpsTable<T> {
     }
 }
 
-/// Returns what the core is told where `dev` is refused with `e`, as an error pointer.
+/// Returns the error for the core when `dev` is refused with `e`, as an error pointer.
 ///
-/// With another error than `ENODEV` the core would give up the whole IOMMU, when it is registered.
-/// While a driver is being bound the core asks for `dev` alone, and lets the driver go on without
-/// the IOMMU, unless it is told to wait.
+/// When an IOMMU is registered, the core gives it up after any error but `ENODEV`. When a driver is
+/// being bound, the core probes `dev` alone, and lets the driver go on without the IOMMU after any
+/// error but `EPROBE_DEFER`.
 fn refusal<R>(dev: &Device, e: Error) -> *mut R {
     let e = if e != ENODEV && has_driver(dev) {
         EPROBE_DEFER
@@ -116,11 +116,11 @@ fn refusal<R>(dev: &Device, e: Error) -> *mut R {
         ENODEV
     };
 
-    // SAFETY: Makes an error pointer, touches nothing.
+    // SAFETY: The function converts a number to a pointer, and accesses no memory.
     unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() }
 }
 
-/// The C side of `T`.
+/// The C functions for `T`.
 pub(super) struct Callbacks<T: Ops>(PhantomData<T>);
 
 impl<T: Ops> Callbacks<T> {
@@ -135,7 +135,7 @@ impl<T: Ops> Callbacks<T> {
     };
 
     pub(super) extern "C" fn capable(dev: *mut bindings::device, cap: bindings::iommu_cap) -> bool {
-        // SAFETY: The core asks about devices that `probe_device()` accepted.
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
         let (dev, client) = unsafe { device_and_client::<T>(dev) };
         let capability = match cap {
             bindings::iommu_cap_IOMMU_CAP_CACHE_COHERENCY => Capability::CacheCoherency,
@@ -153,15 +153,14 @@ impl<T: Ops> Callbacks<T> {
         from_result(|| {
             // SAFETY: The core passes a valid device.
             let device = unsafe { Device::from_raw(dev) };
-            // SAFETY: The core passes valid arguments, and keeps the node that they refer to during
-            // the call; it holds its probe lock, too. IDs are added when `args` is used no more.
+            // SAFETY: The core passes valid arguments with a reference to their node. It has locked
+            // its probe lock, so nothing else adds IDs. One is added below, where `args` is gone.
             let args = unsafe { PhandleArgs::new(&*args, FwSpec::of(device)) };
             let id = T::of_xlate(device, args)?;
 
-            // SAFETY: `dev` is valid and has a `fwspec`, to which the core lets drivers add IDs in
-            // this callback.
+            // SAFETY: `dev` is valid. In this callback drivers may add IDs to its `fwspec`.
             let added = to_result(unsafe { bindings::iommu_fwspec_add_ids(dev, &id, 1) });
-            // As `refusal()` says; nobody else looks at the error.
+            // Defers the driver, as in `refusal()`. The error has no other effect.
             added.map_err(|_| EPROBE_DEFER).map(|()| 0)
         })
     }
@@ -172,20 +171,20 @@ impl<T: Ops> Callbacks<T> {
         // SAFETY: The core passes a valid device.
         let device = unsafe { Device::from_raw(dev) };
         let probe = || -> Result<*mut bindings::iommu_device> {
-            // SAFETY: The core holds its probe lock during this call.
+            // SAFETY: The core has locked its probe lock, and leaves the `fwspec` as it is.
             let fwspec = unsafe { FwSpec::of(device) }.ok_or(ENODEV)?;
             let (instance, client) = T::probe_device(device, fwspec)?;
-            // The core uses what is returned until it is unregistered, which takes the client away
-            // from it. That of another node might be unregistered at this moment; the core found
-            // this one among those that are registered.
+            // The core refers to the instance until that is unregistered, which releases the
+            // client. An instance of another node might be unregistered at this moment. The core
+            // has found that of this node among the registered ones.
             let raw = instance
                 .as_registered()
                 .filter(|_| instance.is_described_by(fwspec.node()))
                 .ok_or(ENODEV)?;
-            // INVARIANT: It is registered.
+            // INVARIANT: The core has found this node registered. No other instance has it.
             let private = KBox::new(Private { instance, client }, GFP_KERNEL)?;
 
-            // SAFETY: `dev` has its `iommu`, and the core holds its probe lock.
+            // SAFETY: `dev` has its `iommu`, and the core has locked its probe lock.
             unsafe { bindings::dev_iommu_priv_set(dev, private.into_foreign()) };
             Ok(raw)
         };
@@ -194,14 +193,14 @@ impl<T: Ops> Callbacks<T> {
     }
 
     pub(super) extern "C" fn release_device(dev: *mut bindings::device) {
-        // SAFETY: The core calls this once, after a `probe_device()` that succeeded, and nothing
-        // for the device afterwards; so the box that is stored there can be taken back.
+        // SAFETY: The core calls this once after `probe_device()` succeeded, and nothing for the
+        // device afterwards. So the box that is stored there can be taken back.
         let private = unsafe { KBox::<Private<T>>::from_foreign((*(*dev).iommu).priv_) };
         // SAFETY: The core passes a valid device.
         let device = unsafe { Device::from_raw(dev) };
 
-        // SAFETY: No driver is bound to the device: this is called when it is removed, or its IOMMU
-        // is unbound.
+        // SAFETY: The device does no DMA: it is being removed, or its IOMMU is unbound, before
+        // which the link between them has unbound its driver.
         #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
         unsafe {
             private.instance.mapping.forget(device)
@@ -209,14 +208,14 @@ impl<T: Ops> Callbacks<T> {
         T::release_device(device, &private.client);
     }
 
-    /// Attaches the DMA API's mapping: the client is behind its IOMMU, and not bound yet.
+    /// Attaches the mapping of the DMA API to a client that is not bound yet.
     #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
     pub(super) extern "C" fn probe_finalize(dev: *mut bindings::device) {
-        // SAFETY: `probe_device()` accepted the device, which is valid.
+        // SAFETY: The core passes a device that `probe_device()` accepted, hence a valid one.
         let (device, private) = unsafe { (Device::from_raw(dev), private::<T>(dev)) };
 
-        // SAFETY: The core calls this before a driver is bound to the device, whose group is its
-        // own: `Grouping` has no other here.
+        // SAFETY: The core calls this after it has probed the device behind this instance, and
+        // before a driver is bound to the device.
         if let Err(e) = unsafe { private.instance.mapping.attach(device) } {
             dev_err!(device, "Failed to attach the DMA mapping: {:?}\n", e);
         }
@@ -225,9 +224,9 @@ impl<T: Ops> Callbacks<T> {
     pub(super) extern "C" fn device_group(
         dev: *mut bindings::device,
     ) -> *mut bindings::iommu_group {
-        // SAFETY: The core passes a device that `probe_device()` accepted.
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
         let (device, client) = unsafe { device_and_client::<T>(dev) };
-        // SAFETY: This is `device_group()`, for this device.
+        // SAFETY: The core is calling `device_group()` for this device.
         let grouping = unsafe { Grouping::new(device) };
 
         match T::device_group(grouping, client) {
@@ -241,7 +240,7 @@ impl<T: Ops> Callbacks<T> {
         list: *mut bindings::list_head,
     ) {
         #[cfg(CONFIG_IOMMU_DMA)]
-        // SAFETY: The core passes a valid device, and a list for the regions.
+        // SAFETY: The list is valid, and the device has a `fwspec`, as `probe_device()` requires.
         unsafe {
             bindings::iommu_dma_get_resv_regions(dev, list)
         };
@@ -252,10 +251,10 @@ impl<T: Ops> Callbacks<T> {
     pub(super) extern "C" fn domain_alloc_paging(
         dev: *mut bindings::device,
     ) -> *mut bindings::iommu_domain {
-        // SAFETY: The core passes a device that `probe_device()` accepted.
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
         let private = unsafe { private::<T>(dev) };
-        // SAFETY: By the invariant of `Private` the instance is registered while the client is
-        // accepted, which it is during this call.
+        // SAFETY: By the invariant of `Private` the instance is registered until the client is
+        // released, which does not happen during this call.
         let hwdev = unsafe { private.instance.hwdev() };
 
         match T::alloc_paging(&private.client, hwdev)
@@ -265,7 +264,7 @@ impl<T: Ops> Callbacks<T> {
                 private.instance.table.pin_module();
                 domain
             }
-            // SAFETY: Makes an error pointer, touches nothing.
+            // SAFETY: The function converts a number to a pointer, and accesses no memory.
             Err(e) => unsafe { bindings::ERR_PTR(e.to_errno() as isize).cast() },
         }
     }
@@ -275,7 +274,7 @@ impl<T: Ops> Callbacks<T> {
         dev: *mut bindings::device,
         _old: *mut bindings::iommu_domain,
     ) -> c_int {
-        // SAFETY: The core passes a device that `probe_device()` accepted.
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
         let (dev, client) = unsafe { device_and_client::<T>(dev) };
 
         T::attach_identity(dev, client);
@@ -287,7 +286,7 @@ impl<T: Ops> Callbacks<T> {
         dev: *mut bindings::device,
         _old: *mut bindings::iommu_domain,
     ) -> c_int {
-        // SAFETY: The core passes a device that `probe_device()` accepted.
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
         let (dev, client) = unsafe { device_and_client::<T>(dev) };
 
         T::attach_blocked(dev, client);

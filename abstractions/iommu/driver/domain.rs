@@ -29,30 +29,30 @@ use super::{
     private::device_and_client, //
 };
 
-// SAFETY: The core serialises its own accesses to `raw`; `table` is `Send` and `Sync`.
+// SAFETY: The core serialises its accesses to `raw`. All other fields are `Send` and `Sync`.
 unsafe impl<T: Ops> Send for Domain<T> {}
 // SAFETY: As above.
 unsafe impl<T: Ops> Sync for Domain<T> {}
 
 impl<T: Ops> Domain<T> {
-    /// Returns the driver's part.
+    /// Returns the driver's data.
     pub(crate) fn flush_ops(&self) -> &T::Flush {
         self.table.flush_ops()
     }
 
-    /// Returns what the hardware must be told about the table.
+    /// Returns what the hardware needs to know about the table.
     pub(crate) fn hardware(&self) -> Table {
         self.table.hardware()
     }
 
-    /// Tells the fault handler that was set for the domain, and the `io_page_fault` trace event;
-    /// returns whether the handler took care of the fault. Any context.
+    /// Reports a fault to the handler that was set for the domain and to the `io_page_fault` trace
+    /// event. Returns whether the handler took care of it. Any context.
     pub(crate) fn report_fault(&self, dev: &Device, iova: u64) -> bool {
         let dev = core::ptr::from_ref(dev).cast_mut().cast();
         let is_freed = self.is_freed.lock();
 
-        // SAFETY: `raw` and `dev` are valid. The owner of the handler frees the domain first, which
-        // waits for this lock.
+        // SAFETY: `raw` and `dev` are valid. The handler is valid until its owner has freed the
+        // domain, and `free()` waits for the lock that is taken here.
         !*is_freed
             && unsafe { bindings::report_iommu_fault(self.raw.get(), dev, iova as usize, 0) == 0 }
     }
@@ -76,13 +76,13 @@ impl<T: Ops> Domain<T> {
                         pgsize_bitmap: geometry.pgsize_bitmap,
                         geometry: bindings::iommu_domain_geometry {
                             aperture_start: 0,
-                            // 32 bits on arm without LPAE, which is as much as there is.
+                            // 32 bits on arm without LPAE, where DMA addresses have no more.
                             aperture_end: geometry.last as bindings::dma_addr_t,
                             force_aperture: true,
                         },
                         ..pin_init::zeroed()
                     };
-                    // SAFETY: `raw` is valid for writes.
+                    // SAFETY: `ffi_init()` passes a pointer that is valid for writes.
                     unsafe { raw.write(init) };
                 }),
                 table,
@@ -92,21 +92,21 @@ impl<T: Ops> Domain<T> {
         )
     }
 
-    /// Makes a domain that the core owns.
+    /// Creates a domain that the core owns.
     pub(super) fn new_raw(
         geometry: Geometry,
         table: IoPageTable<T::Flush>,
     ) -> Result<*mut bindings::iommu_domain> {
         let domain = Arc::into_raw(Self::new_arc(geometry, table)?);
 
-        // SAFETY: The pointer is valid; only a field is pointed to, nothing is read.
+        // SAFETY: `domain` is valid, so the field is in bounds. Nothing is read.
         Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })
     }
 
     fn from_raw(raw: *mut bindings::iommu_domain) -> *const Self {
         let raw = Opaque::cast_from(raw);
 
-        // SAFETY: All domains whose `ops` are `Self::OPS` were made by `new_raw()`.
+        // SAFETY: Callers pass domains with `Self::OPS`, each of which is the `raw` of a `Self`.
         unsafe { kernel::container_of!(raw, Self, raw) }
     }
 
@@ -114,8 +114,8 @@ impl<T: Ops> Domain<T> {
     ///
     /// `raw` is a domain with [`Self::OPS`] that the core has not freed, and does not free in `'a`.
     unsafe fn borrow<'a>(raw: *mut bindings::iommu_domain) -> ArcBorrow<'a, Self> {
-        // SAFETY: `new_raw()` made the pointer with `into_raw()`; the core keeps that reference by
-        // this function's contract.
+        // SAFETY: The pointer comes from `Arc::into_raw()` in `new_raw()`. By this function's
+        // contract the core does not give up that reference in `'a`.
         unsafe { ArcBorrow::from_raw(Self::from_raw(raw)) }
     }
 
@@ -124,9 +124,9 @@ impl<T: Ops> Domain<T> {
         dev: *mut bindings::device,
         _old: *mut bindings::iommu_domain,
     ) -> c_int {
-        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        // SAFETY: The core passes a domain with these ops, and does not free it during the call.
         let domain = unsafe { Self::borrow(raw) };
-        // SAFETY: The core passes a device that `probe_device()` accepted.
+        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
         let (dev, client) = unsafe { device_and_client::<T>(dev) };
 
         from_result(|| T::attach_paging(dev, client, domain).map(|()| 0))
@@ -142,12 +142,12 @@ impl<T: Ops> Domain<T> {
         gfp: bindings::gfp_t,
         mapped: *mut usize,
     ) -> c_int {
-        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        // SAFETY: The core passes a domain with these ops, and does not free it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        // SAFETY: The users of the core own the ranges that they map, and pass their `gfp`;
-        // `mapped` is the core's. They sleep from before the first IOMMU falls asleep until after
-        // `restore()`, which the first one that wakes up calls.
+        // SAFETY: Callers of the core own the ranges that they map, and pass a `gfp` for their
+        // context; `mapped` is the core's. They are asleep from before the first IOMMU suspends
+        // until after `restore()`, which the first IOMMU that resumes calls.
         unsafe {
             domain
                 .table
@@ -162,13 +162,13 @@ impl<T: Ops> Domain<T> {
         count: usize,
         _gather: *mut bindings::iommu_iotlb_gather,
     ) -> usize {
-        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        // SAFETY: The core passes a domain with these ops, and does not free it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        // What is flushed is everything, so that nothing needs to be gathered.
+        // Everything is flushed, so nothing needs to be gathered.
         //
-        // SAFETY: The users of the core own the ranges that they unmap, and sleep while
-        // `restore()` runs, as above.
+        // SAFETY: Callers of the core own the ranges that they unmap, and are asleep while
+        // `restore()` runs, as in `map_pages()`.
         unsafe { domain.table.unmap_pages(iova, size, count) }
     }
 
@@ -176,13 +176,13 @@ impl<T: Ops> Domain<T> {
         Self::iotlb_sync(raw, core::ptr::null_mut());
     }
 
-    /// Flushes, for each page that is unmapped in strict mode.
+    /// Flushes the TLB: in strict mode for each page that is unmapped.
     #[inline(never)]
     extern "C" fn iotlb_sync(
         raw: *mut bindings::iommu_domain,
         _gather: *mut bindings::iommu_iotlb_gather,
     ) {
-        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        // SAFETY: The core passes a domain with these ops, and does not free it during the call.
         unsafe { Self::borrow(raw) }.flush_ops().flush_all();
     }
 
@@ -190,21 +190,21 @@ impl<T: Ops> Domain<T> {
         raw: *mut bindings::iommu_domain,
         iova: bindings::dma_addr_t,
     ) -> bindings::phys_addr_t {
-        // SAFETY: The core passes a domain that has these ops, and keeps it during the call.
+        // SAFETY: The core passes a domain with these ops, and does not free it during the call.
         let domain = unsafe { Self::borrow(raw) };
 
-        // SAFETY: The geometry does not change once the domain is made.
+        // SAFETY: `raw` is valid. Its geometry does not change after the domain was created.
         let last = unsafe { (*domain.raw.get()).geometry.aperture_end };
-        // The table would look at the lower bits alone.
+        // The page table code would ignore the upper bits.
         if iova > last {
             return 0;
         }
-        // SAFETY: The users of the core own the ranges that they look up.
+        // SAFETY: Callers of the core own the ranges that they look up.
         unsafe { domain.table.iova_to_phys(iova as usize) }
     }
 
     extern "C" fn free(raw: *mut bindings::iommu_domain) {
-        // SAFETY: `new_raw()` made the pointer with `into_raw()`, and the core gives up the
+        // SAFETY: The pointer comes from `Arc::into_raw()` in `new_raw()`. The core gives up that
         // reference with this call.
         let domain = unsafe { Arc::from_raw(Self::from_raw(raw)) };
 

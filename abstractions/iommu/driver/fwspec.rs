@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the firmware says about a device behind an IOMMU.
+//! The firmware's description of a device behind an IOMMU.
 
 use core::{
     marker::PhantomData,
@@ -19,7 +19,7 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `raw` is valid, and so is the node that it refers to.
+/// The node that `raw.np` points to is valid for `'a`.
 pub(crate) struct PhandleArgs<'a> {
     raw: &'a bindings::of_phandle_args,
     /// The IOMMU of the first reference, and the IDs of those before this one.
@@ -29,7 +29,7 @@ pub(crate) struct PhandleArgs<'a> {
 impl<'a> PhandleArgs<'a> {
     /// # Safety
     ///
-    /// `args.np` is valid for `'a`.
+    /// The node that `raw.np` points to is valid for `'a`.
     pub(super) unsafe fn new(raw: &'a bindings::of_phandle_args, all: Option<FwSpec<'a>>) -> Self {
         // INVARIANT: By this function's contract.
         Self { raw, all }
@@ -42,8 +42,8 @@ impl<'a> PhandleArgs<'a> {
         unsafe { &*(&raw const (*self.raw.np).fwnode).cast::<FwNode>() }
     }
 
-    /// Returns the node of the IOMMU that the device's first reference is to: the core knows of no
-    /// other one for it.
+    /// Returns the node of the IOMMU that the device's first reference names. The core knows no
+    /// other IOMMU of the device.
     pub(crate) fn first_node(&self) -> &'a FwNode {
         self.all.map_or_else(|| self.node(), |all| all.node())
     }
@@ -56,25 +56,25 @@ impl<'a> PhandleArgs<'a> {
     }
 }
 
-/// All references of a device to its IOMMU, as collected by the core.
+/// All references of a device to its IOMMU, as the core has collected them.
 ///
 /// # Invariants
 ///
-/// `0` and its `ids` and `iommu_fwnode` are valid and do not change for `'a`.
+/// What `0` points to, its `ids` and its `iommu_fwnode` are valid and do not change for `'a`.
 #[derive(Clone, Copy)]
 pub(crate) struct FwSpec<'a>(NonNull<bindings::iommu_fwspec>, PhantomData<&'a Device>);
 
 impl<'a> FwSpec<'a> {
-    /// Returns what the core has for `dev`, if anything.
+    /// Returns the references that the core has collected for `dev`, if any.
     ///
     /// # Safety
     ///
-    /// Nobody must free or extend it during `'a`: the core does neither between the calls of
-    /// `probe_device()` and `release_device()` of the driver, nor during them or `of_xlate()`.
+    /// The `fwspec` of `dev` is neither freed nor extended during `'a`. The core does neither from
+    /// the call of `probe_device()` to that of `release_device()`, nor during them or `of_xlate()`.
     pub(super) unsafe fn of(dev: &'a Device) -> Option<Self> {
         let dev = core::ptr::from_ref(dev).cast::<bindings::device>();
-        // SAFETY: `Device` is a transparent wrapper of `struct device`, so `dev` is valid. Its
-        // `iommu` does not change meanwhile by this function's contract.
+        // SAFETY: `Device` is a transparent wrapper of `struct device`, so `dev` is valid. By this
+        // function's contract its `iommu` does not change.
         let fwspec = unsafe { (*dev).iommu.as_ref()?.fwspec };
 
         // INVARIANT: By this function's contract.
@@ -92,8 +92,8 @@ impl<'a> FwSpec<'a> {
     pub(crate) fn ids(&self) -> &'a [u32] {
         let raw = self.0.as_ptr();
 
-        // SAFETY: By the type invariant there are `num_ids` of them, valid for `'a`. They follow
-        // the structure, so the pointer to them is not made of a reference to it.
+        // SAFETY: By the type invariant `num_ids` IDs are valid for `'a`. They are behind the
+        // structure, so the pointer to them is not derived from a reference to it.
         unsafe {
             core::slice::from_raw_parts((&raw const (*raw).ids).cast(), (*raw).num_ids as usize)
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The core's groups: clients that always see the same.
+//! Groups of the core: clients that always have the same translation.
 
 use core::ptr::NonNull;
 
@@ -20,9 +20,9 @@ use kernel::{
 /// `0` is valid, and one reference to it is owned.
 pub(crate) struct Group(NonNull<bindings::iommu_group>);
 
-// SAFETY: The core locks groups, and counts references atomically.
+// SAFETY: Groups are not tied to a thread, and references are counted atomically.
 unsafe impl Send for Group {}
-// SAFETY: As above.
+// SAFETY: With a `&Group` safe code only compares the pointer, and takes a reference atomically.
 unsafe impl Sync for Group {}
 
 impl Group {
@@ -34,7 +34,7 @@ impl Group {
         NonNull::new(from_err_ptr(group)?).map(Self).ok_or(EINVAL)
     }
 
-    /// Gives the reference to the core.
+    /// Passes the reference to the core.
     pub(super) fn into_raw(self) -> *mut bindings::iommu_group {
         core::mem::ManuallyDrop::new(self).0.as_ptr()
     }
@@ -48,7 +48,7 @@ impl PartialEq for Group {
 
 impl Clone for Group {
     fn clone(&self) -> Self {
-        // SAFETY: By the type invariant it is valid.
+        // SAFETY: By the type invariant `0` is valid.
         unsafe { bindings::iommu_group_ref_get(self.0.as_ptr()) };
 
         // INVARIANT: A reference was just taken.
@@ -58,16 +58,16 @@ impl Clone for Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // SAFETY: By the type invariant a reference is owned.
+        // SAFETY: By the type invariant a reference is owned. It is given up here.
         unsafe { bindings::iommu_group_put(self.0.as_ptr()) };
     }
 }
 
-/// A client while the core wants to know its group.
+/// A client whose group the core asks for.
 ///
 /// # Invariants
 ///
-/// The core calls `device_group()` for `dev`, which its driver has just accepted.
+/// The core is calling `device_group()` for `dev`, which its driver has just accepted.
 pub(crate) struct Grouping<'a> {
     dev: &'a Device,
 }
@@ -75,13 +75,13 @@ pub(crate) struct Grouping<'a> {
 impl<'a> Grouping<'a> {
     /// # Safety
     ///
-    /// To be called in `device_group()`, with its `dev`, which is valid for `'a`.
+    /// The core is calling `device_group()` for `dev`, and `'a` ends with that call.
     pub(super) unsafe fn new(dev: &'a Device) -> Self {
         // INVARIANT: By this function's contract.
         Self { dev }
     }
 
-    /// Returns the client.
+    /// Returns the device of the client.
     pub(crate) fn dev(&self) -> &'a Device {
         self.dev
     }
@@ -90,8 +90,8 @@ impl<'a> Grouping<'a> {
         core::ptr::from_ref(self.dev).cast_mut().cast()
     }
 
-    /// Returns the group that the client's bus asks for: one of its own, or on PCI that of the
-    /// functions that are not isolated from it. May sleep.
+    /// Returns the group that the client's bus demands: on PCI that of the functions that are not
+    /// isolated from the client, else a new one. May sleep.
     ///
     /// # Errors
     ///
@@ -99,7 +99,7 @@ impl<'a> Grouping<'a> {
     pub(crate) fn of_bus(&self) -> Result<Group> {
         #[cfg(CONFIG_PCI)]
         if <&pci::Device>::try_from(self.dev).is_ok() {
-            // SAFETY: The device is valid, and a PCI device. A reference is returned.
+            // SAFETY: The device is valid, and a PCI device. The result comes with a reference.
             return unsafe { Group::from_raw(bindings::pci_device_group(self.as_raw())) };
         }
         self.of_its_own()
@@ -111,7 +111,7 @@ impl<'a> Grouping<'a> {
     ///
     /// `ENOMEM`.
     pub(crate) fn of_its_own(&self) -> Result<Group> {
-        // SAFETY: The device is valid. A reference is returned.
+        // SAFETY: The device is valid. The result comes with a reference.
         unsafe { Group::from_raw(bindings::generic_device_group(self.as_raw())) }
     }
 
@@ -121,7 +121,7 @@ impl<'a> Grouping<'a> {
     ///
     /// `ENOMEM`.
     pub(crate) fn of_iommu(&self) -> Result<Group> {
-        // SAFETY: By the type invariant the device has its IOMMU. A reference is returned.
+        // SAFETY: By the type invariant the device has its IOMMU. The result has a reference.
         unsafe { Group::from_raw(bindings::generic_single_device_group(self.as_raw())) }
     }
 }

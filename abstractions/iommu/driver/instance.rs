@@ -31,14 +31,14 @@ use super::ops::{
     OpsTable, //
 };
 
-// SAFETY: The core serialises its own accesses to `raw`, and the driver makes none.
+// SAFETY: The core serialises its accesses to `raw`. All other fields are `Send` and `Sync`.
 unsafe impl<T: Ops> Send for Instance<T> {}
 // SAFETY: As above.
 unsafe impl<T: Ops> Sync for Instance<T> {}
 
 impl<T: Ops> Instance<T> {
-    /// Makes the instance that `dev` is, of the driver with `table`; the core does not know it yet.
-    /// May sleep.
+    /// Creates the instance of the IOMMU `dev`, for the driver with `table`. The core does not know
+    /// it yet. May sleep.
     ///
     /// # Errors
     ///
@@ -62,7 +62,7 @@ impl<T: Ops> Instance<T> {
         )
     }
 
-    /// Returns the driver's part.
+    /// Returns the driver's data.
     pub(crate) fn data(&self) -> &T::Instance {
         &self.data
     }
@@ -74,19 +74,19 @@ impl<T: Ops> Instance<T> {
             .is_some_and(|own| core::ptr::eq(own, node))
     }
 
-    /// Returns the core's part, if the core knows the instance.
+    /// Returns the core's part, if the instance is registered or being registered.
     pub(super) fn as_registered(&self) -> Option<*mut bindings::iommu_device> {
         self.is_registered.load(Relaxed).then_some(self.raw.get())
     }
 
-    /// Returns the device that the instance is.
+    /// Returns the device of the IOMMU.
     ///
     /// # Safety
     ///
     /// The instance is registered during the lifetime of the result.
     pub(super) unsafe fn hwdev(&self) -> &Device<Bound> {
-        // SAFETY: devres ends each registration before the device is unbound; the rest is this
-        // function's contract.
+        // SAFETY: By this function's contract the instance is registered. devres ends the
+        // registration before the device is unbound.
         unsafe { self.dev.as_bound() }
     }
 }
@@ -95,19 +95,19 @@ impl<T: Ops> Instance<T> {
 ///
 /// # Invariants
 ///
-/// `0` is registered, has an entry in sysfs, and no other registration.
+/// `0` is registered, has an entry in sysfs, and has no other registration.
 struct Registration<T: Ops>(Arc<Instance<T>>);
 
-/// Registers `instance`, which `dev` is, until `dev` is unbound. The core takes all clients away
-/// from the instance then.
+/// Registers `instance`, that of `dev`, until `dev` is unbound. The core then releases all clients
+/// of the instance.
 ///
-/// The core calls back for clients behind it before this returns. devres unregisters it, after the
-/// driver's data of the device is gone. May sleep.
+/// The core calls the driver for clients behind the instance before this returns. devres
+/// unregisters it, after the driver's data of `dev` was dropped. May sleep.
 ///
 /// # Errors
 ///
-/// `EBUSY` when it is registered, `EINVAL` when it is not that of `dev`, `ENOMEM`, and those of the
-/// core. It is not registered then.
+/// `EINVAL` when the instance is not that of `dev`, `EBUSY` when it is registered already,
+/// `ENOMEM`, and those of the core. This call has then registered nothing.
 pub(crate) fn register_managed<T: Ops>(dev: &Device<Bound>, instance: Arc<Instance<T>>) -> Result {
     if !core::ptr::eq(&**dev, &*instance.dev) {
         return Err(EINVAL);
@@ -117,7 +117,7 @@ pub(crate) fn register_managed<T: Ops>(dev: &Device<Bound>, instance: Arc<Instan
     }
 
     register(dev, &instance).inspect_err(|_| instance.is_registered.store(false, Relaxed))?;
-    // INVARIANT: It was just registered, and it was not before.
+    // INVARIANT: `instance` was just registered, and `is_registered` excludes another time.
     devres::register(dev, Registration(instance), GFP_KERNEL)
 }
 
@@ -125,8 +125,8 @@ fn register<T: Ops>(dev: &Device<Bound>, instance: &Instance<T>) -> Result {
     let raw = instance.raw.get();
     let hwdev = core::ptr::from_ref(dev).cast_mut().cast();
 
-    // SAFETY: `raw` is zeroed or was unregistered, `hwdev` is valid, and the strings are
-    // NUL-terminated; the format takes one string.
+    // SAFETY: `raw` is zeroed or was unregistered, and `hwdev` is valid. The strings are
+    // NUL-terminated, and the format takes one.
     to_result(unsafe {
         bindings::iommu_device_sysfs_add(
             raw,
@@ -137,11 +137,11 @@ fn register<T: Ops>(dev: &Device<Bound>, instance: &Instance<T>) -> Result {
         )
     })?;
 
-    // SAFETY: `raw` is pinned in the `Arc`, which the registration keeps until `raw` is
-    // unregistered; nothing else registers it meanwhile. The table lives forever.
+    // SAFETY: `raw` is pinned in the `Arc`, which the registration owns until `raw` is
+    // unregistered. Nothing else registers it. The table is `'static`, and `hwdev` is valid.
     to_result(unsafe { bindings::iommu_device_register(raw, instance.table.as_raw(), hwdev) })
         .inspect_err(|_| {
-            // SAFETY: The entry was added above.
+            // SAFETY: The entry in sysfs was added above.
             unsafe { bindings::iommu_device_sysfs_remove(raw) };
         })
 }
@@ -150,7 +150,7 @@ impl<T: Ops> Drop for Registration<T> {
     fn drop(&mut self) {
         let raw = self.0.raw.get();
 
-        // No client is accepted any more.
+        // From now on no client is accepted.
         self.0.is_registered.store(false, Relaxed);
         // SAFETY: By the type invariant it is registered and has an entry in sysfs.
         unsafe {

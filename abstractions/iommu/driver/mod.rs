@@ -7,16 +7,16 @@
 //! driver for each bus master ("client") behind an instance:
 //!
 //! - [`Ops::of_xlate`] for each reference of the client to an instance in the device tree,
-//! - [`Ops::probe_device`], which makes the [`Ops::Client`] that stands for the client,
-//! - [`Ops::device_group`], which says what the client cannot be told apart from,
-//! - [`Ops::alloc_paging`] and `attach_*`, to choose what the client sees,
+//! - [`Ops::probe_device`], which creates the driver's data of the client, an [`Ops::Client`],
+//! - [`Ops::device_group`], which returns the group of clients that cannot be distinguished,
+//! - [`Ops::alloc_paging`] and `attach_*`, which choose the translation for the client,
 //! - the [`FlushOps`](super::io_pgtable::FlushOps) of the table that the driver allocated.
 //!
 //! C header: [`include/linux/iommu.h`](srctree/include/linux/iommu.h)
 //!
 //! # Examples
 //!
-//! The driver of an IOMMU with one table for each domain.
+//! A driver of an IOMMU with one table per domain.
 //!
 //! ```
 //! use kernel::{
@@ -34,7 +34,7 @@
 //!     }, //
 //! };
 //!
-//! /// What flushes the TLB for a domain.
+//! /// Flushes the TLB for a domain.
 //! struct Tlb;
 //!
 //! impl FlushOps for Tlb {
@@ -59,7 +59,7 @@
 //!     fn probe_device(_: &Device, fwspec: FwSpec<'_>) -> Result<(Arc<Instance<Self>>, u32)> {
 //!         let id = *fwspec.ids().first().ok_or(EINVAL)?;
 //!         # fn find(_: FwSpec<'_>) -> Option<Arc<Instance<MyDriver>>> { None }
-//!         // The one with `is_described_by(fwspec.node())`, among those that are bound.
+//!         // Finds the one with `is_described_by(fwspec.node())` among those that are bound.
 //!         let instance = find(fwspec).ok_or(ENODEV)?;
 //!         Ok((instance, id))
 //!     }
@@ -87,7 +87,7 @@
 //!     }
 //!
 //!     fn attach_paging(_: &Device, _: &u32, domain: ArcBorrow<'_, Domain<Self>>) -> Result {
-//!         // For the register with the table's address.
+//!         // To be written to the register of the table's address.
 //!         let _base = domain.hardware().base;
 //!         Ok(())
 //!     }
@@ -100,7 +100,7 @@
 //! # struct MyModule;
 //! # impl kernel::ModuleMetadata for MyModule {
 //! #     const NAME: &'static CStr = c"my_module";
-//! #     // SAFETY: What is built in has no module.
+//! #     // SAFETY: Built-in code has no module, for which null stands.
 //! #     const THIS_MODULE: ThisModule = unsafe { ThisModule::from_ptr(core::ptr::null_mut()) };
 //! # }
 //! kernel::iommu_ops_table!(static MY_OPS: MyDriver, in MyModule);

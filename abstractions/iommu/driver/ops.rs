@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a driver implements, and what the core is given of it: types that refer to each other.
+//! The trait that a driver implements, and types for the core, which all refer to each other.
 
 use core::marker::PhantomData;
 
@@ -38,13 +38,13 @@ use super::{
     },
 };
 
-/// A capability of an IOMMU, as asked for by the core.
+/// A capability of an IOMMU that the core asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Capability {
-    /// `IOMMU_CAP_CACHE_COHERENCY`: the DMA of the client sees the CPU's caches when it is mapped
-    /// with `IOMMU_CACHE`. Without it VFIO and iommufd refuse the client.
+    /// `IOMMU_CAP_CACHE_COHERENCY`: DMA of the client is coherent with the CPU's caches if it is
+    /// mapped with `IOMMU_CACHE`. Without it VFIO and iommufd refuse the client.
     CacheCoherency,
-    /// `IOMMU_CAP_DEFERRED_FLUSH`: unmapped ranges may be flushed later, all at once.
+    /// `IOMMU_CAP_DEFERRED_FLUSH`: the TLB may be flushed later, once for many unmapped ranges.
     DeferredFlush,
 }
 
@@ -56,46 +56,46 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     type Instance: Send + Sync + 'static;
     /// The driver's data of one client.
     type Client: Send + Sync + 'static;
-    /// The driver's data of one paging domain: what flushes when its table changes.
+    /// The driver's data of one paging domain, which flushes the TLB when the table changes.
     type Flush: FlushOps;
 
-    /// Returns whether the IOMMU of `dev` can do `capability` for it.
+    /// Returns whether the IOMMU of `dev` has `capability` for it.
     fn capable(dev: &Device, client: &Self::Client, capability: Capability) -> bool;
 
     /// Returns the ID of `dev` at an IOMMU that the device tree names for it.
     ///
-    /// Called once for each reference, under the core's probe lock, and all over again when the
-    /// core looks at the client again.
+    /// Called once for each reference, under the core's probe lock, and again for all of them when
+    /// the core probes the client again.
     ///
     /// # Errors
     ///
-    /// `ENODEV` when the client is not to be translated; any other when its description is wrong.
-    /// In both cases it is used without IOMMU.
+    /// `ENODEV` when the client is not to be translated, any other when its description is wrong.
+    /// In both cases the client works without IOMMU.
     fn of_xlate(dev: &Device, args: PhandleArgs<'_>) -> Result<u32>;
 
-    /// Takes charge of `dev`, under the core's probe lock.
+    /// Accepts `dev` as a client, under the core's probe lock. Returns its IOMMU and its data.
     ///
     /// # Errors
     ///
-    /// `ENODEV` when the client is not to be translated: it is used without IOMMU, and the driver
-    /// says why. After any other, a driver that is being bound to it waits.
+    /// `ENODEV` when the client is not to be translated: it works without IOMMU, and the driver
+    /// logs why. After any other error, a driver that is being bound to it is deferred.
     fn probe_device(
         dev: &Device,
         fwspec: FwSpec<'_>,
     ) -> Result<(Arc<Instance<Self>>, Self::Client)>;
 
-    /// Returns the group of clients that always see the same, under the core's probe lock, after
-    /// [`Self::probe_device`].
+    /// Returns the group of the client, all clients of which always have the same translation.
+    /// Called under the core's probe lock, after [`Self::probe_device`].
     ///
     /// # Errors
     ///
-    /// As above; the client is released.
+    /// As for [`Self::probe_device`]. The client is then released.
     fn device_group(grouping: Grouping<'_>, client: &Self::Client) -> Result<Group>;
 
-    /// Stops using whatever domain `dev` is attached to. The last call for the client.
+    /// Detaches `dev` from its domain, if any. This is the last call for the client.
     fn release_device(dev: &Device, client: &Self::Client);
 
-    /// Makes the table of a paging domain that suits the client, behind the IOMMU `hwdev`.
+    /// Creates the table of a paging domain for the client, which is behind the IOMMU `hwdev`.
     ///
     /// # Errors
     ///
@@ -105,49 +105,48 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
         hwdev: &Device<Bound>,
     ) -> Result<(Geometry, IoPageTable<Self::Flush>)>;
 
-    /// Attaches `dev` to the mappings of `domain`. One call at a time per group.
+    /// Attaches `dev` to `domain`. The core serialises calls for a group.
     ///
     /// # Errors
     ///
-    /// The client then still sees what it saw before.
+    /// The translation for the client is unchanged then.
     fn attach_paging(
         dev: &Device,
         client: &Self::Client,
         domain: ArcBorrow<'_, Domain<Self>>,
     ) -> Result;
 
-    /// Keeps `dev` from all memory. One call at a time per group.
+    /// Blocks all DMA of `dev`. The core serialises calls for a group.
     fn attach_blocked(dev: &Device, client: &Self::Client);
 
-    /// Shows physical addresses to `dev`. One call at a time per group.
+    /// Lets DMA of `dev` through without translation. The core serialises calls for a group.
     fn attach_identity(dev: &Device, client: &Self::Client);
 }
 
-/// What IOVAs a paging domain has.
+/// The IOVAs of a paging domain.
 #[derive(Clone, Copy)]
 pub(crate) struct Geometry {
     /// Page and block sizes, as a bitmap.
     pub(crate) pgsize_bitmap: usize,
-    /// The last IOVA. Others than `0..=last` cannot be mapped, and are not passed through either.
+    /// The last IOVA. Addresses outside of `0..=last` can neither be mapped nor pass untranslated.
     pub(crate) last: u64,
 }
 
 /// A paging domain of the driver `T`.
 ///
-/// Owned by the core, from `domain_alloc_paging()` to `free()`, and by all that hold an
-/// [`Arc`] of it.
+/// The core owns a reference from `domain_alloc_paging()` to `free()`. Each [`Arc`] is another one.
 #[pin_data]
 pub(crate) struct Domain<T: Ops> {
     #[pin]
     pub(super) raw: Opaque<bindings::iommu_domain>,
-    /// Changed by the core's calls alone.
+    /// Only calls of the core change the table.
     pub(super) table: IoPageTable<T::Flush>,
-    /// Whether the core has freed the domain, and its owner the fault handler.
+    /// Whether the core has freed the domain. The fault handler may then be gone.
     #[pin]
     pub(super) is_freed: SpinLockIrq<bool>,
 }
 
-/// One IOMMU: the core's part and the driver's.
+/// One IOMMU: the part of the core and that of the driver.
 #[pin_data]
 pub(crate) struct Instance<T: Ops> {
     #[pin]
@@ -155,7 +154,7 @@ pub(crate) struct Instance<T: Ops> {
     pub(super) dev: ARef<Device>,
     pub(super) table: &'static OpsTable<T>,
     pub(super) data: T::Instance,
-    /// Whether a `Registration` exists.
+    /// Whether the instance is registered or being registered.
     pub(super) is_registered: Atomic<bool>,
     #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
     #[pin]
@@ -164,10 +163,10 @@ pub(crate) struct Instance<T: Ops> {
 
 /// The `struct iommu_ops` of a driver.
 ///
-/// For a `static`; made by [`iommu_ops_table!`](crate::iommu_ops_table).
+/// For a `static`. Created by [`iommu_ops_table!`](crate::iommu_ops_table).
 pub(crate) struct OpsTable<T: Ops> {
     pub(super) raw: bindings::iommu_ops,
-    /// Whether a reference to the module is held for its paging domains.
+    /// Whether a reference to the module was taken for paging domains.
     #[cfg_attr(not(CONFIG_MODULE_UNLOAD), expect(dead_code))]
     pub(super) is_module_pinned: Atomic<bool>,
     pub(super) _ops: PhantomData<T>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the core keeps of a driver for each client.
+//! The driver's data that the core stores for each client.
 
 use kernel::{
     bindings,
@@ -15,29 +15,29 @@ use super::ops::{
     Ops, //
 };
 
-/// What the `priv` of a client points to.
+/// The data that the `priv` of a client points to.
 ///
 /// # Invariants
 ///
-/// `instance` was registered when the client was accepted. The core takes the client away, which
-/// drops this, before it is unregistered.
+/// `instance` was registered when the client was accepted. Before it is unregistered, the core
+/// releases the client, which drops this.
 pub(super) struct Private<T: Ops> {
     pub(super) instance: Arc<Instance<T>>,
     pub(super) client: T::Client,
 }
 
-/// Returns what `probe_device()` stored for `dev`.
+/// Returns the data that `probe_device()` stored for `dev`.
 ///
 /// # Safety
 ///
 /// `probe_device()` of `T` accepted `dev`, and `release_device()` is not called for it in `'a`.
 pub(super) unsafe fn private<'a, T: Ops>(dev: *mut bindings::device) -> &'a Private<T> {
-    // SAFETY: By this function's contract `probe_device()` stored a `KBox<Private<T>>`, which
-    // `release_device()` did not take back yet, nor does it in `'a`.
+    // SAFETY: By this function's contract `probe_device()` stored a `KBox<Private<T>>`, and
+    // `release_device()` does not take it back before the end of `'a`.
     unsafe { KBox::<Private<T>>::borrow((*(*dev).iommu).priv_) }
 }
 
-/// Returns the client as a device, and what the driver keeps for it.
+/// Returns the device of the client, and the driver's data.
 ///
 /// # Safety
 ///
@@ -45,7 +45,7 @@ pub(super) unsafe fn private<'a, T: Ops>(dev: *mut bindings::device) -> &'a Priv
 pub(super) unsafe fn device_and_client<'a, T: Ops>(
     dev: *mut bindings::device,
 ) -> (&'a Device, &'a T::Client) {
-    // SAFETY: The core holds a reference to a device that it has not released; the rest is this
-    // function's contract, too.
+    // SAFETY: By this function's contract the core has not released `dev` before the end of `'a`,
+    // and has a valid pointer to it until then. The contract of `private()` is this function's.
     unsafe { (Device::from_raw(dev), &private::<T>(dev).client) }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the core is given of a driver: a table of functions, and two domains that are always there.
+//! The tables that a driver passes to the core: of its functions, and of two static domains.
 
 use core::marker::PhantomData;
 
@@ -17,17 +17,17 @@ use super::ops::{
 
 /// A domain that all clients of a driver share: identity or blocked.
 ///
-/// For a `static`; made by [`iommu_ops_table!`](crate::iommu_ops_table).
+/// For a `static`. Created by [`iommu_ops_table!`](crate::iommu_ops_table).
 #[repr(transparent)]
 pub(crate) struct StaticDomain<T: Ops>(
     pub(super) Opaque<bindings::iommu_domain>,
     pub(super) PhantomData<T>,
 );
 
-// SAFETY: The core serialises its accesses, and nothing else makes any.
+// SAFETY: Only the core accesses the domain, and serialises its accesses.
 unsafe impl<T: Ops> Sync for StaticDomain<T> {}
 
-// SAFETY: `raw` is only read, and the rest is atomic.
+// SAFETY: `raw` is never written, and the other field is atomic.
 unsafe impl<T: Ops> Sync for OpsTable<T> {}
 
 impl<T: Ops> OpsTable<T> {
@@ -35,13 +35,13 @@ impl<T: Ops> OpsTable<T> {
         &self.raw
     }
 
-    /// Keeps the module for good. A paging domain may outlive the clients for which the core holds
-    /// the module: one of iommufd does, and is then freed by the module's code.
+    /// Takes a reference to the module for good. The core has references for clients only, and a
+    /// paging domain may outlive these: that of iommufd does, and is freed by code of the module.
     pub(super) fn pin_module(&'static self) {
         #[cfg(CONFIG_MODULE_UNLOAD)]
         if !self.is_module_pinned.xchg(true, Relaxed) {
-            // SAFETY: `owner` is the module that this code is in, or null. The core holds it for
-            // the client that a domain is being made for.
+            // SAFETY: `owner` is the driver's module, or null. The core has a reference to it for
+            // the client for which a domain is being allocated.
             unsafe { bindings::__module_get(self.raw.owner) };
         }
         #[cfg(not(CONFIG_MODULE_UNLOAD))]
