@@ -11,7 +11,7 @@ pub(crate) use kernel::bindings::*;
 pub(crate) const DL_FLAG_AUTOREMOVE_CONSUMER: u32 = 1 << 1;
 /// Keeps the supplier awake while the consumer is.
 pub(crate) const DL_FLAG_PM_RUNTIME: u32 = 1 << 2;
-/// Wakes the supplier up with the link, and keeps it awake until the consumer first sleeps.
+/// Wakes the supplier up at once, and keeps it awake until the consumer first sleeps.
 pub(crate) const DL_FLAG_RPM_ACTIVE: u32 = 1 << 3;
 /// Removes the link when the supplier's driver is unbound.
 pub(crate) const DL_FLAG_AUTOREMOVE_SUPPLIER: u32 = 1 << 4;
