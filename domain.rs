@@ -11,10 +11,7 @@
 //! entry. Nowhere else do two sides meet without a common lock. `testbed/litmus/` tests this.
 
 use kernel::{
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     prelude::*,
     sync::{
         atomic::{
@@ -32,6 +29,7 @@ use kernel::{
 use crate::abstractions::iommu::{
     driver,
     io_pgtable::{
+        DmaDevice,
         FlushOps,
         IoPageTable, //
     },
@@ -81,7 +79,7 @@ impl Walkers {
     /// `ENOMEM`.
     pub(crate) fn of_new_table(
         ipmmu: &Arc<Ipmmu>,
-        dev: &Device<Bound>,
+        dev: DmaDevice<'_>,
     ) -> Result<IoPageTable<Self>> {
         let walkers = Self {
             root: ipmmu.root().clone(),

@@ -41,7 +41,6 @@ use crate::abstractions::{
         platform::Pm, //
     },
     irq,
-    platform::ext::set_dma_mask,
     runtime_pm, //
 };
 
@@ -173,6 +172,9 @@ impl platform::Driver for Driver {
 }
 
 impl Pm for Driver {
+    /// Walks reach page tables with as many address bits.
+    const DMA_MASK: DmaMask = DmaMask::new::<{ table::OAS }>();
+
     fn suspend<'bound>(this: Pin<&Bound>) -> Result {
         this.power.suspend()
     }
@@ -224,8 +226,6 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
         }
     };
 
-    // For page tables: walks have 40 address bits.
-    set_dma_mask(pdev, DmaMask::new::<{ table::OAS }>())?;
     let regs = map(pdev, features)?;
     let ipmmu = Ipmmu::new(dev, regs, features, root)?;
     let power = if ipmmu.is_root() {

@@ -6,7 +6,6 @@ use kernel::{
     debugfs::Dir,
     device::{
         property::FwNode,
-        Bound,
         Device, //
     },
     fmt,
@@ -37,6 +36,7 @@ use crate::abstractions::{
         },
         io_pgtable::{
             self,
+            DmaDevice,
             IoPageTable, //
         },
     },
@@ -315,7 +315,7 @@ impl driver::Ops for IommuOps {
 
     fn alloc_paging(
         client: &Client,
-        hwdev: &Device<Bound>,
+        hwdev: DmaDevice<'_>,
     ) -> Result<(Geometry, IoPageTable<Walkers>)> {
         let ipmmu = client.ipmmu();
         let table = Walkers::of_new_table(ipmmu, hwdev)?;

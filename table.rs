@@ -16,6 +16,7 @@ use crate::abstractions::iommu::{
     io_pgtable::{
         self,
         Config,
+        DmaDevice,
         FlushOps,
         IoPageTable,
         PAGE_SIZES, //
@@ -49,7 +50,7 @@ pub(crate) fn geometry(features: &Features) -> Geometry {
 /// `ENOMEM`.
 pub(crate) fn new<T: FlushOps>(
     features: &Features,
-    dev: &Device<Bound>,
+    dev: DmaDevice<'_>,
     flush: Pin<KBox<T>>,
 ) -> Result<IoPageTable<T>> {
     let config = Config {
@@ -94,7 +95,7 @@ impl Empty {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(features: &Features, dev: &Device<Bound>) -> Result<Arc<Self>> {
-        let table = new(features, dev, KBox::pin(Nothing, GFP_KERNEL)?)?;
+        let table = new(features, dev.into(), KBox::pin(Nothing, GFP_KERNEL)?)?;
 
         Ok(Arc::new(Self(table), GFP_KERNEL)?)
     }

@@ -17,6 +17,10 @@ use kernel::{
         BoundInternal,
         Core, //
     },
+    dma::{
+        Device as _,
+        DmaMask, //
+    },
     driver::{
         DriverLayout,
         RegistrationOps, //
@@ -25,6 +29,10 @@ use kernel::{
     of,
     platform,
     prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Write, //
+    },
     types::Opaque, //
 };
 
@@ -38,6 +46,9 @@ use super::io_pgtable;
 /// after those of all consumers, at resume before them. During system sleep user space is frozen,
 /// and no driver is bound or unbound.
 pub(crate) trait Pm: platform::Driver {
+    /// The addresses that the device reaches by DMA.
+    const DMA_MASK: DmaMask;
+
     /// Prepares the device for sleep: at system suspend, when the system is switched off after its
     /// image was written, or after the autosuspend delay. May sleep.
     ///
@@ -86,7 +97,8 @@ pub(crate) trait Pm: platform::Driver {
     fn shutdown<'bound>(this: Pin<&Self::Data<'bound>>);
 }
 
-/// Forwards to the platform driver `T`, and ends runtime power management before `T` is unbound.
+/// Forwards to the platform driver `T`, and ends runtime power management before its data is
+/// dropped.
 pub(crate) struct Driver<T>(PhantomData<T>);
 
 impl<T: Pm> platform::Driver for Driver<T> {
@@ -99,12 +111,23 @@ impl<T: Pm> platform::Driver for Driver<T> {
         dev: &'bound platform::Device<Core<'_>>,
         id_info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
-        T::probe(dev, id_info)
+        // SAFETY: The driver, which maps memory, is called later. Tables of an earlier binding may
+        // change meanwhile; the mask that they find there is the same.
+        let masked = unsafe { dev.dma_set_mask_and_coherent(T::DMA_MASK) };
+
+        pin_init::pin_init_scope(move || {
+            masked?;
+            // Runtime PM may look for the data as soon as it is stored.
+            Ok(T::probe(dev, id_info).pin_chain(|_| {
+                smp_mb(Write);
+                Ok(())
+            }))
+        })
     }
 
     fn unbind<'bound>(dev: &'bound platform::Device<Core<'_>>, this: Pin<&Self::Data<'bound>>) {
-        runtime_pm::end(dev.as_ref());
         T::unbind(dev, this);
+        runtime_pm::end(dev.as_ref());
     }
 }
 
@@ -121,7 +144,11 @@ unsafe impl<T: Pm> DriverLayout for Adapter<T> {
 }
 
 // SAFETY: Both functions forward to `Inner<T>`, so `unregister()` is valid after `register()`.
-unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
+unsafe impl<T: Pm> RegistrationOps for Adapter<T>
+where
+    // Callbacks of runtime PM may run beside others.
+    for<'bound> T::Data<'bound>: Sync,
+{
     unsafe fn register(
         reg: &Opaque<Self::DriverType>,
         name: &'static CStr,
@@ -144,7 +171,10 @@ unsafe impl<T: Pm> RegistrationOps for Adapter<T> {
     }
 }
 
-impl<T: Pm> Adapter<T> {
+impl<T: Pm> Adapter<T>
+where
+    for<'bound> T::Data<'bound>: Sync,
+{
     const PM_OPS: &'static bindings::dev_pm_ops = &bindings::dev_pm_ops {
         suspend: Some(Self::wake),
         suspend_noirq: Some(Self::suspend),
@@ -189,8 +219,8 @@ impl<T: Pm> Adapter<T> {
 
     extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
         // SAFETY: The PM core calls this for devices of this driver. It unbinds none during system
-        // sleep. Before data is dropped, `Driver::unbind()` disables runtime PM, which waits for
-        // callbacks; the driver does not enable it again.
+        // sleep. Before data is dropped, `Driver::unbind()` disables runtime PM for good, which
+        // waits for callbacks.
         unsafe { Self::call(dev, T::suspend) }
     }
 

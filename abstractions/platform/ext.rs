@@ -8,10 +8,6 @@
 use kernel::{
     bindings,
     device,
-    dma::{
-        Device as _,
-        DmaMask, //
-    },
     platform,
     prelude::*, //
 };
@@ -65,16 +61,4 @@ pub(crate) fn exists(name: &CStr) -> bool {
     // SAFETY: `bus_find_device()` returned a reference. It is dropped here, once.
     unsafe { bindings::put_device(dev) };
     true
-}
-
-/// Sets the DMA address bits of the device. For `probe()`, before anything is mapped for the
-/// device.
-///
-/// # Errors
-///
-/// `EIO` when the platform cannot do that.
-pub(crate) fn set_dma_mask<'a>(pdev: &platform::Device<device::Core<'a>>, mask: DmaMask) -> Result {
-    // SAFETY: `Core` limits calls to callbacks of the bus. As documented this is `probe()`, before
-    // any other DMA API call for the device, so none is concurrent.
-    unsafe { pdev.dma_set_mask_and_coherent(mask) }
 }

@@ -181,7 +181,8 @@ impl<T: Ops> Callbacks<T> {
                 .as_registered()
                 .filter(|_| instance.is_described_by(fwspec.node()))
                 .ok_or(ENODEV)?;
-            // INVARIANT: The core has found this node registered. No other instance has it.
+            // INVARIANT: The core has found this node registered. No other registered instance has
+            // it: both would have the same name in sysfs.
             let private = KBox::new(Private { instance, client }, GFP_KERNEL)?;
 
             // SAFETY: `dev` has its `iommu`, and the core has locked its probe lock.
@@ -225,12 +226,14 @@ impl<T: Ops> Callbacks<T> {
         dev: *mut bindings::device,
     ) -> *mut bindings::iommu_group {
         // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
-        let (device, client) = unsafe { device_and_client::<T>(dev) };
-        // SAFETY: The core is calling `device_group()` for this device.
-        let grouping = unsafe { Grouping::new(device) };
+        let (device, private) = unsafe { (Device::from_raw(dev), private::<T>(dev)) };
+        let ops = private.instance.table.as_raw();
+        // SAFETY: The core is calling `device_group()` of `ops` for this device.
+        let grouping = unsafe { Grouping::new(device, ops) };
 
-        match T::device_group(grouping, client) {
-            Ok(group) => group.into_raw(),
+        match T::device_group(grouping, &private.client) {
+            Ok(group) if group.is_of(ops) => group.into_raw(),
+            Ok(_) => refusal(device, EINVAL),
             Err(e) => refusal(device, e),
         }
     }

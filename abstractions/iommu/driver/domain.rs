@@ -103,10 +103,13 @@ impl<T: Ops> Domain<T> {
         Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })
     }
 
-    fn from_raw(raw: *mut bindings::iommu_domain) -> *const Self {
+    /// # Safety
+    ///
+    /// `raw` is a domain with [`Self::OPS`].
+    unsafe fn from_raw(raw: *mut bindings::iommu_domain) -> *const Self {
         let raw = Opaque::cast_from(raw);
 
-        // SAFETY: Callers pass domains with `Self::OPS`, each of which is the `raw` of a `Self`.
+        // SAFETY: By this function's contract `raw` is the field of a `Self`.
         unsafe { kernel::container_of!(raw, Self, raw) }
     }
 

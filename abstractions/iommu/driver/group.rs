@@ -17,8 +17,12 @@ use kernel::{
 ///
 /// # Invariants
 ///
-/// `0` is valid, and one reference to it is owned.
-pub(crate) struct Group(NonNull<bindings::iommu_group>);
+/// `raw` is valid, and one reference to it is owned. `ops` are those of the driver that was asked
+/// for the group.
+pub(crate) struct Group {
+    raw: NonNull<bindings::iommu_group>,
+    ops: *const bindings::iommu_ops,
+}
 
 // SAFETY: Groups are not tied to a thread, and references are counted atomically.
 unsafe impl Send for Group {}
@@ -26,40 +30,41 @@ unsafe impl Send for Group {}
 unsafe impl Sync for Group {}
 
 impl Group {
-    /// # Safety
-    ///
-    /// `group` is an error pointer, or valid with a reference for the caller.
-    unsafe fn from_raw(group: *mut bindings::iommu_group) -> Result<Self> {
-        // INVARIANT: By this function's contract.
-        NonNull::new(from_err_ptr(group)?).map(Self).ok_or(EINVAL)
+    /// Returns whether the group belongs to the driver with `ops`. The core attaches a client to
+    /// the domain of its group, which must be a domain of the client's driver.
+    pub(super) fn is_of(&self, ops: *const bindings::iommu_ops) -> bool {
+        core::ptr::eq(self.ops, ops)
     }
 
     /// Passes the reference to the core.
     pub(super) fn into_raw(self) -> *mut bindings::iommu_group {
-        core::mem::ManuallyDrop::new(self).0.as_ptr()
+        core::mem::ManuallyDrop::new(self).raw.as_ptr()
     }
 }
 
 impl PartialEq for Group {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.raw == other.raw
     }
 }
 
 impl Clone for Group {
     fn clone(&self) -> Self {
-        // SAFETY: By the type invariant `0` is valid.
-        unsafe { bindings::iommu_group_ref_get(self.0.as_ptr()) };
+        // SAFETY: By the type invariant `raw` is valid.
+        unsafe { bindings::iommu_group_ref_get(self.raw.as_ptr()) };
 
         // INVARIANT: A reference was just taken.
-        Self(self.0)
+        Self {
+            raw: self.raw,
+            ops: self.ops,
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         // SAFETY: By the type invariant a reference is owned. It is given up here.
-        unsafe { bindings::iommu_group_put(self.0.as_ptr()) };
+        unsafe { bindings::iommu_group_put(self.raw.as_ptr()) };
     }
 }
 
@@ -67,18 +72,29 @@ impl Drop for Group {
 ///
 /// # Invariants
 ///
-/// The core is calling `device_group()` for `dev`, which its driver has just accepted.
+/// The core is calling `device_group()` of `ops` for `dev`, which their driver has just accepted.
 pub(crate) struct Grouping<'a> {
     dev: &'a Device,
+    ops: *const bindings::iommu_ops,
 }
 
 impl<'a> Grouping<'a> {
     /// # Safety
     ///
-    /// The core is calling `device_group()` for `dev`, and `'a` ends with that call.
-    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+    /// The core is calling `device_group()` of `ops` for `dev`, and `'a` ends with that call.
+    pub(super) unsafe fn new(dev: &'a Device, ops: *const bindings::iommu_ops) -> Self {
         // INVARIANT: By this function's contract.
-        Self { dev }
+        Self { dev, ops }
+    }
+
+    /// # Safety
+    ///
+    /// `group` is an error pointer, or valid with a reference for the caller.
+    unsafe fn group(&self, group: *mut bindings::iommu_group) -> Result<Group> {
+        let raw = NonNull::new(from_err_ptr(group)?).ok_or(EINVAL)?;
+
+        // INVARIANT: By this function's contract, and the type invariant.
+        Ok(Group { raw, ops: self.ops })
     }
 
     /// Returns the device of the client.
@@ -100,7 +116,7 @@ impl<'a> Grouping<'a> {
         #[cfg(CONFIG_PCI)]
         if <&pci::Device>::try_from(self.dev).is_ok() {
             // SAFETY: The device is valid, and a PCI device. The result comes with a reference.
-            return unsafe { Group::from_raw(bindings::pci_device_group(self.as_raw())) };
+            return unsafe { self.group(bindings::pci_device_group(self.as_raw())) };
         }
         self.of_its_own()
     }
@@ -112,7 +128,7 @@ impl<'a> Grouping<'a> {
     /// `ENOMEM`.
     pub(crate) fn of_its_own(&self) -> Result<Group> {
         // SAFETY: The device is valid. The result comes with a reference.
-        unsafe { Group::from_raw(bindings::generic_device_group(self.as_raw())) }
+        unsafe { self.group(bindings::generic_device_group(self.as_raw())) }
     }
 
     /// Returns the one group of all clients of the IOMMU. May sleep.
@@ -122,6 +138,6 @@ impl<'a> Grouping<'a> {
     /// `ENOMEM`.
     pub(crate) fn of_iommu(&self) -> Result<Group> {
         // SAFETY: By the type invariant the device has its IOMMU. The result has a reference.
-        unsafe { Group::from_raw(bindings::generic_single_device_group(self.as_raw())) }
+        unsafe { self.group(bindings::generic_single_device_group(self.as_raw())) }
     }
 }

@@ -16,7 +16,8 @@ use kernel::{
         atomic::{
             Atomic,
             Full,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         Arc, //
     },
@@ -25,10 +26,13 @@ use kernel::{
 
 #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
 use super::arm_mapping::SharedMapping;
-use super::ops::{
-    Instance,
-    Ops,
-    OpsTable, //
+use super::{
+    super::io_pgtable::DmaDevice,
+    ops::{
+        Instance,
+        Ops,
+        OpsTable, //
+    }, //
 };
 
 // SAFETY: The core serialises its accesses to `raw`. All other fields are `Send` and `Sync`.
@@ -54,6 +58,7 @@ impl<T: Ops> Instance<T> {
                 dev: (&**dev).into(),
                 table,
                 data,
+                is_taken: Atomic::new(false),
                 is_registered: Atomic::new(false),
                 #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
                 mapping <- SharedMapping::new(),
@@ -84,10 +89,10 @@ impl<T: Ops> Instance<T> {
     /// # Safety
     ///
     /// The instance is registered during the lifetime of the result.
-    pub(super) unsafe fn hwdev(&self) -> &Device<Bound> {
-        // SAFETY: By this function's contract the instance is registered. devres ends the
-        // registration before the device is unbound.
-        unsafe { self.dev.as_bound() }
+    pub(super) unsafe fn hwdev(&self) -> DmaDevice<'_> {
+        // SAFETY: By this function's contract the instance is registered. The registration is a
+        // resource that devres releases.
+        unsafe { DmaDevice::new(&self.dev) }
     }
 }
 
@@ -112,12 +117,12 @@ pub(crate) fn register_managed<T: Ops>(dev: &Device<Bound>, instance: Arc<Instan
     if !core::ptr::eq(&**dev, &*instance.dev) {
         return Err(EINVAL);
     }
-    if instance.is_registered.xchg(true, Full) {
+    if instance.is_taken.xchg(true, Full) {
         return Err(EBUSY);
     }
 
-    register(dev, &instance).inspect_err(|_| instance.is_registered.store(false, Relaxed))?;
-    // INVARIANT: `instance` was just registered, and `is_registered` excludes another time.
+    register(dev, &instance).inspect_err(|_| instance.is_taken.store(false, Release))?;
+    // INVARIANT: `instance` was just registered, and `is_taken` excludes another time.
     devres::register(dev, Registration(instance), GFP_KERNEL)
 }
 
@@ -137,10 +142,12 @@ fn register<T: Ops>(dev: &Device<Bound>, instance: &Instance<T>) -> Result {
         )
     })?;
 
+    instance.is_registered.store(true, Relaxed);
     // SAFETY: `raw` is pinned in the `Arc`, which the registration owns until `raw` is
     // unregistered. Nothing else registers it. The table is `'static`, and `hwdev` is valid.
     to_result(unsafe { bindings::iommu_device_register(raw, instance.table.as_raw(), hwdev) })
         .inspect_err(|_| {
+            instance.is_registered.store(false, Relaxed);
             // SAFETY: The entry in sysfs was added above.
             unsafe { bindings::iommu_device_sysfs_remove(raw) };
         })
@@ -157,5 +164,6 @@ impl<T: Ops> Drop for Registration<T> {
             bindings::iommu_device_unregister(raw);
             bindings::iommu_device_sysfs_remove(raw);
         }
+        self.0.is_taken.store(false, Release);
     }
 }

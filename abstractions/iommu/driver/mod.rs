@@ -70,7 +70,7 @@
 //!
 //!     fn release_device(_: &Device, _: &u32) {}
 //!
-//!     fn alloc_paging(_: &u32, hwdev: &Device<Bound>) -> Result<(Geometry, IoPageTable<Tlb>)> {
+//!     fn alloc_paging(_: &u32, dev: DmaDevice<'_>) -> Result<(Geometry, IoPageTable<Tlb>)> {
 //!         let config = Config {
 //!             format: Format::Arm32LpaeS1,
 //!             quirks: 0,
@@ -83,7 +83,7 @@
 //!             last: u64::from(u32::MAX),
 //!         };
 //!         let tlb = KBox::pin(Tlb, GFP_KERNEL)?;
-//!         Ok((geometry, IoPageTable::new(hwdev, config, tlb)?))
+//!         Ok((geometry, IoPageTable::new(dev, config, tlb)?))
 //!     }
 //!
 //!     fn attach_paging(_: &Device, _: &u32, domain: ArcBorrow<'_, Domain<Self>>) -> Result {

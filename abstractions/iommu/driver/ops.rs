@@ -6,10 +6,7 @@ use core::marker::PhantomData;
 
 use kernel::{
     bindings,
-    device::{
-        Bound,
-        Device, //
-    },
+    device::Device,
     prelude::*,
     sync::{
         aref::ARef,
@@ -25,6 +22,7 @@ use kernel::{
 use super::arm_mapping::SharedMapping;
 use super::{
     super::io_pgtable::{
+        DmaDevice,
         FlushOps,
         IoPageTable, //
     },
@@ -102,7 +100,7 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     /// `ENOMEM`.
     fn alloc_paging(
         client: &Self::Client,
-        hwdev: &Device<Bound>,
+        hwdev: DmaDevice<'_>,
     ) -> Result<(Geometry, IoPageTable<Self::Flush>)>;
 
     /// Attaches `dev` to `domain`. The core serialises calls for a group.
@@ -154,7 +152,9 @@ pub(crate) struct Instance<T: Ops> {
     pub(super) dev: ARef<Device>,
     pub(super) table: &'static OpsTable<T>,
     pub(super) data: T::Instance,
-    /// Whether the instance is registered or being registered.
+    /// Whether the instance has a registration, also one that is being made or ended.
+    pub(super) is_taken: Atomic<bool>,
+    /// Whether the core may refer to the instance.
     pub(super) is_registered: Atomic<bool>,
     #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
     #[pin]

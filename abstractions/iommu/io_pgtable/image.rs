@@ -106,6 +106,9 @@ impl Listed {
         // field of a `struct io_pgtable`, and is not freed.
         let cfg =
             unsafe { &(*kernel::container_of!(self.0.as_ptr(), bindings::io_pgtable, ops)).cfg };
+        if cfg.coherent_walk {
+            return;
+        }
         // Each entry of level 1 covers 1 GiB.
         let bytes = size_of::<u64>() << (cfg.ias - 30);
 
@@ -120,8 +123,8 @@ impl Listed {
 ///
 /// # Safety
 ///
-/// At `base` is a table of long descriptors that was allocated for `dev`, which is valid. The table
-/// does not change during the call.
+/// At `base` is a table of long descriptors that was allocated for `dev`, which is valid and whose
+/// walk is not coherent. The table does not change during the call.
 unsafe fn clean_level(dev: *mut bindings::device, base: u64, bytes: usize, below: u32) {
     const NEXT_TABLE: u64 = 3;
     const ADDRESS: u64 = 0xff_ffff_f000;
@@ -139,7 +142,7 @@ unsafe fn clean_level(dev: *mut bindings::device, base: u64, bytes: usize, below
     }
 
     // SAFETY: `dev` is valid, and the table is in RAM. The page table code, which wants DMA
-    // addresses to be physical ones, has mapped it for DMA by `dev`, unless the walk is coherent.
+    // addresses to be physical ones, has mapped it for DMA by `dev`, whose walk is not coherent.
     unsafe {
         bindings::dma_sync_single_for_device(
             dev,

@@ -73,6 +73,34 @@ pub(crate) struct Config {
     pub(crate) coherent_walk: bool,
 }
 
+/// A device whose hardware walks tables. The DMA API may be used for it.
+///
+/// Unlike a bound device it gives no access to resources that devres manages: some may be gone
+/// while the IOMMU core still asks for tables.
+///
+/// # Invariants
+///
+/// Devres has not released all resources of the device.
+#[derive(Clone, Copy)]
+pub(crate) struct DmaDevice<'a>(&'a Device);
+
+impl<'a> DmaDevice<'a> {
+    /// # Safety
+    ///
+    /// Devres does not release all resources of `dev` before the end of `'a`.
+    pub(super) unsafe fn new(dev: &'a Device) -> Self {
+        // INVARIANT: By this function's contract.
+        Self(dev)
+    }
+}
+
+impl<'a> From<&'a Device<Bound>> for DmaDevice<'a> {
+    fn from(dev: &'a Device<Bound>) -> Self {
+        // INVARIANT: The device stays bound until the end of `'a`.
+        Self(dev)
+    }
+}
+
 /// An IO page table, with a `T` that flushes the TLB.
 ///
 /// Mapping and unmapping take no lock. So the functions here require that no two callers access a
@@ -113,7 +141,7 @@ impl<T: FlushOps> IoPageTable<T> {
     ///
     /// `EINVAL` when there would not be three levels, `ENODEV` before [`start`], `ENOMEM` when
     /// there is no memory or the format does not support the configuration.
-    pub(crate) fn new(dev: &Device<Bound>, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
+    pub(crate) fn new(dev: DmaDevice<'_>, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
         if !BITS.contains(&config.ias) {
             return Err(EINVAL);
         }
@@ -126,7 +154,7 @@ impl<T: FlushOps> IoPageTable<T> {
             oas: config.oas,
             coherent_walk: config.coherent_walk,
             tlb: Self::FLUSH_OPS,
-            iommu_dev: core::ptr::from_ref(dev).cast_mut().cast(),
+            iommu_dev: core::ptr::from_ref(dev.0).cast_mut().cast(),
             ..pin_init::zeroed()
         };
 
@@ -145,7 +173,7 @@ impl<T: FlushOps> IoPageTable<T> {
         let table = Self {
             ops,
             cookie,
-            _dev: (&**dev).into(),
+            _dev: dev.0.into(),
             format: config.format,
             _flush: PhantomData,
         };

@@ -76,7 +76,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             expect_on(b, H3)
         }));
     }
-    let setup = Setup::new("stage2-lost", Driver::Rust).stage2();
+    // What cannot be written must hold 0.
+    let setup = Setup::new("stage2-lost", Driver::Rust).stage2().unkind("");
     let board = Fixture::new(bench, setup, prepare);
     rows.push(board.row("no_table_is_walked_as_of_stage_1", lost_stage));
     for generation in &GENERATIONS[1..] {
