@@ -237,7 +237,7 @@ fn listen(board: &mut Board) -> Result<()> {
 /// Sleeps and wakes once, with the load going on.
 fn cycle(board: &mut Board, before: &Registers) -> Result<()> {
     let number = board.console.start("echo mem > /sys/power/state")?;
-    if let Err(e) = board.qmp.wait_suspend(LIMIT) {
+    if let Err(e) = board.wait_suspend(LIMIT) {
         let said = board.console.finish(number, Duration::from_secs(5));
         bail!("{e:#} ({said:?})");
     }

@@ -153,6 +153,17 @@ impl Console {
         self.wait_for(mark, Duration::from_secs(1))
     }
 
+    /// Hears what is said during this time, for whoever waits for it later.
+    pub fn listen(&mut self, time: Duration) -> Result<()> {
+        let deadline = Instant::now() + time;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !self.receive(left)? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Sends raw bytes, as typing does.
     pub fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {

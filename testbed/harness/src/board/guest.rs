@@ -14,9 +14,8 @@ use super::{Board, Driver, System};
 
 pub use super::hardware::DMACS;
 
-const COMMAND_LIMIT: Duration = Duration::from_secs(120);
+pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const BIND_LIMIT: Duration = Duration::from_secs(10);
-const SLEEP_LIMIT: Duration = Duration::from_secs(60);
 /// Limit for a scan of kmemleak: it goes through all memory twice.
 const LEAK_LIMIT: Duration = Duration::from_secs(600);
 
@@ -40,12 +39,6 @@ const SPLATS: [&str; 16] = [
     "pagealloc: ",
     "ODEBUG disabled",
 ];
-
-/// The result of a suspend.
-pub struct Slept {
-    /// The registers while everything was off.
-    pub asleep: Registers,
-}
 
 impl Board {
     /// Runs a command and returns how it ended.
@@ -239,39 +232,6 @@ impl Board {
             "the transfers did not run"
         );
         Ok(ktap)
-    }
-
-    /// Sleeps and wakes once; `while_asleep` acts on the board in between.
-    pub fn suspend(&mut self, while_asleep: impl FnOnce(&mut Self) -> Result<()>) -> Result<Slept> {
-        self.sh("echo deep > /sys/power/mem_sleep")
-            .context("the kernel offers no deep sleep")?;
-        self.qmp.forget_events()?;
-        let number = self.console.start("echo mem > /sys/power/state")?;
-        self.qmp.wait_suspend(SLEEP_LIMIT)?;
-        let asleep = self.registers()?;
-        while_asleep(self)?;
-        self.qmp.wake()?;
-        let output = self.console.finish(number, COMMAND_LIMIT)?;
-        ensure!(output.code == 0, "the suspend failed: {}", output.text);
-        Ok(Slept { asleep })
-    }
-
-    /// Sleeps and wakes once: the SoC loses its registers, and all of them come back.
-    pub fn suspend_and_compare(&mut self) -> Result<()> {
-        let before = self.registers()?;
-        let kept = self.suspend(|_| Ok(()))?.asleep.len();
-        ensure!(
-            kept == 0,
-            "{kept} registers survived the sleep: the machine is at fault"
-        );
-        self.expect_registers(&before)
-    }
-
-    /// Hibernates, in one of the modes that return to this board, until it is
-    /// awake again.
-    pub fn hibernate(&mut self, mode: &str) -> Result<()> {
-        self.sh(&format!("echo {mode} > /sys/power/disk"))?;
-        self.sh("echo disk > /sys/power/state").map(drop)
     }
 
     /// Reads all IPMMU registers.

@@ -15,6 +15,7 @@ pub mod qmp;
 pub mod registers;
 pub mod reports;
 mod setup;
+mod sleep;
 pub mod unkind;
 pub mod wiring;
 pub mod xen;

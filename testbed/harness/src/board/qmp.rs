@@ -90,11 +90,10 @@ impl Qmp {
             .with_context(|| line.to_owned())
     }
 
-    /// Waits until the board has gone to sleep.
-    pub fn wait_suspend(&mut self, limit: Duration) -> Result<()> {
-        self.wait("SUSPEND", limit, |e| {
-            matches!(e, qmp::Event::SUSPEND { .. })
-        })
+    /// Returns whether the board has gone to sleep since this was last told.
+    pub fn fell_asleep(&mut self) -> Result<bool> {
+        self.inner.nop()?;
+        Ok(self.take(|e| matches!(e, qmp::Event::SUSPEND { .. })))
     }
 
     /// Forgets earlier events, so that only later ones are waited for.
@@ -149,6 +148,13 @@ impl Qmp {
         Ok(())
     }
 
+    /// Takes one event out of those that were read.
+    fn take(&mut self, wanted: impl Fn(&qmp::Event) -> bool) -> bool {
+        self.seen.extend(self.inner.events());
+        let at = self.seen.iter().position(wanted);
+        at.map(|at| self.seen.remove(at)).is_some()
+    }
+
     /// Waits for one event, keeping the others for later.
     fn wait(
         &mut self,
@@ -157,12 +163,7 @@ impl Qmp {
         wanted: impl Fn(&qmp::Event) -> bool,
     ) -> Result<()> {
         let deadline = Instant::now() + limit;
-        loop {
-            self.seen.extend(self.inner.events());
-            if let Some(at) = self.seen.iter().position(&wanted) {
-                self.seen.remove(at);
-                return Ok(());
-            }
+        while !self.take(&wanted) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 bail!("QEMU reported no {name} within {} s", limit.as_secs());
@@ -171,6 +172,7 @@ impl Qmp {
             // The crate reads events only on the way to an answer.
             self.inner.nop()?;
         }
+        Ok(())
     }
 
     fn wait_readable(&self, limit: Duration) -> Result<()> {

@@ -230,7 +230,7 @@ fn attended(
                 text += &board.console.type_until("# awake", second, ROUND)?;
             }
             1 => {
-                board.qmp.wait_suspend(ROUND)?;
+                board.wait_suspend(ROUND)?;
                 while_asleep(board)?;
                 board.qmp.wake()?;
             }

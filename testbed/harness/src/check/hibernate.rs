@@ -175,7 +175,7 @@ fn start_both(board: &mut Board) -> Result<u32> {
     board.sh("echo suspend > /sys/power/disk")?;
     board.qmp.forget_events()?;
     let number = board.console.start("echo disk > /sys/power/state")?;
-    board.qmp.wait_suspend(LIMIT)?;
+    board.wait_suspend(LIMIT)?;
     let asleep = board.registers()?;
     ensure!(asleep.len() == 0, "the board did not lose its registers");
     Ok(number)

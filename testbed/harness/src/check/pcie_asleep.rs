@@ -68,7 +68,7 @@ fn reads_at_once(board: &mut Board) -> Result<()> {
         "echo mem > /sys/power/state && echo {DISK} > {NVME_DRIVER}/bind && \
          /tests/storage.sh {DISK}"
     ))?;
-    board.qmp.wait_suspend(LIMIT)?;
+    board.wait_suspend(LIMIT)?;
     let kept = board.registers()?.len();
     ensure!(kept == 0, "{kept} registers survived");
     board.qmp.wake()?;

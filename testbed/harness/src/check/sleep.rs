@@ -137,7 +137,7 @@ fn a_hundred_cycles(board: &mut Board) -> Result<()> {
     board.qmp.forget_events()?;
     let number = board.console.start(&format!("/tests/cycles.sh {CYCLES}"))?;
     for cycle in 1..=CYCLES {
-        if let Err(e) = board.qmp.wait_suspend(LIMIT) {
+        if let Err(e) = board.wait_suspend(LIMIT) {
             let said = board.console.finish(number, Duration::from_secs(5));
             bail!("cycle {cycle}: {e:#} ({said:?})");
         }

@@ -235,7 +235,7 @@ pub(super) fn asleep(board: &mut Board, scenario: &str, times: u32) -> Result<()
         let command = format!("/tests/userdma {DEVICE} {scenario} {times}");
         let number = board.console.start(&command)?;
         for _ in 0..times {
-            board.qmp.wait_suspend(LIMIT)?;
+            board.wait_suspend(LIMIT)?;
             let kept = board.registers()?.len();
             ensure!(kept == 0, "{kept} registers survived");
             board.qmp.wake()?;
