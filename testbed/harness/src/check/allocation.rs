@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Memory is short: each allocation fails once, of a move between address spaces, of loading the
-//! driver, of a device that appears, and of other operations.
+//! Failing allocations: each allocation fails once while a device moves between address spaces,
+//! while the module is loaded, while a device appears, and in other operations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,17 +16,17 @@ use crate::board::ktap::Ktap;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
-/// Limit for hundreds of allocations, each of which is tried anew.
+/// Limit for an operation that is tried once for each of its hundreds of allocations.
 const LIMIT: Duration = Duration::from_secs(900);
 
 const DEVICES: &str = "/sys/bus/platform/devices";
 
-/// The device that is added and removed; no driver binds to it.
+/// A client that the rows add and remove. No driver binds to it.
 const CLIENT: &str = "fea27000.fcp";
 
 const TRACING: &str = "/sys/kernel/tracing";
 
-/// Trace events of allocations.
+/// The trace events of allocations.
 const EVENTS: [&str; 3] = ["kmalloc", "kmem_cache_alloc", "mm_page_alloc"];
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -57,7 +57,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// Returns a row that takes minutes.
+/// Returns the row that loads the module, which takes minutes.
 pub fn many(bench: &Arc<Bench>) -> Trial {
     // Without clients the module can be unloaded.
     let setup = Setup::new("allocation-load", Driver::Rust).prr(H3_ES2);
@@ -65,13 +65,13 @@ pub fn many(bench: &Arc<Bench>) -> Trial {
 }
 
 /// Tries `operation` with each of its allocations failing once. The shell command `look` must
-/// succeed after each time.
+/// succeed after each attempt.
 fn each_fails(board: &mut Board, look: &str, operation: &str) -> Result<()> {
     try_each(board, look, operation)?;
     board.new_messages().map(drop)
 }
 
-/// Does that, and leaves the kernel's messages to be judged.
+/// Works like [`each_fails`], but leaves the check of the kernel's messages to the caller.
 fn try_each(board: &mut Board, look: &str, operation: &str) -> Result<()> {
     let number = board
         .console
@@ -100,8 +100,8 @@ fn another_default_domain(board: &mut Board) -> Result<()> {
     board.sh(&format!("echo DMA > {group}")).map(drop)
 }
 
-/// A device appears while memory is short. Whatever became of that, it can be removed, and comes
-/// back complete.
+/// Makes a device appear while allocations fail. Whatever the result, the device can be removed
+/// afterwards, and gets its group when it appears again.
 fn device_appears(board: &mut Board) -> Result<()> {
     let present = "/sys/module/reappear/parameters/present";
     let goes = format!("echo N > {present}");
@@ -116,8 +116,8 @@ fn device_appears(board: &mut Board) -> Result<()> {
     board.sh(&comes).map(drop)
 }
 
-/// A driver is bound while memory is short, to a device that the core asks about only then. If it
-/// was this driver that lacked memory, the device does not reach any untranslated.
+/// Binds a driver while allocations fail, to a device that the core probes only at that time. If an
+/// allocation of this driver failed, the device must not reach memory untranslated.
 fn binding(board: &mut Board) -> Result<()> {
     let client = DMACS[0];
     board.sh(&format!(
@@ -151,7 +151,7 @@ fn looking(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Counts the driver's allocations during `work`.
+/// Counts the lines of this driver in the stacks of allocations during `work`.
 fn allocations(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<usize> {
     let switch = |verb: &str| {
         let one =
@@ -183,10 +183,10 @@ fn none_in_suspend(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The module is loaded while memory is short. Whatever was bound, it can be removed, loaded
-/// completely, and removed again.
+/// Loads the module while allocations fail. Whatever is bound then, the module can be removed. In
+/// the end it is loaded without failures, and binds all IPMMUs.
 fn loading(board: &mut Board) -> Result<()> {
-    // The core holds it while instances that waited for the root are bound.
+    // The driver core holds the module while it binds instances that waited for the root.
     let goes = "modprobe probed && rmmod probed && \
                 { [ ! -e /sys/module/ipmmu_vmsa ] || rmmod ipmmu_vmsa; }";
     each_fails(board, goes, "load $(find /lib/modules -name ipmmu_vmsa.ko)")?;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! 32 bits: both drivers on a kernel for Arm, with an IPMMU of R-Car Gen2.
+//! Both drivers on a 32-bit Arm kernel, with an IPMMU of R-Car Gen2.
 //!
-//! The kernel has another DMA API there, which uses the mapping that the driver gives it. All
-//! devices behind the IPMMU share its one context.
+//! The DMA API of this kernel differs from that of arm64: it maps memory in the mapping that the
+//! driver creates. All devices behind the IPMMU share its one context.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,7 +49,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// Returns the board's device tree with nobody behind the IPMMU.
+/// Returns the board's device tree without devices behind the IPMMU.
 fn without_clients(bench: &Bench, dtb: &Path) -> Result<PathBuf> {
     let mut alone = Dtb::copy(&bench.paths, dtb, "arm-alone")?;
     for device in GEN2.dmacs {
@@ -72,7 +72,7 @@ fn boot_and_bind(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Both controllers copy at once, and all of it goes through the IPMMU.
+/// Runs DMA on both controllers at once, and expects the IPMMU to translate it in its context.
 fn dma_is_translated(board: &mut Board) -> Result<()> {
     let before = board.count(ipmmu(), "translations")?;
     board.dma(GEN2.dmacs)?;
@@ -114,8 +114,8 @@ fn sleep_and_compare(board: &mut Board) -> Result<()> {
     board.expect_registers(&before)
 }
 
-/// The architecture's code treats the C driver's mapping as its own when a client is unbound.
-/// Afterwards the client has a domain of its own, for which there is no context.
+/// Binds a client anew. When it is unbound, the architecture's code treats the C driver's mapping
+/// as its own. The client then has a domain of its own, for which there is no context.
 fn c_loses_a_client(board: &mut Board) -> Result<()> {
     let (driver, device) = GEN2.clients()[0];
     board.sh(&format!("echo {device} > {driver}/unbind"))?;
@@ -128,7 +128,7 @@ fn c_loses_a_client(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// One client is bound anew while the other one goes on copying.
+/// Unbinds and binds each client twice. While one client is unbound, DMA of the other one works.
 fn clients_come_and_go(board: &mut Board) -> Result<()> {
     let clients = GEN2.dmacs;
     for device in clients.iter().chain(clients) {
@@ -140,8 +140,8 @@ fn clients_come_and_go(board: &mut Board) -> Result<()> {
     dma_is_translated(board)
 }
 
-/// A client without a driver is attached to a domain of its own, while the other client's domain
-/// uses the context.
+/// Attaches a client without a driver to a domain of its own while the other client's domain uses
+/// the context. Expects a refusal, unchanged registers, and working DMA.
 fn another_domain_is_refused(board: &mut Board) -> Result<()> {
     let [mover, other] = GEN2.dmacs else {
         bail!("two clients are needed");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Faults on the way to sleep, when no interrupt comes any more. Needs the module
-//! testbed/guest/modules/pm_trouble.c, by which a DMA channel causes them.
+//! Faults during a suspend, when interrupts are no longer delivered. The guest's module
+//! testbed/guest/modules/pm_trouble.c starts the DMA channel that causes them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
-/// Device and phase: before the first IPMMU is suspended, and after the last one.
+/// Callbacks (device and phase) before the first IPMMU is suspended, and after the last one.
 const BEFORE: &str = "first:suspend_noirq";
 const AFTER: &str = "last:suspend_noirq";
 
@@ -47,8 +47,8 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// Lets a master fault in `callback` while the board falls asleep, and returns the messages about
-/// faults. Nothing else may come of it.
+/// Makes a master fault in `callback` during a suspend. Returns the messages about faults. Fails
+/// unless registers and DMA are as before.
 fn faults_in(
     board: &mut Board,
     callback: &str,
@@ -73,7 +73,7 @@ fn faults_in(
     Ok(messages.lines().filter(of_fault).map(Into::into).collect())
 }
 
-/// Suspends up to the point where all devices sleep and still have power, and resumes.
+/// Suspends until all devices sleep but still have power, and resumes.
 pub(super) fn turn_around(board: &mut Board) -> Result<()> {
     board.sh("echo 0 > /sys/module/suspend/parameters/pm_test_delay")?;
     board.sh("echo deep > /sys/power/mem_sleep; echo core > /sys/power/pm_test")?;

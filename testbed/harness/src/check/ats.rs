@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A function with ATS is reset. The core attaches it to the blocked domain meanwhile, without the
-//! others of its group. A busy disk is behind the same micro-TLB.
+//! Resets of a PCIe function with ATS. During a reset the core attaches the function, but not the
+//! rest of its group, to the blocked domain. A busy disk is behind the same micro-TLB.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::board::{Board, Driver, Setup};
 const WITH_ATS: &str = "virtio-rng-pci,ats=on,iommu_platform=on";
 const DISK: &str = FUNCTIONS[0];
 const FUNCTION: &str = FUNCTIONS[1];
-/// The micro-TLBs of IPMMU-HC.
+/// The number of micro-TLBs of IPMMU-HC.
 const UTLBS: u32 = 48;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -45,7 +45,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The function is reset several times, and no access of the disk is refused.
+/// Resets the function several times. Expects that no access of the disk is refused.
 fn reset_beside_disk(board: &mut Board) -> Result<()> {
     let methods = board.sh(&format!("cat /sys/bus/pci/devices/{FUNCTION}/reset_method"))?;
     ensure!(!methods.trim().is_empty(), "it cannot be reset");
@@ -62,11 +62,11 @@ fn reset_beside_disk(board: &mut Board) -> Result<()> {
     is_as_told(board)
 }
 
-/// The number of resets, in each of which another device becomes blocked a little later.
+/// The number of resets. During each, another device becomes blocked 10 ms later than before.
 const ROUNDS: u32 = 10;
 
-/// Meanwhile user space takes a device, and blocks it. A reset takes a tenth of a second in
-/// hardware, so that this comes in the middle of some of them.
+/// Resets the function while user space takes another device and blocks it, then removes the
+/// function. The hardware needs 0.1 s for a reset, so the block falls into the middle of some.
 fn reset_and_removed(board: &mut Board) -> Result<()> {
     board.test(&format!("userdma {OTHER_CARD} take"))?;
     is_as_told(board).context("before the reset")?;
@@ -100,8 +100,8 @@ fn contexts(board: &mut Board) -> Result<String> {
     debugfs(board, IPMMUS[0].0, "contexts")
 }
 
-/// Micro-TLBs and contexts in debugfs agree with the registers: the disk is translated by a context
-/// that is on, and that debugfs shows as its own.
+/// Fails unless debugfs and the registers agree on micro-TLBs and contexts. The disk's context must
+/// be on, and debugfs must list the disk there.
 fn is_as_told(board: &mut Board) -> Result<()> {
     let (utlbs, contexts) = (debugfs(board, IPMMU, "utlbs")?, contexts(board)?);
     let registers = board.registers()?;

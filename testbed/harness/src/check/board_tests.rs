@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The archive of tests for real boards, run on the emulated board with a serial cable.
+//! The archive of tests for real boards, run on the emulated board through its serial console.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 use crate::provision::{Provision, with_file};
 
-/// Some of the tests that must have run. None may be skipped.
+/// Some of the tests that must have run and passed.
 const DONE: [&str; 9] = [
     "modprobe ipmmu_vmsa",
     "registers before the driver",
@@ -37,7 +37,7 @@ const DONE: [&str; 9] = [
 const CYCLES: u32 = 2;
 const ROOT: &str = IPMMUS[0].1;
 
-/// Limit between two lines of the board: for a suite, on a busy machine.
+/// Limit for the next mark in the board's output: for a suite, on a busy machine.
 const ROUND: Duration = Duration::from_secs(300);
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -52,12 +52,12 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// Returns a board with the archive unpacked, and no driver of ours loaded.
+/// Returns a board with the archive unpacked. This driver is not loaded.
 fn board(bench: &Bench, name: &str, driver: Driver) -> Result<Board> {
     board_with(bench, name, driver, "")
 }
 
-/// Returns such a board with more on its command line.
+/// Returns a board with the archive unpacked, and with `append` on the kernel's command line.
 fn board_with(bench: &Bench, name: &str, driver: Driver, append: &str) -> Result<Board> {
     let paths = &bench.paths;
     let archive = Provision::board_tests(paths, &bench.provision.kernel)?;
@@ -70,7 +70,7 @@ fn board_with(bench: &Bench, name: &str, driver: Driver, append: &str) -> Result
             "kunit.enable=1 kunit.autorun=1 {TRUSTED} {append}"
         ))
         .cards()
-        // As on boards.
+        // As on real boards.
         .autosuspend();
     if driver == Driver::Rust {
         setup = setup.dtb(vfio::device_tree(bench)?).pcie(&[EDU]);
@@ -97,8 +97,8 @@ fn archive_runs(bench: &Bench) -> Result<()> {
     board.expect_clean()
 }
 
-/// By default the tests write to no card, and sleep only where something can wake the board. The C
-/// driver serves as well.
+/// Expects that the tests by default write to no card, and suspend only if something can wake the
+/// board. The tests also run with the C driver, as here.
 fn nothing_is_written(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-unasked", Driver::C)?;
     let image = |host: usize| MMC_HOSTS[host].image(&bench.paths, &called("board-tests-unasked"));
@@ -124,9 +124,9 @@ fn nothing_is_written(bench: &Bench) -> Result<()> {
     board.expect_clean()
 }
 
-/// DMA that goes past the IPMMU proves nothing: no result of such a host counts.
+/// Expects that tests of an untranslated MMC host are skipped: its DMA bypasses the IPMMU.
 fn not_translated(bench: &Bench) -> Result<()> {
-    // The card's host knows 32 bits of an address; the test kernel bounces nothing there.
+    // The card's host has 32-bit addresses, and the test kernel has no bounce buffers for it.
     let append = "mem=512M";
     let mut board = board_with(bench, "board-tests-untranslated", Driver::Rust, append)?;
     board.load_driver(&[])?;
@@ -141,7 +141,7 @@ fn not_translated(bench: &Bench) -> Result<()> {
          echo identity > {driver}/../../devices/{card}/iommu_group/type && \
          echo {card} > {driver}/bind"
     ))?;
-    // Waits until there is something to read.
+    // Waits until both hosts have a block device.
     for host in [card, emmc] {
         board.sh(&format!(
             ". /tests/storage-lib.sh; block_device {host} | grep ."
@@ -166,14 +166,14 @@ fn not_translated(bench: &Bench) -> Result<()> {
     board.expect_clean()
 }
 
-/// Returns whether the card of this host was read, which was not skipped then.
+/// Returns whether the test that reads the card of `host` passed without being skipped.
 fn was_read(ktap: &Ktap, host: &str) -> bool {
     let case = format!("{host} (");
     let has = |names: &[String]| names.iter().any(|name| name.starts_with(&case));
     has(&ktap.passed) && !has(&ktap.skipped)
 }
 
-/// Hardware that discards a write at resume fails the test.
+/// Expects the tests to fail on hardware that discards a write at resume.
 fn lost_register(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-lost", Driver::Rust)?;
     attended(&mut board, "--only firmware", |_| Ok(()))?;
@@ -198,7 +198,7 @@ fn lost_register(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Returns the number of the context that a client's group has, whether its IPMMU sleeps or not.
+/// Returns the context of a client's group, from debugfs, which also works while its IPMMU sleeps.
 fn context_of(board: &mut Board, client: &str) -> Result<u32> {
     let contexts = board.sh(&format!("cat /sys/kernel/debug/ipmmu/{ROOT}/contexts"))?;
     let mut each = contexts.split("context ");
@@ -208,7 +208,7 @@ fn context_of(board: &mut Board, client: &str) -> Result<u32> {
     number.with_context(|| format!("{client} is not in {contexts}"))
 }
 
-/// Runs the archive, and wakes the board whenever the archive asks for it.
+/// Runs the archive, and wakes the board on its request, from `mem` after calling `while_asleep`.
 fn attended(
     board: &mut Board,
     options: &str,
@@ -239,7 +239,7 @@ fn attended(
     }
 }
 
-/// Copies the output to the other logs.
+/// Writes the output to the directory of the logs.
 fn keep(paths: &Paths, name: &str, text: &str) -> Result<()> {
     let log = paths.log().join(format!("{name}.ktap.log"));
     Ok(fs::write(log, text)?)

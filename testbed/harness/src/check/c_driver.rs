@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The upstream C driver on the same machine: this validates the model.
+//! The upstream C driver on the same machine. These rows validate the model.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::common::{TWO_IPMMUS, dma_through_two_ipmmus, unmapped_access_faults};
 use super::{Bench, Fixture};
 use crate::board::{Driver, Setup};
 
-/// A product register that names no SoC known to the C driver: on a known one its policy refuses
-/// the DMA controllers.
+/// A value of the product register for a SoC that the C driver does not know. On a known SoC its
+/// policy refuses the DMA controllers.
 pub const UNKNOWN_SOC: u32 = 0x0000_7f00;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {

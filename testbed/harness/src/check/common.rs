@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Helpers of more than one scenario.
+//! Helpers for several scenarios.
 
 use std::ops::Range;
 use std::thread::sleep;
@@ -14,8 +14,8 @@ use crate::board::registers::PARKING;
 /// An address that no DMA mapping uses: IOVAs are allocated from the top.
 pub const UNMAPPED: u32 = 0x1234_5678;
 
-/// Channels of two IPMMUs: dmac0 is behind DS0, dmac1 and dmac2 behind DS1.
-/// One channel each, and a second one of dmac0 with a uTLB of its own.
+/// Channels behind two IPMMUs: dmac0 is behind DS0, dmac1 and dmac2 are behind DS1. One channel of
+/// each controller, and a second one of dmac0 with a uTLB of its own.
 pub const TWO_IPMMUS: [&str; 4] = [
     "e6700000.dma-controller",
     "e6700000.dma-controller:5",
@@ -58,7 +58,7 @@ fn number_after(line: &str, word: &str) -> Option<u64> {
     u64::from_str_radix(&digits[..end], radix).ok()
 }
 
-/// DMA works through two IPMMUs at once, and goes through translation.
+/// Expects that the channels of two IPMMUs are translated, and that DMA works on them at once.
 pub fn dma_through_two_ipmmus(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     for (ipmmu, utlb) in [("ipmmu_ds0", 1), ("ipmmu_ds1", 1), ("ipmmu_ds1", 17)] {
@@ -73,14 +73,14 @@ pub fn dma_through_two_ipmmus(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// An access to an unmapped address is reported, once and correctly.
+/// Expects one correct report of an access to an unmapped address.
 pub fn unmapped_access_faults(board: &mut Board) -> Result<()> {
     let script = format!("fault.sh {} 0 {UNMAPPED:#x}", DMACS[0]);
     one_fault(board, ("ipmmu_ds0", 0), UNMAPPED, &script)
 }
 
-/// An access to an unmapped address by a master behind this micro-TLB leads to one report, with
-/// that address and the right context.
+/// Runs `script`, which makes a master behind this micro-TLB access the unmapped `address`. Expects
+/// one report, with that address and, if the driver names one, the right context.
 pub fn one_fault(
     board: &mut Board,
     (ipmmu, utlb): (&str, u32),
@@ -123,8 +123,8 @@ pub fn mapped(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) ->
     Ok(mapped)
 }
 
-/// Returns the messages at warning level or worse that an IPMMU driver printed, also those in the
-/// name of a client.
+/// Returns the messages about IPMMUs at warning level or worse, also those that are printed for a
+/// client.
 pub fn complaints(raw_messages: &str) -> Vec<&str> {
     raw_messages
         .lines()
@@ -139,10 +139,10 @@ pub fn complaints(raw_messages: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Limit for work of the hardware or the kernel.
+/// Limit for waiting until the hardware or the kernel has done something.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until `is_so`; fails with `otherwise` if that takes too long.
+/// Waits until `is_so` returns true. Fails with `otherwise` if that takes too long.
 pub fn wait_until(
     board: &mut Board,
     otherwise: &'static str,
@@ -156,11 +156,11 @@ pub fn wait_until(
     Ok(())
 }
 
-/// The message of busybox's `rmmod` about a module in use.
+/// The message of BusyBox's `rmmod` about a module in use.
 const IN_USE: &str = "Resource temporarily unavailable";
 
-/// The module stays while a device is behind one of its IPMMUs, bound to a driver or not: the core
-/// holds it. `works` shows that everything goes on.
+/// Expects that the module cannot be removed while a device is behind one of its IPMMUs, bound to a
+/// driver or not, as the core holds the module. `works` checks DMA after each refusal.
 pub fn rmmod_is_refused(board: &mut Board, works: fn(&mut Board) -> Result<()>) -> Result<()> {
     let refused = |board: &mut Board| {
         let output = board.try_sh("rmmod ipmmu_vmsa 2>&1")?;
@@ -180,10 +180,10 @@ pub fn rmmod_is_refused(board: &mut Board, works: fn(&mut Board) -> Result<()>) 
     works(board)
 }
 
-/// The number of times that the module is removed and loaded.
+/// How many times the module is removed and loaded.
 const TIMES: u32 = 20;
 
-/// The module can be removed and loaded while no device is behind its IPMMUs. It leaves nothing on.
+/// Removes and loads the module. The IPMMUs have no clients, and removal must leave nothing on.
 pub fn rmmod_and_modprobe(
     board: &mut Board,
     ipmmus: &[(&str, &str)],

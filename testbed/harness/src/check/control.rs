@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Control registers: an instance's, rather than a context's or a micro-TLB's. The values of the
-//! firmware stay, across a sleep as well, except USE_SECGRP.
+//! Control registers, which belong to an instance rather than to a context or micro-TLB. The driver
+//! preserves the firmware's values, also across a suspend, but clears USE_SECGRP.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ use super::{Bench, Fixture};
 use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 
-/// The firmware's values of IMSCTLR, and of IMSAUXCTLR after it, of the root and of a cache. A root
-/// with S2PTE walks tables of another format; a cache may have that bit.
+/// The addresses of IMSCTLR of the root and of a cache; the firmware's values there, apart from
+/// USE_SECGRP, and in IMSAUXCTLR, which follows. S2PTE (8) in a root changes the table format.
 const KEPT: [(u64, [u32; 2]); 2] = [(0xe67b_0500, [0x5, 0x30]), (0xe674_0500, [0x2, 0x8])];
 const USE_SECGRP: u32 = 1 << 28;
 
-/// IMSAUXCTLR of another cache, in which the firmware leaves nothing.
+/// IMSAUXCTLR of another cache, which the firmware does not set, and a value for it.
 const CHANGED: (u64, u32) = (0xe774_0504, 0x8);
 
-/// IMSCTLR with caching off: of the root, and of a cache in A3VC.
+/// The uppermost bits of IMSCTLR with caching off, of the root and of a cache in A3VC.
 const CACHES_OFF: [(u64, u32); 2] = [(0xe67b_0500, 0xc000_0000), (0xfe6b_0500, 0xe000_0000)];
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let soc = Setup::new("restricted", Driver::Rust).prr(UNKNOWN_SOC);
-    // An M3-N, on which the system has to switch the caching of IPMMUs off.
+    // An M3-N, on which the caching of IPMMUs must be switched off.
     let restricted = Fixture::new(bench, soc, |b| {
         b.sh("modprobe other_soc soc_id=r8a77965 revision=ES1.1")?;
         b.load_driver(&[])
@@ -55,7 +55,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// The other bits are the firmware's.
+/// Fails unless the four uppermost bits match [`CACHES_OFF`]. The firmware may set the other bits.
 fn expect_caches_off(board: &mut Board) -> Result<()> {
     for (address, value) in CACHES_OFF {
         let read = board.sh(&format!("echo $(($(devmem {address:#x} 32) & 0xf0000000))"))?;
@@ -67,7 +67,7 @@ fn expect_caches_off(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Writes values to the registers before the driver is loaded, as firmware does.
+/// Writes [`KEPT`] and USE_SECGRP to the registers before the driver is loaded, as firmware does.
 pub fn be_firmware(board: &mut Board) -> Result<()> {
     for (register, [control, auxiliary]) in KEPT {
         let value = control | USE_SECGRP;
@@ -88,7 +88,7 @@ pub fn expect_kept(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Changes a register after the driver's probe.
+/// Writes [`CHANGED`] after the driver's probe.
 pub fn change(board: &mut Board) -> Result<()> {
     let (register, value) = CHANGED;
     board
