@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Costs of saving and restoring, by the number of contexts and micro-TLBs in use: guest
-//! instructions and register accesses, counted by a plugin of QEMU. Writes `pm.json`.
+//! The cost of saving and restoring, depending on the number of contexts and micro-TLBs in use. A
+//! QEMU plugin counts guest instructions and register accesses. Writes `pm.json`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,9 +22,9 @@ use crate::board::guest::DMACS;
 use crate::board::registers::device_of;
 use crate::board::{Board, Driver, Setup};
 
-/// As many devices as there are contexts for groups, each alone behind a cache, with so many
-/// micro-TLBs. If the first n of them are translated, n contexts are in use. They have no drivers,
-/// so that they can be translated at one time and not at another.
+/// Devices with their caches and numbers of micro-TLBs: one device for each context for groups, and
+/// alone behind its cache. If the first n are translated, n contexts are in use. No driver binds to
+/// them, so translation can be switched on and off.
 const MASTERS: [(&str, &str, u32); 6] = [
     ("fea27000.fcp", "ipmmu_ds0", 1),
     ("fea2f000.fcp", "ipmmu_ds1", 2),
@@ -34,15 +34,15 @@ const MASTERS: [(&str, &str, u32); 6] = [
     ("fe951000.fcp", "ipmmu_vp0", 48),
 ];
 
-/// The number of measurements that must agree, the percentage by which they may differ, and the
-/// limit of attempts: an interrupt adds to some measurements.
+/// The number of measurements that must agree, the limit of attempts, and the percentage by which
+/// measurements may differ. An interrupt adds to some of them.
 const AGREE: usize = 3;
 const ATTEMPTS: usize = 8;
 const TOLERANCE: f64 = 1.0;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The driver's functions, by a part of their symbols.
+/// The driver's functions, identified by parts of their symbols.
 const FUNCTIONS: [(&str, &str); 2] = [
     ("save", "DriverE7suspend|DriverE15runtime_suspend"),
     ("restore", "DriverE6resume"),
@@ -66,8 +66,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     })])
 }
 
-/// Returns the board's device tree, with the wires of [`MASTERS`] and no others: of devices that
-/// share a micro-TLB the first decides whether it is translated.
+/// Returns the board's device tree with only [`MASTERS`] behind IPMMUs. Where devices share a
+/// micro-TLB, the first one decides whether it is translated.
 fn one_master_each(bench: &Bench) -> Result<PathBuf> {
     let mut dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "cost")?;
     for (node, property) in OTHERS {
@@ -87,7 +87,7 @@ struct Point {
     cost: Cost,
 }
 
-/// The growth of costs with the number in use.
+/// How costs grow with the number of contexts or micro-TLBs in use.
 #[derive(Debug, Serialize)]
 struct Growth {
     points: Vec<Point>,
@@ -96,7 +96,7 @@ struct Growth {
     mmio_writes_each: f64,
 }
 
-/// `pm.json`: the cost of each function, for the root by contexts, for a cache by micro-TLBs.
+/// `pm.json`: the cost of each function, in the root by contexts, in caches by micro-TLBs.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     spread_percent: f64,
@@ -140,11 +140,11 @@ fn measure(board: &mut Board, calls: &Calls) -> Result<Report> {
     Ok(report)
 }
 
-/// A function, and the quantity that its cost depends on.
+/// A function, and the quantity on which its cost depends.
 type Key = (&'static str, &'static str);
 
-/// Returns the costs with this many contexts, on which `runs` agree: the root's; with all contexts
-/// the caches', too.
+/// Returns the costs on which `runs` with this many contexts agree, with their spreads in percent:
+/// of the root, and if all contexts are in use also of the caches.
 fn agreed_points(runs: &[Vec<Call>], contexts: usize) -> Result<Vec<(Key, Point, f64)>> {
     let mut wanted = vec![("ipmmu_mm", "contexts_of_a_root", contexts as u32)];
     if contexts == MASTERS.len() {
@@ -162,7 +162,7 @@ fn agreed_points(runs: &[Vec<Call>], contexts: usize) -> Result<Vec<(Key, Point,
     Ok(noted)
 }
 
-/// Translates the first `contexts` masters, and no others, and sleeps once.
+/// Translates only the first `contexts` masters, and suspends once.
 fn prepare(board: &mut Board, calls: &Calls, contexts: usize) -> Result<()> {
     if contexts == 1 {
         board.load_driver(&MASTERS.map(|(master, ..)| master))?;
@@ -180,12 +180,12 @@ fn prepare(board: &mut Board, calls: &Calls, contexts: usize) -> Result<()> {
             "{master} is {to}, and not all of its micro-TLBs are as that is"
         );
     }
-    // The first sleep differs from the others: lockdep learns, CPU caches fill.
+    // The first suspend differs from the others, as lockdep learns and CPU caches fill.
     board.suspend(|_| Ok(())).map(drop)
 }
 
-/// Waits until a device is behind its IPMMU. sysfs lists the IPMMU as bound as soon as its probe
-/// has begun.
+/// Waits until a device is in a group. That its IPMMU is bound does not suffice: sysfs lists the
+/// IPMMU as bound as soon as its probe has begun.
 fn wait_for_group(board: &mut Board, device: &str) -> Result<()> {
     let deadline = Instant::now() + LIMIT;
     while board.try_sh(&format!("[ -e {} ]", path(device)))?.code != 0 {
@@ -194,12 +194,12 @@ fn wait_for_group(board: &mut Board, device: &str) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps once, and returns the calls of that.
+/// Suspends once, and returns the calls that were counted.
 fn suspend_once(board: &mut Board, calls: &Calls) -> Result<Vec<Call>> {
     calls.during(|| board.suspend(|_| Ok(())).map(drop))
 }
 
-/// Tells the plugin where the functions are.
+/// Passes the addresses of [`FUNCTIONS`] to the plugin.
 fn tell_functions(board: &mut Board, calls: &Calls) -> Result<()> {
     let mut functions = Vec::new();
     for (name, part) in FUNCTIONS {
@@ -214,15 +214,15 @@ fn base_of(ipmmu: &str) -> Result<u64> {
     Ok(u64::from_str_radix(address, 16)? & !0xffff)
 }
 
-/// Returns the cost of a function for one device, which is the least of all runs, and by how many
-/// percent the greatest of the runs that count exceeded it.
+/// Returns the least cost of a function for one device, and by how many percent the most expensive
+/// one of the [`AGREE`] cheapest runs exceeds it.
 fn agreed(runs: &[Vec<Call>], function: &str, device: u64) -> Result<(Cost, f64)> {
     let mut costs = Vec::new();
     for run in runs {
         let mut calls = run
             .iter()
             .filter(|c| c.function == function && c.device == device);
-        // After an interrupt the first device of the call may be another one.
+        // If an interrupt comes first, the call may be logged for another device.
         let Some(call) = calls.next() else { continue };
         ensure!(calls.next().is_none(), "it was called twice");
         costs.push(call.cost);
@@ -255,7 +255,7 @@ impl Growth {
         }
     }
 
-    /// Each further one in use costs the same number of register accesses.
+    /// Fails unless each further one in use costs the same number of register accesses.
     fn expect_linear(&self) -> Result<()> {
         let first = self.points.first().context("no point")?;
         for point in &self.points {
@@ -276,7 +276,7 @@ impl Growth {
     }
 }
 
-/// Returns the slope of the line through `points`.
+/// Returns the slope of the least-squares line through `points`.
 fn least_squares(points: &[Point], of: fn(&Cost) -> u64) -> f64 {
     let count = points.len() as f64;
     let mean = |value: &dyn Fn(&Point) -> f64| points.iter().map(value).sum::<f64>() / count;

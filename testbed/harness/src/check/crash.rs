@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Boots another kernel while masters go on that it does not know: after a panic, and by kexec. A
-//! translated master must not go on untranslated, nor through mappings of another device. Needs the
-//! module testbed/guest/modules/bus_master.c.
+//! Boots another kernel, after a panic and by kexec, while a master goes on with DMA. A translated
+//! master must not go on untranslated, nor through mappings of another device. The rows need the
+//! guest's module testbed/guest/modules/bus_master.c.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::board::{Board, Driver, Setup};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// The master: a channel of the first DMA controller, and the IPMMU that it is behind.
+/// The DMA controller whose channels are the masters, and the IPMMU that it is behind.
 const MASTER: &str = DMACS[0];
 const IPMMU: &str = "ipmmu_ds0";
 
-/// The hardware's number of a channel, and that of its micro-TLB.
+/// A channel: the hardware's number of it, which is also the number of its micro-TLB.
 #[derive(Clone, Copy)]
 struct Channel(u32);
 
-/// A channel that Linux does not use, and does not stop when it ends.
+/// A channel that Linux does not use, and does not stop at shutdown.
 const UNKNOWN: Channel = Channel(0);
 /// A channel that its driver stops at probe and at shutdown, but not at a panic.
 const KNOWN: Channel = Channel(15);
@@ -41,7 +41,7 @@ impl Channel {
         Ok(state.trim().to_owned())
     }
 
-    /// Returns whether it goes on, and by way of the IPMMU.
+    /// Returns whether the channel is copying, and the IPMMU translates.
     fn is_copying(self, board: &mut Board) -> Result<bool> {
         let before = board.count(IPMMU, "translations")?;
         let state = self.state(board)?;
@@ -49,12 +49,12 @@ impl Channel {
         Ok(state == "copying" && after > before)
     }
 
-    /// Returns the context that its micro-TLB is pointed to.
+    /// Returns the context that the channel's micro-TLB points to.
     fn context(self, board: &mut Board) -> Result<Option<u32>> {
         Ok(board.registers()?.context_of(IPMMU, self.0))
     }
 
-    /// Makes the channel go on after each refusal. Fails if the channel is at rest.
+    /// Starts the channel again after each refusal from now on. Fails if the channel is idle.
     fn insist(self, board: &mut Board) -> Result<()> {
         ensure!(self.state(board)? != "idle", "the channel is at rest");
         let command = format!("echo insist {:#x} > {RUN}", self.registers());
@@ -65,8 +65,8 @@ impl Channel {
 }
 
 const RUN: &str = "/sys/module/bus_master/parameters/run";
-/// The channel's destination: an IOVA that is also an address of RAM, that no kernel uses, nor QEMU
-/// when it loads one.
+/// The IOVA of the channel's memory. It is also a physical address of RAM that no kernel uses, nor
+/// QEMU when it loads one.
 const IOVA: u64 = 0x6000_0000;
 const WORDS: usize = 4096;
 const RESERVED: &str = "
@@ -86,7 +86,7 @@ const RESERVED: &str = "
 /// Another device behind that IPMMU, for which the board has no driver.
 const OTHER: &str = "e6800000.ethernet";
 
-/// The next kernel has no driver that would stop the channel.
+/// Prints a command line for the next kernel without the driver that would stop the channel.
 const NO_DMAC_DRIVER: &str =
     "sed s/initcall_blacklist=/initcall_blacklist=rcar_dmac_driver_init,/ /proc/cmdline";
 
@@ -94,12 +94,12 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let provision = &bench.provision;
     let dtb = Dtb::copy(&bench.paths, &provision.kernel.dtb(), "crash")?.add(RESERVED)?;
     let dtb = dtb.into_path();
-    // Each row ends in another kernel.
+    // Each row ends in another kernel, and thus needs a board of its own.
     let board = |name: &str, allow: &'static [&'static str]| {
         let setup = Setup::new(name, Driver::Rust)
             .refuses_when_off()
-            // With more CPUs some may not have stopped when the next kernel begins: the endless
-            // master leaves them little of QEMU's time, and the kernel waits a second at most.
+            // Other CPUs might not have stopped when the next kernel begins: the endless copy
+            // leaves them little of QEMU's time, and the kernel waits for one second at most.
             .append("crashkernel=320M maxcpus=1")
             .dtb(dtb.clone())
             .cards()
@@ -116,7 +116,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// Starts the endless copy, and loads the next kernel.
+/// Puts the next kernel in /tmp, and starts the endless copy.
 fn prepare(board: &mut Board, channel: Channel) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board.sh(&format!(
@@ -129,7 +129,7 @@ fn prepare(board: &mut Board, channel: Channel) -> Result<()> {
     board
         .sh("! dmesg | grep 'failed to reserve memory'")
         .context("the memory is in use")?;
-    // The source, for a channel that is not translated.
+    // The source of the copy, if the channel is not translated.
     board.sh(&format!("devmem {IOVA:#x} 32 0x5a5a5a5a"))?;
     describe(board, IOVA)?;
     map(board, MASTER)?;
@@ -145,7 +145,7 @@ fn prepare(board: &mut Board, channel: Channel) -> Result<()> {
     Ok(())
 }
 
-/// Writes the channel's descriptors where the channel would find them if it reached these pages.
+/// Writes the channel's descriptor where the channel finds it if its accesses reach these pages.
 fn describe(board: &mut Board, pages: u64) -> Result<()> {
     for (offset, word) in [(0x2000, IOVA), (0x2004, IOVA + 0x1000), (0x2008, 1024)] {
         board.sh(&format!("devmem {:#x} 32 {word:#x}", pages + offset))?;
@@ -162,7 +162,7 @@ fn map(board: &mut Board, device: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Returns the memory that has the IOVA for its physical address.
+/// Returns the memory at the physical address that equals [`IOVA`].
 fn memory(board: &mut Board) -> Result<Vec<u32>> {
     board.qmp.memory(IOVA, WORDS)
 }
@@ -196,7 +196,7 @@ fn after_a_panic(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// Boots the next kernel in the middle of the copy. The channel is refused, and does not give up.
+/// Boots the next kernel by kexec during the copy. The channel is refused, but not stopped.
 fn kexec(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.console.start(&format!(
@@ -207,8 +207,8 @@ fn kexec(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Looks only after the next kernel's probe: between the kernels the driver relies on contexts that
-/// refuse while they are off.
+/// Compares the memory only from the boot of the next kernel on, as the driver relies on contexts
+/// that refuse accesses while they are off between the kernels.
 fn after_kexec(board: &mut Board) -> Result<()> {
     prepare(board, UNKNOWN)?;
     kexec(board)?;
@@ -223,8 +223,8 @@ fn after_kexec(board: &mut Board) -> Result<()> {
     expect_unchanged(board, &before)
 }
 
-/// Leaves the master without a driver, so no kernel knows that it is behind an IPMMU. Its former
-/// context belongs to another device.
+/// Leaves the master without a driver, so the next kernel does not know that it is behind an IPMMU.
+/// The master's former context belongs to another device then.
 fn in_use_again(board: &mut Board) -> Result<()> {
     prepare(board, UNKNOWN)?;
     let old = UNKNOWN
@@ -243,7 +243,7 @@ fn in_use_again(board: &mut Board) -> Result<()> {
     describe(board, pages)?;
     board.sh(&format!("devmem {:#x} 32 0", pages + 0x1000))?;
     UNKNOWN.insist(board)?;
-    // The channel has had its chance after this many refusals.
+    // Gives the channel time for many attempts.
     for _ in 0..100 {
         UNKNOWN.state(board)?;
     }
@@ -253,12 +253,12 @@ fn in_use_again(board: &mut Board) -> Result<()> {
     relax(board)
 }
 
-/// Stops the channel.
+/// Stops the channel, and the restarts that [`Channel::insist`] began.
 fn relax(board: &mut Board) -> Result<()> {
     board.sh(&format!("echo relax > {RUN}")).map(drop)
 }
 
-/// Returns the device that `context` is now in use for.
+/// Returns the first device that debugfs lists in `context`.
 fn owner(board: &mut Board, context: u32) -> Result<String> {
     let text = board.sh("cat /sys/kernel/debug/ipmmu/e67b0000.iommu/contexts")?;
     let line = format!("context {context}: ");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian's own kernel, for which there is a package: the module fits it, and works on a board that
+//! The packages for Debian's own kernel: the module fits that kernel, and works on a board that
 //! runs Debian 13 from the eMMC.
 
 use std::fs;
@@ -19,7 +19,7 @@ use crate::board::{Board, Driver, Setup, System};
 use crate::exec::capture;
 use crate::provision::debian::{self, INITRAMFS};
 
-/// Modules that udev loads for devices behind an IPMMU, and one that they need.
+/// The module that udev loads for devices behind an IPMMU, and one that it depends on.
 const CLIENTS: [&str; 2] = ["renesas_sdhi_internal_dmac", "tmio_mmc_core"];
 
 /// The module in the package.
@@ -71,7 +71,7 @@ fn dpkg_deb(option: &str, package: &Path) -> Result<String> {
     capture(Command::new("dpkg-deb").arg(option).arg(package))
 }
 
-/// `make deb` builds two packages, which apt and modprobe can use.
+/// Checks the two packages of `make deb`: files, owners, fields, module aliases and dependencies.
 fn package_builds(bench: &Bench) -> Result<()> {
     let built = debian::packages(&bench.paths)?;
     let [modules, initramfs]: [PathBuf; 2] = built
@@ -111,7 +111,7 @@ fn package_builds(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a word was not filled in.
+/// Returns whether a placeholder was not filled in.
 fn has_blanks(text: &str) -> bool {
     ["@RELEASE@", "@VERSION@", "@KERNEL_VERSION@", "@MAINTAINER@"]
         .iter()
@@ -129,7 +129,7 @@ fn only_name_in(dir: &Path) -> Result<String> {
     }
 }
 
-/// The module was built with the same crates as Debian's kernel.
+/// Fails unless the module fits Debian's kernel, including the Rust symbols that it imports.
 fn symbols_match(bench: &Bench) -> Result<()> {
     let found = debian::agreement(&bench.paths)?;
     ensure!(found.rust_imports > 0, "it needs nothing of Rust's");
@@ -138,8 +138,8 @@ fn symbols_match(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The board runs Debian's kernel from a card, with Debian's module for the cards and this one for
-/// the IPMMUs.
+/// Fails unless the board runs Debian's kernel, with Debian's module for the MMC hosts, and with
+/// this driver, from the installed package, for the IPMMUs.
 fn boots_on_debians_kernel(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     let release = board.sh("uname -r")?;
@@ -168,7 +168,7 @@ fn boots_on_debians_kernel(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The driver was loaded before udev began, and so before the driver of the card that Debian is on.
+/// Fails unless the driver was loaded before udev began, and thus before the driver of the eMMC.
 fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let line = |text: &str| {
@@ -182,7 +182,7 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
         ipmmu < card && card < mounted,
         "the IPMMU was found in line {ipmmu}, cards in {card}, mounted in {mounted}"
     );
-    // Modules that udev loaded later are listed before it.
+    // The kernel lists the latest module first.
     let modules = board.sh("cut -d ' ' -f 1 /proc/modules")?;
     let place = |name: &str| modules.lines().position(|l| l == name);
     for client in CLIENTS {
@@ -199,8 +199,8 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Data read from the cards equals the data written, through the IPMMU, before and after the SoC
-/// was off.
+/// Expects that files are read back from the cards as written, through the IPMMU, before and after
+/// a suspend in which the SoC loses its registers.
 fn dma_and_suspend(board: &mut Board) -> Result<()> {
     files_through_the_ipmmu(board)?;
     let before = board.registers()?;

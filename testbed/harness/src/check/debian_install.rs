@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Installs Debian's packages on a board that runs Debian's kernel.
+//! Installs the driver's Debian packages on a board that runs Debian's kernel.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::provision::debian::{self, Bare};
 use crate::provision::{Provision, Qemu};
 use crate::ui::Step;
 
-/// Drivers of Debian for devices that the emulated board does not have.
+/// Devices that Debian has drivers for, and that the emulated board lacks.
 const NOT_THERE: [&str; 4] = [
     "e6800000.ethernet",
     "ee0a0000.usb",
@@ -24,11 +24,11 @@ const NOT_THERE: [&str; 4] = [
 /// The name of the board on which the packages are installed.
 pub const INSTALLER: &str = "debian-install";
 
-/// Limit for the installation: the emulated CPUs make the initramfs in about four minutes.
+/// Limit for the installation. The emulated CPUs build the initramfs in about four minutes.
 const INSTALL_LIMIT: Duration = Duration::from_secs(30 * 60);
 
-/// Installs the packages on a board that runs Debian's kernel. The result boots with the initramfs
-/// that Debian's tools made there.
+/// Installs the packages on a board that runs Debian's kernel. Returns a system that boots with the
+/// initramfs that Debian's tools build there.
 pub fn install(paths: &Paths, qemu: &Qemu) -> Result<Provision> {
     let packages = debian::packages(paths)?;
     let Bare {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Known defects of the C driver, each with a row that would show it in this driver.
+//! Known defects of the C driver. For each, a row would show it in this driver.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::board::{Board, Driver, Setup};
 
 const FIRST: &str = "/soc/dma-controller@e6700000";
 const THIRD: &str = "/soc/dma-controller@e7310000";
-/// The cell of `iommus` with the micro-TLB of channel 0, which Linux does not use.
+/// The index of the cell in `iommus` with the micro-TLB of channel 0, which Linux does not use.
 const UTLB_OF_CHANNEL_0: usize = 1;
-/// A micro-TLB beyond the 48 of Gen3, within the 64 that the C driver has room for.
+/// A micro-TLB beyond the 48 of Gen3, but within the 64 of the C driver's array.
 const BEYOND_THE_SOC: u32 = 50;
 const BEYOND_THE_ARRAY: u32 = 300;
 /// The micro-TLB of a channel of the second DMA controller that Linux uses.
@@ -53,7 +53,7 @@ const UNBINDING_A_ROOT: Feature = Feature {
     c: C::Fails("the kernel died"),
 };
 
-// The C driver has one group for everything behind an IPMMU.
+// The C driver works here, as it has one group for all devices behind an IPMMU.
 const SHARED_UTLB_WORKS: Feature = Feature {
     id: "shared_utlb",
     part: Part::Defects,
@@ -89,7 +89,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         .collect())
 }
 
-/// Returns a board on which channel 0 of a DMA controller is said to be behind `utlb`.
+/// Returns a board whose device tree puts channel 0 of a DMA controller behind `utlb`.
 fn with_utlb(bench: &Arc<Bench>, name: &str, controller: &str, utlb: u32) -> Result<Setup> {
     let setup = groups::roomy(bench, name)?;
     let dtb = setup.dtb.clone().context("no device tree")?;
@@ -107,7 +107,7 @@ fn two_root_setup(bench: &Arc<Bench>) -> Result<Setup> {
         .dtb(dtb.into_path()))
 }
 
-/// The first DMA controller works untranslated; the others are translated.
+/// Expects DMA of all controllers to work: the first one untranslated, the second one translated.
 fn untranslated(board: &mut Board) -> Result<()> {
     board.dma(&DMACS)?;
     board.expect_clean()?;
@@ -133,8 +133,8 @@ fn one_group(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// The third controller is to leave its domain. Either that is refused, or it does no harm to the
-/// second one.
+/// Unbinds the third controller, and tries to move its group to identity. Expects that this is
+/// refused, or does no harm to the second controller.
 fn stays_on(board: &mut Board) -> Result<()> {
     board.client("unbind", DMACS[2])?;
     let group = groups::path(DMACS[2]);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Features that rows of other files show.
+//! Features whose evidence is rows of other files.
 
 use super::ledger::{C, Feature, Ledger, Part};
 
-/// A feature, with its rows of this driver and of the C driver: none of the latter where the
-/// question does not arise.
+/// A feature, with its rows for this driver and for the C driver. It has none for the C driver if
+/// the feature does not apply to that.
 type Entry = (Feature, &'static [&'static str], &'static [&'static str]);
 
 const ENTRIES: &[Entry] = &[

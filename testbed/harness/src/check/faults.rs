@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The way of a fault: its report, its count, and storms of faults.
+//! Faults: reports in the log and as trace events, counts, and storms.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::board::Board;
 use crate::board::guest::DMACS;
 
 const STORM: u64 = 100_000;
-/// Enough faults that most are not shown.
+/// Enough faults that the log shows only a few of them.
 const SQUALL: u64 = 1_000;
 
-/// Lines in the log that a storm may cost: one or two for each that the rate limit lets through,
-/// ten in five seconds.
+/// The largest number of log lines for a storm. The rate limit lets ten reports through in five
+/// seconds, of one or two lines each.
 const LINES_PER_STORM: usize = 200;
 
 const CONTEXTS: &str = "/sys/kernel/debug/ipmmu/e67b0000.iommu/contexts";
@@ -70,7 +70,7 @@ const EVERY_FAULT_COUNTS: Feature = Feature {
     c: C::Fails(CONTEXTS),
 };
 
-/// Makes the first DMA controller fault once, and returns what was logged.
+/// Makes the first DMA controller fault once, and returns the new messages.
 fn fault(board: &mut Board) -> Result<String> {
     board.new_messages()?;
     board.test(&format!("fault.sh {} 0 {UNMAPPED:#x}", DMACS[0]))?;
@@ -111,12 +111,12 @@ fn trace_names_device(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Causes a fault that recurs as soon as the driver has acknowledged it. Returns the messages.
+/// Causes a fault that recurs `times` times, upon each acknowledgement. Returns the messages.
 fn storm(board: &mut Board, times: u64) -> Result<String> {
     let before = board.count("ipmmu_mm", "faults")?;
     board.set_ipmmu("ipmmu_mm", "storm", json!(times))?;
     let mut messages = fault(board)?;
-    // The device reports its error at once, while the storm goes on.
+    // The device has reported its error by now, but the storm may go on.
     wait_until(board, "the storm is not acknowledged", |b| {
         Ok(b.count("ipmmu_mm", "storm")? == 0)
     })?;
@@ -142,10 +142,10 @@ fn storm_is_survived(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// Returns the number of faults that debugfs has of the first DMA controller's context.
+/// Returns the number of faults that debugfs shows for the first DMA controller's context.
 fn counted(board: &mut Board) -> Result<u64> {
     let contexts = board.sh(&format!("cat {CONTEXTS}"))?;
-    // The devices of a context are on the lines below its own.
+    // The lines after a context's own list its devices.
     let of_device = contexts.split("context ").find(|c| c.contains(DMACS[0]));
     let line = of_device
         .and_then(|context| context.lines().next())

@@ -15,13 +15,13 @@ use crate::board::guest::DMACS;
 use crate::board::registers::{PARKING, device_of};
 use crate::board::{Board, Driver, Setup};
 
-/// The IPMMU of the first controller, with all of its micro-TLBs, and one that Linux uses.
+/// The cache of the first DMA controller, the controller's micro-TLBs, and one that Linux uses.
 const CACHE: &str = "ipmmu_ds0";
 const UTLBS: Range<u32> = 0..16;
 const UTLB: u32 = 1;
 const ROOT: &str = "ipmmu_mm";
 
-/// The offset from a context of an IPMMU's to the next one, and offsets of other registers.
+/// Distances between contexts and between micro-TLBs, and offsets of registers.
 const CONTEXT_STRIDE: u32 = 0x40;
 const IMTTLBR0: u32 = 0x10;
 const IMUCTR: u32 = 0x300;
@@ -35,7 +35,7 @@ const IMSAUXCTLR: u32 = 0x504;
 enum Part {
     /// The context of the first controller's group.
     Context,
-    /// [`UTLB`]
+    /// The micro-TLB [`UTLB`].
     Utlb,
     Control,
 }
@@ -45,8 +45,8 @@ struct Loss {
     ipmmu: &'static str,
     register: &'static str,
     part: Part,
-    /// The offset from the first one of its kind, and a value to write there before, if the driver
-    /// leaves a 0 in it: a reset does the same.
+    /// If the driver leaves 0 in the register, as a reset does: its offset in the first context or
+    /// micro-TLB, and a value that is written before the loss.
     before: Option<(u32, u32)>,
 }
 
@@ -64,10 +64,10 @@ const fn loss(
     }
 }
 
-/// Tables are below 4 GiB on this board.
+/// A register that holds 0, as tables are below 4 GiB on this board.
 const HOLDS_ZERO: &str = "IMTTUBR0";
 
-/// One register of each kind that an H3 has.
+/// One register of each kind that the H3 has.
 const LOSSES: [Loss; 10] = [
     loss(ROOT, "IMTTLBR0", Part::Context, None),
     loss(ROOT, "IMTTUBR0", Part::Context, None),
@@ -90,7 +90,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         b.wait_for_channels(&DMACS)
     };
     let discard = Fixture::new(bench, Setup::new("lost-table", Driver::Rust), prepare);
-    // A lost register holds a wrong value here, also where the right one is 0.
+    // Reset values are random here, so that a lost register is also wrong if it must hold 0.
     let setup = Setup::new("lost-zero", Driver::Rust).unkind("reset");
     let random = Fixture::new(bench, setup, prepare);
     vec![
@@ -110,12 +110,12 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// Expects one message, not one for each flush, from a FLUSH that never completes. Nothing hangs.
+/// Expects one message, not one for each flush, if FLUSH never completes. Nothing hangs.
 fn stuck_flush(board: &mut Board) -> Result<()> {
     board.dma(&[DMACS[0]])?;
     board.new_messages()?;
     board.set_ipmmu("ipmmu_mm", "flush-stuck", json!(true))?;
-    // Stale translations may spoil it: it only has to end.
+    // Stale translations may spoil the data: the transfers only have to end.
     board.try_dma(DMACS[0], 4)?;
     board.set_ipmmu("ipmmu_mm", "flush-stuck", json!(false))?;
     let messages = board.new_messages()?;
@@ -130,7 +130,7 @@ fn stuck_flush(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// Fails unless resume waits for the flush of each restored context: once, and not for ever.
+/// Expects resume to wait for the flush of each restored context until one timeout is reported.
 fn stuck_at_resume(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.suspend(|b| b.set_ipmmu("ipmmu_mm", "flush-stuck", json!(true)))?;
@@ -154,8 +154,8 @@ fn context(board: &mut Board) -> Result<u32> {
     context.context("the first controller is not translated")
 }
 
-/// Loses the write that restores the page table's address, as if the driver had forgotten it. The
-/// rest of the context stays off, and nothing else changes.
+/// Discards the write that restores the page table's address, as if the driver had omitted it. The
+/// context stays off, its micro-TLBs point to parking, and no other registers change.
 fn lost_table(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)?;
     let context = context(board)?;
@@ -166,7 +166,7 @@ fn lost_table(board: &mut Board) -> Result<()> {
     expect_closed(board, context, None)?;
     let is_of_it = |name: &str| {
         let of_utlb = |n| name == format!("{CACHE}.IMUCTR({n})");
-        // Parking is in use in the cache now.
+        // The cache uses parking now.
         name.ends_with(&format!("({context})")) && !name.contains(".IMU")
             || name == format!("{CACHE}.IMCTR({PARKING})")
             || UTLBS.clone().any(of_utlb)
@@ -179,12 +179,12 @@ fn lost_table(board: &mut Board) -> Result<()> {
     recover(board, ROOT, Part::Context)
 }
 
-/// Lets the register discard its value still. The next attach reports it, and opens nothing.
+/// Discards the table's address at an attach. The attach reports it, and nothing gets through.
 fn attach_lost(board: &mut Board) -> Result<()> {
     let context = context(board)?;
     board.new_messages()?;
     change_type(board, DMACS[0], "identity")?;
-    // The new table may be where the old one was.
+    // Clears the old address: the new table may have the same one.
     let base = base_of(ROOT)?;
     let register = base + CONTEXT_STRIDE * context + IMTTLBR0;
     board.sh(&format!("devmem {register:#x} 32 0"))?;
@@ -210,10 +210,10 @@ fn base_of(ipmmu: &str) -> Result<u32> {
     Ok(u32::from_str_radix(address, 16)?)
 }
 
-/// Makes a register that controls access read wrong: it is not saved as it reads.
+/// Clears two registers that control access. Suspend does not save that; resume corrects them.
 fn wrong_before(board: &mut Board) -> Result<()> {
     let context = context(board)?;
-    // Reports earlier faults.
+    // Reports the faults of earlier rows.
     board.suspend(|_| Ok(()))?;
     let before = board.registers()?.in_use();
     let base = base_of(CACHE)?;
@@ -233,8 +233,8 @@ fn wrong_before(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)
 }
 
-/// Keeps the flushes of the former table and of the new one from completing. Nothing gets through,
-/// as the root may still hold old translations.
+/// Prevents the flushes of the former table and of the new one from completing. Nothing gets
+/// through, as the root may still have translations of the former table.
 fn stuck_at_attach(board: &mut Board) -> Result<()> {
     let context = context(board)?;
     board.set_ipmmu(ROOT, "flush-stuck", json!(true))?;
@@ -246,7 +246,7 @@ fn stuck_at_attach(board: &mut Board) -> Result<()> {
     recover(board, ROOT, Part::Context)
 }
 
-/// Keeps parking from being restored: it stays off, and groups go on.
+/// Discards the write that restores parking's table. Parking stays off, and groups are unaffected.
 fn lost_parking(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)?;
     board.new_messages()?;
@@ -256,7 +256,7 @@ fn lost_parking(board: &mut Board) -> Result<()> {
     let imctr = board.registers()?.get(ROOT, &format!("IMCTR({PARKING})"));
     ensure!(imctr & 1 == 0, "parking is on, without its table");
     board.dma_briefly(&DMACS)?;
-    // Parking does not depend on saved registers: the next resume programs it anew.
+    // The next resume programs parking anew, without saved registers.
     board.set_ipmmu(ROOT, "discard-writes", json!(""))?;
     board.suspend(|_| Ok(()))?;
     let imctr = board.registers()?.get(ROOT, &format!("IMCTR({PARKING})"));
@@ -264,8 +264,8 @@ fn lost_parking(board: &mut Board) -> Result<()> {
     board.dma_briefly(&DMACS)
 }
 
-/// Loses what the driver restores: it reads back, names what is missing, fails the resume of the
-/// device, and lets nothing through what it cannot trust.
+/// Discards, one after the other, writes with which resume restores registers. The driver must name
+/// the register and fail the device's resume. Nothing may get through an affected context.
 fn lost_registers(board: &mut Board, is_tried: impl Fn(&Loss) -> bool) -> Result<()> {
     for loss in LOSSES.iter().filter(|loss| is_tried(loss)) {
         lost_register(board, loss)
@@ -314,7 +314,7 @@ fn lost_register(board: &mut Board, loss: &Loss) -> Result<()> {
     recover(board, loss.ipmmu, loss.part)
 }
 
-/// Fails unless one message names the register as lost.
+/// Fails unless the only message about registers after resume names this one.
 fn expect_named(board: &mut Board, ipmmu: &str, part: &str, register: &str) -> Result<()> {
     let messages = board.new_messages()?;
     let named: Vec<&str> = messages
@@ -330,8 +330,8 @@ fn expect_named(board: &mut Board, ipmmu: &str, part: &str, register: &str) -> R
     Ok(())
 }
 
-/// Fails unless the first controller, in `context`, reaches nothing, and the others go on. One of
-/// its micro-TLBs may be beyond the driver's reach.
+/// Fails unless the first controller, in `context`, reaches nothing, and DMA of the others works.
+/// The micro-TLB `lost` cannot be written: it is not checked, and no DMA is tried.
 fn expect_closed(board: &mut Board, context: u32, lost: Option<u32>) -> Result<()> {
     let registers = board.registers()?;
     for ipmmu in [ROOT, CACHE] {
@@ -357,7 +357,7 @@ fn expect_closed(board: &mut Board, context: u32, lost: Option<u32>) -> Result<(
     board.dma_briefly(&DMACS[1..])
 }
 
-/// Makes the hardware take writes again. The next attach programs the context anew.
+/// Makes the hardware accept writes again. Changes of the domain program the context anew.
 fn recover(board: &mut Board, ipmmu: &str, part: Part) -> Result<()> {
     board.set_ipmmu(ipmmu, "discard-writes", json!(""))?;
     if part != Part::Control {

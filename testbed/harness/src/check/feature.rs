@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Features, and the rows that show them.
 //!
-//! A [`Feature`] is a behaviour in one sentence. [`Pair::feature`] runs one piece of work for it on
-//! two boards, which differ in the driver only. Other rows become its evidence in `evidence.rs`.
+//! A [`Feature`] is a behaviour in one sentence. [`Pair::feature`] shows it by the same work on two
+//! boards, which differ in the driver only. `evidence.rs` names other rows that show features.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Returns boards set up by `setup`, with either driver, and prepared by `prepare`.
+    /// Returns two boards with `setup`, one for each driver, which `prepare` makes ready.
     pub fn new(
         bench: &Arc<Bench>,
         setup: Setup,
@@ -39,8 +39,8 @@ impl Pair {
         }
     }
 
-    /// Adds rows in which `work` shows `feature`, on both boards, or on this driver's alone where
-    /// the question does not arise for the C driver. The rows of a board run in this order.
+    /// Adds rows in which `work` shows `feature`: on both boards, or on this driver's alone if the
+    /// feature does not apply to the C driver. The rows of a board run in the order of these calls.
     pub fn feature(
         mut self,
         feature: Feature,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Boards that rows use one after the other.
+//! Boards that several rows share, and the state that all rows share.
 
 use std::fs;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,7 +16,7 @@ use crate::board::{Board, Driver, Setup, System};
 use crate::paths::Paths;
 use crate::provision::{Arch, Provision, Purpose};
 
-/// What a kernel may take to be built, on a slow machine.
+/// The time that building a kernel may take on a slow machine.
 const KERNEL: Duration = Duration::from_secs(30 * 60);
 const LATE: &str = "no time was left for it";
 
@@ -26,15 +26,15 @@ pub struct Bench {
     pub provision: Arc<Provision>,
     pub ledger: Ledger,
     pub cases: Cases,
-    /// Other systems, by [`System`], or the reasons why there are none; each is made for the first
-    /// row that needs it.
+    /// Other systems, by [`System`], or the errors of making them. Each is made for the first row
+    /// that needs it.
     others: [OnceLock<Result<Provision, String>>; System::COUNT],
-    /// When rows begin no more.
+    /// The time after which no row begins.
     until: Option<Instant>,
 }
 
 impl Bench {
-    /// Makes the state for one run, in which no row begins after `until`; no board has been booted.
+    /// Creates the state for one run, in which no row begins after `until`. Boots no board.
     pub fn new(provision: Arc<Provision>, until: Option<Instant>) -> Self {
         Self {
             paths: provision.paths.clone(),
@@ -46,7 +46,7 @@ impl Bench {
         }
     }
 
-    /// Returns a row that does `work` without a board of a fixture.
+    /// Returns a row that runs `work` without the board of a fixture.
     pub fn row(
         self: &Arc<Self>,
         name: String,
@@ -56,7 +56,7 @@ impl Bench {
         self.trial(name, work)
     }
 
-    /// Returns a row that is part of the report once it ran.
+    /// Returns a row that runs `work`, and enters its result and duration in the report.
     pub fn trial(
         self: &Arc<Self>,
         name: String,
@@ -65,7 +65,7 @@ impl Bench {
         self.trial_after(name, |_| Duration::ZERO, work)
     }
 
-    /// Returns such a row, where `wait` tells how long it may take until it can begin.
+    /// Works like [`Self::trial`]. `wait` returns how long it may take until `work` can begin.
     fn trial_after(
         self: &Arc<Self>,
         name: String,
@@ -87,7 +87,7 @@ impl Bench {
         })
     }
 
-    /// Returns a row that is skipped, for this reason.
+    /// Returns a row that is skipped for the reason `why`.
     pub fn skipped(self: &Arc<Self>, name: &'static str, why: &'static str) -> Trial {
         let this = self.clone();
         Trial::ignorable_test(name, move || {
@@ -96,7 +96,7 @@ impl Bench {
         })
     }
 
-    /// Returns whether a system is the one that the run began with.
+    /// Returns whether a system is the one with which the run began.
     fn is_first(&self, arch: Arch, system: System) -> bool {
         match system {
             System::Testbed => arch == Arch::Arm64,
@@ -106,13 +106,13 @@ impl Bench {
         }
     }
 
-    /// Returns what may pass until a system is there.
+    /// Returns how long it may take until a system is ready.
     fn wait_for(&self, arch: Arch, system: System) -> Duration {
         let is_there = self.is_first(arch, system) || self.others[system as usize].get().is_some();
         if is_there { Duration::ZERO } else { KERNEL }
     }
 
-    /// Returns the system that boots on a board, and makes it if it is not there yet.
+    /// Returns the system that boots on a board. Makes it first if it does not exist yet.
     pub fn provision(&self, arch: Arch, system: System) -> Result<&Provision> {
         let provision = &self.provision;
         if self.is_first(arch, system) {
@@ -137,8 +137,8 @@ impl Bench {
 
 type Prepare = Box<dyn Fn(&mut Board) -> Result<()> + Send + Sync>;
 
-/// A board that several rows use one after the other, booted for the first of
-/// them, and again after a row that failed.
+/// A board that several rows use one after the other. It is booted for the first of them, and again
+/// after a row that failed.
 pub struct Fixture {
     bench: Arc<Bench>,
     setup: Setup,
@@ -147,7 +147,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Returns a board set up by `setup`, and by `prepare` once it runs.
+    /// Returns a board that boots with `setup`, and that `prepare` then makes ready.
     pub fn new(
         bench: &Arc<Bench>,
         setup: Setup,
@@ -161,7 +161,7 @@ impl Fixture {
         })
     }
 
-    /// Returns a row that does `work` on this board and leaves it fit for the next.
+    /// Returns a row that runs `work` on this board, and leaves the board fit for the next row.
     pub fn row(
         self: &Arc<Self>,
         name: &str,
@@ -170,8 +170,8 @@ impl Fixture {
         self.trial(name, work, None)
     }
 
-    /// Returns a row that does `work` where the C driver is known to do what `expected` says, and
-    /// fails if it does anything else.
+    /// Returns a row that runs `work` on a board with the C driver. The row fails unless the result
+    /// is the known behaviour `expected`.
     pub fn observed(
         self: &Arc<Self>,
         name: &str,
@@ -181,7 +181,7 @@ impl Fixture {
         self.trial(name, work, Some(expected))
     }
 
-    /// Returns the ledger of what rows have shown.
+    /// Returns the ledger of features and results.
     pub fn ledger(&self) -> &Ledger {
         &self.bench.ledger
     }
@@ -223,8 +223,8 @@ impl Fixture {
         })
     }
 
-    /// Does `work` on the board. The next row gets the same board if all went well, or failed as
-    /// `expected`, and did no harm.
+    /// Runs `work` on the board, which is booted if necessary. The next row gets the same board if
+    /// `expected` accepts the result, and the board is clean.
     fn with_board(
         &self,
         work: impl FnOnce(&mut Board) -> Result<()>,
@@ -241,7 +241,7 @@ impl Fixture {
             }
         };
         let mut seen = work(&mut board);
-        // Also after a failure: the messages are what one looks at first.
+        // Reads the messages also after a failure: they are the first place to look.
         let clean = board.expect_clean();
         let harmless = clean.is_ok();
         seen = seen.and(clean);
@@ -257,9 +257,9 @@ impl Fixture {
         seen
     }
 
-    /// Boots the board, and boots it again where the core met a client whose deferred probe was
-    /// under way when its IPMMU was registered: what the core warns of then, with any driver that is
-    /// a module, is not what a row is about. A driver that makes it warn each time is found.
+    /// Boots the board. Boots it again if the core warns that it met a client late, because its
+    /// deferred probe was under way when its IPMMU was registered. That can happen with any driver
+    /// in a module, and is no row's subject. A driver that causes it at each boot is found.
     fn boot(&self) -> Result<Board> {
         const BOOTS: u32 = 3;
         let provision = self.bench.provision(self.setup.arch, self.setup.system)?;
