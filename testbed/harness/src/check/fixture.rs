@@ -56,7 +56,7 @@ impl Bench {
         self.trial(name, work)
     }
 
-    /// Returns a row that runs `work`, and enters its result and duration in the report.
+    /// Returns a row that runs `work`, and enters its result and duration in the JUnit report.
     pub fn trial(
         self: &Arc<Self>,
         name: String,

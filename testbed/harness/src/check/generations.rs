@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! IPMMUs of all generations, on a board with an extra one of each for these tests.
+//! IPMMUs of all generations. A board has one extra IPMMU for these tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::paths::Paths;
 pub const EXTRA_DMAC: &str = "e8200000.dma-controller";
 pub const EXTRA_CHANNELS: [&str; 2] = [EXTRA_DMAC, "e8200000.dma-controller:13"];
 
-/// All compatible strings of the binding, most specific first.
+/// The SoCs of the binding: for each, the ends of its compatible strings, most specific first.
 const BINDING: [&[&str]; 25] = [
     &["r8a73a4", "vmsa"],
     &["r8a7742", "vmsa"],
@@ -48,33 +48,33 @@ const BINDING: [&[&str]; 25] = [
     &["r8a779g0", GEN4],
     &["r8a779h0", GEN4],
 ];
-/// Stands for the one compatible string that begins differently.
+/// Stands for the only compatible string with another beginning.
 const GEN4: &str = "gen4";
 
-/// SoCs that are not generated here: the H3 itself, and that of the board with 32-bit CPUs.
+/// SoCs with boards of their own in other rows: the H3, and the SoC of the 32-bit board.
 const BOARDS: [&str; 2] = ["r8a7795", "r8a7790"];
 
-/// Returns the SoCs to whose compatible strings a test has the driver bound.
+/// Returns the SoCs of which a row checks that the driver matches their compatible strings.
 pub fn bound() -> impl Iterator<Item = &'static str> {
     BINDING.iter().map(|ends| ends[0])
 }
 
-/// Returns the SoCs as whose IPMMU one is emulated, with DMA, faults and suspend.
+/// Returns the SoCs whose IPMMU is emulated in rows with DMA, faults and suspend.
 pub fn emulated() -> impl Iterator<Item = &'static str> {
     let here = GENERATIONS.iter().map(|g| g.compatible[0]);
     here.chain(BOARDS)
 }
 
-/// The context of a root of Gen4 that this driver parks micro-TLBs in.
+/// The context in which this driver parks micro-TLBs on Gen4.
 const PARKING_GEN4: u32 = 15;
 
-/// A generation, and the properties of its instance here.
+/// A generation, and the properties of its extra IPMMU.
 pub struct Generation {
     pub name: &'static str,
     pub compatible: &'static [&'static str],
-    /// The IPMMU whose micro-TLBs the DMA controller goes through.
+    /// The IPMMU with the micro-TLBs of the DMA controller.
     pub masters_at: &'static str,
-    /// The number that the contexts of groups are below.
+    /// The contexts of groups have numbers below this one.
     pub contexts: u32,
     dma: Feature,
     fault: Feature,
@@ -102,7 +102,7 @@ pub const GENERATIONS: [Generation; 3] = [
         fault: feature!(
             "gen2_fault",
             "Gen2: a fault is stopped and reported, and only registers that exist are touched.",
-            // It reads IMEUAR on any 64-bit kernel.
+            // The C driver reads IMEUAR on any 64-bit kernel.
             C::Fails("registers that do not exist")
         ),
         sleep: feature!(
@@ -170,7 +170,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns a board whose own IPMMUs are left out: only the extra one is there.
+/// Returns a board on which the H3's own IPMMUs are disabled, and only the extra one is enabled.
 pub fn setup(bench: &Bench, generation: &Generation) -> Result<Setup> {
     let (paths, original) = (&bench.paths, bench.provision.kernel.dtb());
     let mut dtb = Dtb::open(device_tree(paths, &original, generation)?);
@@ -194,13 +194,13 @@ fn device_tree(paths: &Paths, original: &Path, generation: &Generation) -> Resul
     Ok(dtb.add(&nodes)?.into_path())
 }
 
-/// Makes the device trees of the boards of all generations from that of the H3.
+/// Creates the device trees for all generations from that of the H3, and returns their paths.
 pub fn device_trees(paths: &Paths, original: &Path) -> Result<Vec<PathBuf>> {
     let all = GENERATIONS.iter();
     all.map(|g| device_tree(paths, original, g)).collect()
 }
 
-/// Returns a property with all compatible strings, from their ends.
+/// Returns the property `compatible` for compatible strings with these ends.
 fn compatible(ends: &[&str]) -> String {
     let strings: Vec<String> = ends
         .iter()
@@ -212,16 +212,16 @@ fn compatible(ends: &[&str]) -> String {
     format!("compatible = {};", strings.join(", "))
 }
 
-/// Returns nodes for what the machine has beside an H3's devices: a root, a cache if the generation
-/// has such, and a DMA controller whose channel n is behind micro-TLB n.
+/// Returns nodes for the extra devices of the machine: a root, a cache if the generation has caches
+/// (`split`), and a DMA controller whose channel n is behind micro-TLB n.
 pub fn extra_nodes(ends: &[&str], split: bool) -> String {
     let compatible = compatible(ends);
-    // Only Gen3 gives the cache a number.
+    // Gen3 numbers its caches, and Gen4 does not.
     let main = match ends.contains(&GEN4) {
         true => "<&extra_root>",
         false => "<&extra_root 0>",
     };
-    // A3VP and A3VC, where the machine has them. Gen2 is in no area.
+    // The power areas A3VP and A3VC, as in the machine. The root of Gen2 is in no area.
     let in_area = |area| format!("power-domains = <&{{/soc/system-controller@e6180000}} {area}>;");
     let power = in_area(14);
     let root_power = if split { in_area(9) } else { String::new() };
@@ -273,8 +273,8 @@ pub fn extra_nodes(ends: &[&str], split: bool) -> String {
     .replace("0x0 0x20000>", &format!("0x0 {size:#x}>"))
 }
 
-/// Returns one node of each kind in the binding. They have no registers, so that a driver reports
-/// them, and nothing else comes of it.
+/// Returns one node for each SoC of the binding. The nodes have no registers, so that the driver's
+/// probe reports them, and has no other effect.
 fn nodes_without_registers() -> String {
     let nodes: Vec<String> = BINDING
         .iter()
@@ -285,7 +285,7 @@ fn nodes_without_registers() -> String {
 
 fn dma(board: &mut Board, generation: &Generation) -> Result<()> {
     let registers = board.registers()?;
-    // Channel 13 of those that Linux uses is the hardware's channel 14.
+    // Channel 13 in Linux, which does not use channel 0, is the hardware's channel 14.
     for utlb in [1, 14] {
         let context = registers
             .context_of(generation.masters_at, utlb)
@@ -328,14 +328,14 @@ pub fn sleep(board: &mut Board, generation: &Generation) -> Result<()> {
     expect_extra(board, &before)
 }
 
-/// Fails if a register of an IPMMU that has a driver here is not what it was.
+/// Fails if a register of the extra IPMMU differs from `before`.
 fn expect_extra(board: &mut Board, before: &Registers) -> Result<()> {
     let differ = before.differences(&extra_registers(board)?);
     ensure!(differ.is_empty(), "registers differ: {differ:?}");
     Ok(())
 }
 
-/// Returns the registers of IPMMUs that have a driver here.
+/// Returns the registers of the extra IPMMU, and of its cache.
 fn extra_registers(board: &mut Board) -> Result<Registers> {
     Ok(board.registers()?.within("ipmmu_extra"))
 }

@@ -18,8 +18,8 @@ use crate::board::{Board, Driver, Setup};
 
 pub use crate::board::groups::{change_type, number, path};
 
-/// Devices behind an IPMMU that would take contexts from the rows: audio DMA, Ethernet, SATA, PCIe,
-/// video.
+/// Devices behind an IPMMU that would occupy contexts that rows need: audio DMA, Ethernet, SATA,
+/// PCIe, video.
 pub const OTHERS: [(&str, &str); 15] = [
     ("dma-controller@ec700000", "iommus"),
     ("dma-controller@ec720000", "iommus"),
@@ -38,8 +38,8 @@ pub const OTHERS: [(&str, &str); 15] = [
     ("fcp@fea37000", "iommus"),
 ];
 
-/// IOVAs that the first DMA controller must not get: without the reservation it would get them
-/// first.
+/// Reserves IOVAs that the first DMA controller must not get. Without the reservation they would be
+/// the first to be allocated.
 const RESERVED: &str = "
 / {
     reserved-memory {
@@ -56,11 +56,11 @@ dmac0: &{/soc/dma-controller@e6700000} {
 const RESERVED_FROM: u64 = 0xf000_0000;
 const RESERVED_LINE: &str = "0x00000000f0000000 0x00000000ffffffff";
 
-/// More than a root has contexts.
+/// More rounds than a root has contexts.
 const ROUNDS: u32 = 16;
 
-/// Returns a board with room for more domains, translated by either driver in the same way: its SoC
-/// is none that a policy is for.
+/// Returns a board with free contexts for more domains. Both drivers translate the same devices on
+/// it, as their policies do not cover its SoC.
 pub fn roomy(bench: &Arc<Bench>, name: &str) -> Result<Setup> {
     let original = bench.provision.kernel.dtb();
     let mut dtb = Dtb::copy(&bench.paths, &original, name)?;
@@ -132,7 +132,7 @@ fn is_translated(board: &mut Board) -> Result<bool> {
     Ok(board.registers()?.context_of("ipmmu_ds0", 1).is_some())
 }
 
-/// Returns the numbers of contexts that are on: in the root and in each cache, without parking.
+/// Returns how many contexts are on in the root and in each cache, without parking.
 fn contexts(board: &mut Board) -> Result<Vec<usize>> {
     let registers = board.registers()?;
     let on = |ipmmu: &str| {
@@ -142,7 +142,7 @@ fn contexts(board: &mut Board) -> Result<Vec<usize>> {
     Ok(IPMMUS.iter().map(|(ipmmu, _)| on(ipmmu)).collect())
 }
 
-/// Returns `contexts` without the first controller's, in the root and in its cache.
+/// Returns `contexts` minus the first controller's context, in the root and in its cache.
 fn one_less(contexts: &[usize]) -> Vec<usize> {
     let of = |(n, (ipmmu, _)): (&usize, &(&str, &str))| {
         n - usize::from(["ipmmu_mm", "ipmmu_ds0"].contains(ipmmu))

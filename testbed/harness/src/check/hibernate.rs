@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Hibernation to a card behind an IPMMU, with every end that it can come to.
+//! Hibernation to a card behind an IPMMU, with all its outcomes, including failures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::board::{Board, Driver, Setup, System};
 
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// An image contains all memory that is in use, and much of that describes memory.
+/// Limits the size of images: they contain all memory in use, much of which describes memory.
 const LITTLE_MEMORY: &str = "mem=256M";
 
-/// Too small for any image, and large enough to be a swap area.
+/// The size in KiB of a swap area that is too small for any image.
 const SMALL: u32 = 1024;
 
-/// Levels of /sys/power/pm_test, each of which goes further than the one before.
+/// The levels of /sys/power/pm_test. Each goes further than the previous one.
 const STAGES: [&str; 5] = ["freezer", "devices", "platform", "processors", "core"];
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -92,12 +92,12 @@ pub fn built_in(bench: &Arc<Bench>) -> Trial {
     })
 }
 
-/// Returns the host with the image: the eMMC's.
+/// Returns the MMC host of the eMMC, which gets the image.
 fn host() -> &'static str {
     MMC_HOSTS[1].device
 }
 
-/// After `work` all is as before: registers, DMA, files, and no complaints.
+/// Fails if `work` changes registers, breaks DMA or files, or leads to complaints or IOMMU faults.
 fn unchanged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)?;
     other_card(board)?;
@@ -115,7 +115,7 @@ fn unchanged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> 
     Ok(())
 }
 
-/// Writes and reads a file on the card that is not swapped to.
+/// Writes and reads a file on the card without the swap area.
 fn other_card(board: &mut Board) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board
@@ -149,7 +149,7 @@ fn expect_refusal(board: &mut Board, mode: &str) -> Result<()> {
     Ok(())
 }
 
-/// The image is made, devices thaw to write it, and there is no room.
+/// Hibernates with too little swap: the image is made, devices thaw, and writing it fails.
 fn without_room(board: &mut Board) -> Result<()> {
     board.sh(&format!("/tests/swap.sh on {} {SMALL}", host()))?;
     let done = unchanged(board, |b| expect_refusal(b, "shutdown"));
@@ -162,7 +162,7 @@ fn without_room(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The image is written, the SoC sleeps, and the image is not needed.
+/// Writes the image, suspends, and wakes up without needing the image.
 fn both_and_wake(board: &mut Board) -> Result<()> {
     let number = start_both(board)?;
     board.qmp.wake()?;
@@ -189,15 +189,15 @@ struct Again {
 }
 
 impl Again {
-    /// Writes the image and switches off; a fresh board, whose driver was told
-    /// to translate `allow`, resumes it.
+    /// Writes the image and switches off. A fresh board resumes it, after its driver was loaded
+    /// with `allow`.
     fn power_off(&self, board: &mut Board, allow: &[&str]) -> Result<()> {
         let number = self.write_image(board)?;
         self.resume_on_fresh_board(board, number, allow)
     }
 
-    /// Writes the image and switches off. On a fresh board, a device fails when all IPMMUs are
-    /// ready for the image's kernel: the fresh kernel goes on.
+    /// Writes the image and switches off. On a fresh board, a device fails to freeze after all
+    /// IPMMUs have frozen for the image's kernel. The fresh kernel goes on.
     fn refuse(&self, board: &mut Board) -> Result<()> {
         board.sh(&format!("/tests/swap.sh on {}", host()))?;
         self.write_image(board)?;
@@ -218,7 +218,7 @@ impl Again {
         board.sh("rmmod pm_trouble").map(drop)
     }
 
-    /// Boots a fresh board, with nothing to be resumed, and loads the driver for `allow`.
+    /// Boots a fresh board that resumes no image, and loads the driver with `allow`.
     fn start_anew(&self, board: &mut Board, allow: &[&str]) -> Result<()> {
         board.sh("sync")?;
         self.power_cycle(board)?;
@@ -227,8 +227,8 @@ impl Again {
         board.wait_for_channels(&DMACS)
     }
 
-    /// Writes the image, which leaves the board switched off. Returns the number of the command
-    /// that ends after the resume.
+    /// Writes the image, and waits until the board has switched itself off. Returns the number of
+    /// the command, which ends after the resume.
     fn write_image(&self, board: &mut Board) -> Result<u32> {
         board.sh("echo shutdown > /sys/power/disk")?;
         board.qmp.stay_after_shutdown()?;
@@ -242,7 +242,7 @@ impl Again {
         Ok(number)
     }
 
-    /// Writes the image and resets the SoC.
+    /// Writes the image, resets the SoC, and resumes.
     fn reboot(&self, board: &mut Board) -> Result<()> {
         board.sh("echo reboot > /sys/power/disk")?;
         let number = board.console.start("echo disk > /sys/power/state")?;
@@ -250,7 +250,7 @@ impl Again {
         resume(board, number, &DMACS)
     }
 
-    /// Writes the image and sleeps, until the battery is empty.
+    /// Writes the image and suspends. The board loses power while suspended, and resumes the image.
     fn lose_power(&self, board: &mut Board) -> Result<()> {
         let number = start_both(board)?;
         no_guest_errors(board)?;
@@ -262,7 +262,7 @@ impl Again {
         resume(board, number, allow)
     }
 
-    /// Boots a fresh board, with the same kernel.
+    /// Takes the power away, and boots the same kernel again.
     fn power_cycle(&self, board: &mut Board) -> Result<()> {
         let (arch, system) = (self.setup.arch, self.setup.system);
         let provision = self.bench.provision(arch, system)?;
@@ -270,8 +270,8 @@ impl Again {
     }
 }
 
-/// Does the work of a board's boot scripts: loads the driver and looks for an image. The command
-/// that hibernated then ends.
+/// Loads the driver and resumes from the image, as boot scripts do. Waits until the command that
+/// hibernated, `number`, has ended.
 fn resume(board: &mut Board, number: u32, allow: &[&str]) -> Result<()> {
     board.load_driver(allow)?;
     board.expect_bound_except(&[])?;

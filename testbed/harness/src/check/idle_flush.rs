@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A cache sleeps with its power on and keeps its translations, and a page is unmapped meanwhile.
-//! Needs the module testbed/guest/modules/bus_master.c.
+//! Unmaps pages while a cache sleeps with its power on, and thus retains its translations. The rows
+//! need the guest's module testbed/guest/modules/bus_master.c.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ const ROOT: &str = "e8000000.iommu";
 const CACHE: &str = "e8100000.iommu";
 
 const RUN: &str = "/sys/module/bus_master/parameters/run";
-/// The memory of the client's domain: a page to read, and after it a page to write.
+/// The IOVAs of a page that the channel reads, and of the next one, which it writes.
 const SOURCE: u64 = 0x5000_0000;
 const DESTINATION: u64 = SOURCE + 0x1000;
-/// The contents of the pages before the first copy.
+/// The contents of the page to write, after it was unmapped.
 const KEPT: u32 = 0x600d_600d;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    // Linux switches the power area of the cache off. The machine leaves it on, as if another
+    // Linux switches off the power area of the cache. The machine leaves it on, as if another
     // device needed it.
     let nodes = extra_nodes(&["r8a77965"], true);
     let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), "idle-flush")?.add(&nodes)?;
@@ -58,7 +58,7 @@ fn copies(board: &mut Board) -> Result<bool> {
     Ok(verdict.trim() == "copied")
 }
 
-/// The channel does not write the page at `address`, and is refused.
+/// Fails unless the channel is refused, and does not write to the page at physical `address`.
 fn reaches_nothing(board: &mut Board, address: u64) -> Result<()> {
     let copied = copies(board)?;
     let found = board.qmp.memory(address, 1)?[0];
@@ -70,7 +70,7 @@ fn reaches_nothing(board: &mut Board, address: u64) -> Result<()> {
     Ok(())
 }
 
-/// Unmaps a page while the cache sleeps. The root stays awake if its `control` is "on".
+/// Unmaps the pages while the cache sleeps. The root stays awake if its `control` is "on".
 fn unmapped(board: &mut Board, control: &str) -> Result<()> {
     board.sh(&format!("echo {control} > {}/control", power(ROOT)))?;
     board.sh("modprobe bus_master")?;

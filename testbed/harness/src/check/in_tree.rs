@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver in the kernel's tree: built in and as a module, on the board; and built for kernels
-//! without features that it does not need.
+//! The driver in the kernel's tree: rows on the board with the driver built in and as a module, and
+//! builds for kernels without features that it does not need.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::board::{Board, Driver, Setup, System};
 use crate::provision::{Arch, Changes, Config, Provision};
 use crate::tree::HOME;
 
-/// Makes the driver core print which probes it defers.
+/// A kernel parameter that makes the driver core print which probes it defers.
 const TELL_DEFERRALS: &str = "dyndbg=\"file drivers/base/dd.c +p\"";
 
 const fn config(name: &'static str, arch: Arch, changes: Changes) -> Config {
@@ -28,8 +28,8 @@ const fn config(name: &'static str, arch: Arch, changes: Changes) -> Config {
     }
 }
 
-/// Returns a configuration for which the whole kernel is built: all functions that the driver calls
-/// must be there.
+/// Returns a configuration for which the whole kernel is built and linked. This shows that all
+/// functions that the driver calls exist.
 const fn linked(config: Config) -> Config {
     Config {
         is_linked: true,
@@ -37,10 +37,10 @@ const fn linked(config: Config) -> Config {
     }
 }
 
-/// Kernels with options missing that the driver does not need, and with options that a developer
-/// may set. Each symbol that the driver needs, or that its interfaces depend on, has both values in
-/// some configuration. Without a SoC no other option selects power management. arm64 always has SMP
-/// and IOMMU_DMA, and arm never has the latter.
+/// Kernels without options that the driver does not need, and with options that a developer may
+/// set. Each symbol that the driver needs, or that its interfaces depend on, has both values in
+/// some configuration. Without a SoC no option selects power management. arm64 always has SMP and
+/// IOMMU_DMA, and arm never has the latter.
 const CONFIGS: [Config; 14] = [
     config("as_it_is", Arch::Arm64, &[]),
     config("module", Arch::Arm64, &[("IPMMU_VMSA_RUST", "m")]),
@@ -89,13 +89,13 @@ const CONFIGS: [Config; 14] = [
             ("DMA_API_DEBUG", "y"),
         ],
     ),
-    // CFI checks the types of called functions; returns are kept apart.
+    // CFI checks the types of called functions; the shadow call stack protects return addresses.
     config(
         "hardened",
         Arch::Arm64,
         &[("CFI", "y"), ("SHADOW_CALL_STACK", "y")],
     ),
-    // No debugging options, and a module that stays.
+    // Fewer debugging options, 64 KiB pages, and a module that cannot be unloaded.
     config(
         "product",
         Arch::Arm64,
@@ -129,7 +129,7 @@ const CONFIGS: [Config; 14] = [
         ],
     )),
     config("arm", Arch::Arm, &[]),
-    // With LPAE, addresses have 64 bits.
+    // Without LPAE, addresses have 32 bits.
     linked(config(
         "arm_one_cpu",
         Arch::Arm,
@@ -137,7 +137,7 @@ const CONFIGS: [Config; 14] = [
     )),
 ];
 
-/// Where the kernel installs its own modules; the rest is in `extra` or `updates`.
+/// The directory of the kernel's own modules. Others are in `extra` or `updates`.
 const INSTALLED: &str = "kernel";
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -167,7 +167,7 @@ fn built_in(bench: &Arc<Bench>) -> Vec<Trial> {
         .system(System::BuiltIn)
         .append("kunit.enable=1 kunit.autorun=1");
     let kunit = Fixture::new(bench, kunit_setup, |_| Ok(()));
-    // The C driver passes the same row.
+    // The row also applies to the C driver.
     let setup = Setup::new("in-tree-built-in-c", Driver::C)
         .prr(UNKNOWN_SOC)
         .append(TELL_DEFERRALS);
@@ -205,8 +205,8 @@ fn module(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// The only module comes from where the tree installs it, and the kernel does not take it for one
-/// from elsewhere.
+/// Fails unless the only module is where the kernel's tree installs it, and the kernel does not
+/// regard it as an out-of-tree module.
 fn it_is_the_kernels_own(board: &mut Board) -> Result<()> {
     let found = board.sh("cd /lib/modules/$(uname -r); find . -name 'ipmmu*vmsa*.ko*'")?;
     let wanted = format!("./{INSTALLED}/{HOME}/ipmmu_vmsa.ko");
@@ -216,8 +216,8 @@ fn it_is_the_kernels_own(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The kernel tries drivers in the order of linking, and devices in that of the device tree. So a
-/// cache may wait for its root, and its client for both, but no probe is deferred again and again.
+/// Fails if probes are deferred again and again. A cache may wait for its root, and a client for
+/// both, as drivers are tried in link order, and devices in the order of the device tree.
 fn nothing_waits_in_circles(board: &mut Board) -> Result<()> {
     board.wait_for_channels(&DMACS)?;
     board.new_messages()?;
