@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Installation of the module, and how the kernel finds it there.
+//! Installation of the module, and how modprobe, udev and initramfs-tools find it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -20,10 +20,10 @@ use crate::provision::debian::INITRAMFS;
 use crate::tree::{HOME, Tree};
 use crate::ui::Step;
 
-/// An alias that modprobe derives from the device tree of the board.
+/// The alias that the kernel derives for the IPMMUs in the board's device tree.
 const ALIAS: &str = "of:NiommuT(null)Crenesas,ipmmu-r8a7795";
 
-/// Clients wait without a limit: going through all aliases takes a while.
+/// Makes clients wait for their IPMMU without a limit, as going through all aliases takes a while.
 pub const PATIENT: &str = "deferred_probe_timeout=-1";
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -41,7 +41,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// `make modules_install`, as the user calls it, into a directory of its own.
+/// Runs `make modules_install` as a user does, into the directory `root`.
 fn install(bench: &Bench, root: &Path) -> Result<()> {
     let kernel = &bench.provision.kernel;
     let module = kernel.module(&bench.paths)?;
@@ -75,8 +75,8 @@ fn modules_install(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Kernels with one unsuitable property: `make` names that in one sentence, and builds nothing.
-/// tests/check_kernel.rs has the other ones.
+/// Runs `make` for kernels with one unsuitable property. Expects it to fail with one sentence that
+/// names the property. tests/check_kernel.rs covers the other properties.
 fn unsuitable(bench: &Bench) -> Result<()> {
     let kernel = &bench.provision.kernel;
     let config = fs::read_to_string(kernel.kdir.join(".config"))?;
@@ -112,8 +112,8 @@ fn unsuitable(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// The hook adds the module for a kernel that has it, and nothing for another one. Stubs stand in
-/// for the functions of initramfs-tools.
+/// Expects the hook to add the module for a kernel that has it, and nothing for another kernel.
+/// Stubs replace the functions of initramfs-tools.
 fn hook(bench: &Bench) -> Result<()> {
     let dir = tempfile::tempdir()?;
     install(bench, dir.path())?;
@@ -152,8 +152,8 @@ fn hook(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// `make` with the variables that the class `module` of OpenEmbedded gives it: source and build
-/// directory of the kernel have names of their own, and the module goes where `MODLIB` says.
+/// Runs `make` with the variables that OpenEmbedded's class `module` passes: KERNEL_SRC and O name
+/// the kernel's source and build directories, and MODLIB is where the module is installed.
 fn yocto(bench: &Bench) -> Result<()> {
     let (paths, kernel) = (&bench.paths, &bench.provision.kernel);
     let dir = tempfile::tempdir()?;
@@ -192,7 +192,7 @@ fn yocto(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-/// Returns `make` in `top`, without what the testbed itself was called with.
+/// Returns a `make` command for `top`, without the variables of the testbed's own `make`.
 fn plain_make(top: &Path, arguments: &[&str]) -> Command {
     let mut make = Command::new("make");
     make.arg("-C").arg(top).args(arguments);
@@ -202,8 +202,8 @@ fn plain_make(top: &Path, arguments: &[&str]) -> Command {
     make
 }
 
-/// Fills `top` with links to the checkout, without its build results: rows hold the lock there, and
-/// patches there belong to the user.
+/// Fills `top` with links to the checkout, except the build directory: this run has the lock there,
+/// and patches there belong to the user.
 fn checkout(bench: &Bench, top: &Path) -> Result<()> {
     fs::create_dir(top)?;
     for entry in fs::read_dir(&bench.paths.repo)? {
@@ -215,7 +215,7 @@ fn checkout(bench: &Bench, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the files of the kernel's source that the driver changes into `top`.
+/// Copies the files of the kernel's source that adding the driver changes into `top`.
 fn kernel_source(bench: &Bench, top: &Path) -> Result<()> {
     let original = bench.provision.kernel.tree();
     Tree::excerpt(&Tree::open(&original)?, top)?;
@@ -224,7 +224,7 @@ fn kernel_source(bench: &Bench, top: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `make` targets for the driver in the kernel's tree, as patches, and in the system.
+/// Runs `make` to add the driver to a kernel tree and remove it, for patches, and for the hook.
 fn targets(bench: &Bench) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let [top, linux, before, root] = ["top", "linux", "before", "root"].map(|d| dir.path().join(d));
@@ -268,7 +268,7 @@ fn targets(bench: &Bench) -> Result<()> {
     )
 }
 
-/// Fails if the directories differ.
+/// Fails if the two directories differ.
 fn same(one: &Path, other: &Path) -> Result<()> {
     let diff = Command::new("diff").arg("-r").args([one, other]).output()?;
     let found = String::from_utf8_lossy(&diff.stdout);
@@ -296,7 +296,7 @@ fn modaliases(board: &mut Board) -> Result<()> {
     dma_through_two_ipmmus(board)
 }
 
-/// The device tree alone leads udev to the module and its options.
+/// Loads the module by the modaliases of the board's devices alone, with options of modprobe.d.
 pub fn autoload(board: &mut Board) -> Result<()> {
     let loaded = |board: &mut Board| board.sh("grep -c ipmmu_vmsa /proc/modules || true");
     ensure!(loaded(board)?.trim() == "0", "it was loaded before");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `build/report/junit.xml`: each row that ran, for CI systems.
+//! `build/report/junit.xml`: each row that ran or was skipped, for CI systems.
 
 use std::fs;
 use std::mem;
@@ -12,12 +12,12 @@ use anyhow::{Context, Result};
 use libtest_mimic::Failed;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-/// The rows that ran so far.
+/// The rows that ran or were skipped so far.
 #[derive(Default)]
 pub struct Cases(Mutex<Vec<TestCase>>);
 
 impl Cases {
-    /// Runs a row, and notes how long it took and how it ended.
+    /// Runs a row, and records its duration and result.
     pub fn watch(
         &self,
         name: &str,
@@ -36,21 +36,21 @@ impl Cases {
         ended.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Notes a row that does not run, with the reason.
+    /// Records a row that is skipped, with the reason.
     pub fn skip(&self, name: &str, why: &str) {
         let mut status = TestCaseStatus::skipped();
         status.set_message(why);
         self.add(TestCase::new(name, status));
     }
 
-    /// Adds a row, in the group of its board.
+    /// Adds a row, with the name of its board as the class name.
     fn add(&self, mut case: TestCase) {
         let board = case.name.as_str().split("::").next().unwrap_or_default();
         case.set_classname(board.to_owned());
         self.0.lock().expect("nothing panics with it").push(case);
     }
 
-    /// Takes the rows as one suite, which began at `begun`.
+    /// Returns the rows since the last call as one suite, which began at `begun`.
     pub fn suite(&self, name: &str, begun: Instant) -> TestSuite {
         let cases = mem::take(&mut *self.0.lock().expect("nothing panics with it"));
         let mut suite = TestSuite::new(name);
@@ -59,7 +59,7 @@ impl Cases {
     }
 }
 
-/// Returns a failure with its first line as the headline.
+/// Returns a failure with the description `said`, whose first line is also the message.
 fn failure(said: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
     let first = said.lines().next().unwrap_or_default();
@@ -67,7 +67,7 @@ fn failure(said: &str) -> TestCaseStatus {
     status
 }
 
-/// Writes the report.
+/// Writes the report with these suites to `path`.
 pub fn write(path: &Path, suites: impl IntoIterator<Item = TestSuite>) -> Result<()> {
     let mut report = Report::new("ipmmu-vmsa");
     report.add_test_suites(suites);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Gives a guest of KVM's a device to itself: all of the guest's memory is above 4 GiB, where the
-//! device reaches it through tables of stage 2.
+//! A KVM guest with a device of its own. All of the guest's memory is above 4 GiB, and the device
+//! reaches it through tables of stage 2.
 //!
-//! `testbed/guest/userdma` is the virtual machine monitor, and contains the guest's code.
+//! `testbed/guest/userdma` is the virtual machine monitor, and contains the KVM guest's code.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::board::{Board, System};
 
 /// The end of the guest's memory, which begins at 4 GiB.
 const END: u64 = 10 << 30;
-/// The number of accesses to each address: a write, a read.
+/// The number of accesses to each address: one write and one read.
 const ATTEMPTS: usize = 2;
 const SLEEPS: u32 = 2;
 
@@ -36,7 +36,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// Fails unless the log has each refusal, with its address.
+/// Fails unless the log has exactly the refused accesses, in order, with their addresses.
 fn refused(board: &mut Board) -> Result<()> {
     let ktap = run(board, "guest-refused")?;
     let kernel = ktap.sum("kernel");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A client whose driver did not wait for the IOMMU: it works untranslated, and translated once
-//! it is bound anew.
+//! A client whose driver did not wait for the IOMMU: the client works untranslated at first, and
+//! translated once its driver is bound again.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::board::hardware::DMAC_DRIVER;
 use crate::board::reports::{self, LATE_PROBE};
 use crate::board::{Board, Driver, Setup};
 
-/// Seconds that clients wait for an IOMMU.
+/// Limits the time for which clients wait for an IOMMU to one second.
 const PATIENCE: &str = "deferred_probe_timeout=1";
 
 /// The function that prints the IOMMU core's warning.
@@ -66,7 +66,7 @@ fn bound_anew(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Returns the reports with [`LATE_PROBE`] in `log`, and the rest of it.
+/// Returns the reports with [`LATE_PROBE`] in `log`, and the rest of the log.
 pub fn late_probes(log: &str) -> (Vec<String>, String) {
     let (reports, mut others) = reports::split(log);
     let is_late = |report: &String| report.contains(LATE_PROBE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The IPMMUs when a kernel ends: they must not go on translating through page tables whose memory
-//! the next kernel uses.
+//! The IPMMUs at the end of a kernel. They must stop translating through page tables, as the next
+//! kernel reuses the memory of the tables.
 
 use std::fs;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 const ROOT: &str = IPMMUS[0].0;
 
-/// The numbers of micro-TLBs and contexts of an IPMMU.
+/// The largest numbers of micro-TLBs and contexts in an IPMMU.
 const UTLBS: u32 = 48;
 const CONTEXTS: u32 = PARKING + 1;
 const MMC_IPMMU: &str = "ipmmu_ds1";
@@ -34,18 +34,18 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         .cards()
         .files(&[provision.kernel.image(), provision.initramfs.clone()]);
     let board = Fixture::new(bench, setup.clone(), |b| b.load_driver(&DMACS));
-    // At once: with a sync, the end would wait as long as data is written.
+    // `-n` omits the sync, which would delay the end for as long as data is written.
     let ends = ["reboot -f -n", "poweroff -f -n"];
     let ends = ends.map(|command| (bench.clone(), setup.clone(), command));
     let [reboot, poweroff] = ends.map(|(bench, setup, command)| {
         move |board: &mut Board| {
             end_with(board, command, &bench.paths)?;
-            // Ready for the next row.
+            // Makes the board ready for the next row.
             board.power_cycle(&bench.provision, &setup)?;
             board.load_driver(&DMACS)
         }
     });
-    // This one has to leave the root as a driver of stage 1 expects it.
+    // With stage 2, the driver has to leave the root as a driver for stage 1 expects it.
     let mut stage2 = setup.stage2();
     stage2.name += "-stage2";
     let stage2 = Fixture::new(bench, stage2, |b| b.load_driver(&DMACS));
@@ -58,7 +58,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     ]
 }
 
-/// Keeps DMA on two IPMMUs and on both cards going. Nothing stops it at shutdown.
+/// Starts endless DMA through two IPMMUs and on both cards. Nothing stops it at shutdown.
 fn keep_busy(board: &mut Board) -> Result<()> {
     let hosts = MMC_HOSTS.map(|host| host.device).join(" ");
     let channels = TWO_IPMMUS.join(" ");
@@ -68,7 +68,7 @@ fn keep_busy(board: &mut Board) -> Result<()> {
 }
 
 /// Boots the same kernel by kexec, in the middle of DMA, with the command line that `command`
-/// returns.
+/// prints.
 fn next_kernel(board: &mut Board, command: &str) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board.test(&format!("storage.sh {host}"))?;
@@ -108,7 +108,7 @@ fn kexec(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The C driver takes the IPMMUs over. It uses stage 1 only, and translates the MMC hosts.
+/// Boots a kernel with the C driver, which knows stage 1 only. Expects the MMC hosts translated.
 fn kexec_to_c(board: &mut Board) -> Result<()> {
     next_kernel(board, "sed 's/initcall_blacklist=[^ ]*//' /proc/cmdline")?;
     board.driver = Driver::C;
@@ -123,8 +123,8 @@ fn kexec_to_c(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Ends the kernel by `command` in the middle of DMA, and looks at the hardware before it is reset.
-/// If the kernel does not end, `leave.cpus.log` has the state of the CPUs.
+/// Ends the kernel by `command` in the middle of DMA, and checks the hardware before it is reset.
+/// If the kernel does not end, the state of the CPUs is written to `leave.cpus.log`.
 fn end_with(board: &mut Board, command: &str, paths: &Paths) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)?;
     keep_busy(board)?;
@@ -163,7 +163,7 @@ fn expect_all_off(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Fails if a micro-TLB points to another context than parking, or if none is on.
+/// Fails if a micro-TLB points to another context than parking, or if no micro-TLB is on.
 fn expect_parked(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     let mut parked = 0;

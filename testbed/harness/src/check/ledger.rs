@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Features of a driver for the IPMMU, and the results of the rows that show them.
 //!
-//! `build/report/features.json` and `features.md` contain these results only: no entry is written
+//! `build/report/features.json` and `features.md` contain only these results. No entry is written
 //! by hand.
 //!
-//! This driver must have every feature. For the C driver its known behaviour is recorded here, so
-//! that its row fails when that changes.
+//! This driver must have every feature. Features also say how the C driver is known to behave, so
+//! that a row fails when this changes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,28 +43,28 @@ pub enum Part {
 /// The known behaviour of the C driver.
 #[derive(Clone, Copy, Debug)]
 pub enum C {
-    /// It has the feature.
+    /// The C driver has the feature.
     Works,
-    /// It fails, and this is part of the failure.
+    /// The C driver fails, with an error that contains this text.
     Fails(&'static str),
-    /// The question does not arise, for this reason.
+    /// The feature does not apply to the C driver, for this reason.
     NotApplicable(&'static str),
 }
 
-/// A behaviour.
+/// A behaviour that a driver may have.
 #[derive(Clone, Copy, Debug)]
 pub struct Feature {
-    /// Also the name of its rows.
+    /// The name in the report, and of rows that `feature.rs` creates.
     pub id: &'static str,
-    /// Its area.
+    /// The area that the feature belongs to.
     pub part: Part,
-    /// One sentence that is true of a driver with the feature.
+    /// A sentence that is true for a driver with the feature.
     pub says: &'static str,
-    /// The behaviour of the C driver.
+    /// The known behaviour of the C driver.
     pub c: C,
 }
 
-/// A feature with the names of the rows that show it, for each driver.
+/// A feature, with the names of the rows that show it for each driver.
 struct Entry {
     feature: Feature,
     rust: Vec<String>,
@@ -78,7 +78,7 @@ pub struct Ledger(Mutex<Pages>);
 #[derive(Default)]
 struct Pages {
     features: Vec<Entry>,
-    /// The result of each row that ran, expected or not.
+    /// The results so far by row, expected or not.
     seen: BTreeMap<String, Result<(), String>>,
 }
 
@@ -90,7 +90,7 @@ struct Line {
     says: &'static str,
     rust: &'static str,
     c: &'static str,
-    /// The failure of the C driver, or why the question does not arise.
+    /// The failure of the C driver, or why the feature does not apply to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     c_because: Option<String>,
     rust_rows: Vec<String>,
@@ -98,7 +98,7 @@ struct Line {
 }
 
 impl Ledger {
-    /// Makes these rows the evidence of a feature.
+    /// Enters a feature, with the rows that are its evidence for each driver.
     pub fn enter(&self, feature: Feature, rust: &[&str], c: &[&str]) {
         let own = |rows: &[&str]| rows.iter().map(|&r| r.to_owned()).collect();
         self.pages().features.push(Entry {
@@ -108,13 +108,13 @@ impl Ledger {
         });
     }
 
-    /// Notes the result of a row.
+    /// Records the result of a row.
     pub fn note(&self, row: &str, seen: &Result<()>) {
         let seen = seen.as_ref().copied().map_err(|e| format!("{e:#}"));
         self.pages().seen.insert(row.to_owned(), seen);
     }
 
-    /// Fails if a feature has no row, or one that does not exist.
+    /// Fails if two features share a name, or if a feature's rows are missing, unknown or too many.
     pub fn check_names(&self, rows: &[Trial]) -> Result<()> {
         let pages = self.pages();
         let known: Vec<&str> = rows.iter().map(Trial::name).collect();
@@ -137,7 +137,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Fails unless the page about differences names exactly the features that the C driver lacks.
+    /// Fails unless the page names all features that the C driver lacks, and no unknown ones.
     pub fn check_page(&self, page: &str) -> Result<()> {
         let named = features_named(page);
         let pages = self.pages();
@@ -154,7 +154,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes the report about the features whose rows have run. Returns a summary in one line.
+    /// Writes the report about the features whose rows have all run. Returns a summary in one line.
     pub fn report(&self, paths: &Paths) -> Result<String> {
         let pages = self.pages();
         let mut lines: Vec<Line> = pages
@@ -175,7 +175,7 @@ impl Ledger {
     }
 }
 
-/// Returns the names that a page has in brackets: ``[``one``, ``two``]``.
+/// Returns the names that a page has in brackets, as in ``[``one``, ``two``]``.
 fn features_named(page: &str) -> Vec<&str> {
     let bracketed = page
         .split('[')
@@ -186,7 +186,7 @@ fn features_named(page: &str) -> Vec<&str> {
         .collect()
 }
 
-/// Returns the verdict of these rows; none if one of them did not run.
+/// Returns the first failure of these rows, or success; none if one of them has not run.
 fn verdict(
     rows: &[String],
     seen: &BTreeMap<String, Result<(), String>>,
@@ -245,7 +245,7 @@ fn sum(lines: &[Line], all: usize) -> String {
     text
 }
 
-/// Returns the report for people.
+/// Returns the report as Markdown, for human readers.
 fn page(lines: &[Line], all: usize) -> String {
     let mut text = format!("# What the drivers can do\n\n{}.\n", sum(lines, all));
     text +=
@@ -271,7 +271,7 @@ fn page(lines: &[Line], all: usize) -> String {
     text
 }
 
-/// Fails unless the C driver behaves as known.
+/// Fails unless the result is the behaviour that is `expected` of the C driver.
 pub fn judge(expected: C, seen: &Result<()>) -> Result<()> {
     match (expected, seen) {
         (C::Works, Ok(())) => Ok(()),

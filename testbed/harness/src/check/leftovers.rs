@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Fault status and enabled interrupts in contexts that nobody uses, from a former user of the
-//! IPMMU, or from the time when the system slept. No interrupt handler looks for them.
+//! Fault status and enabled interrupts in unused contexts, left by a former user of the IPMMU, or
+//! set during a suspend. The interrupt handler does not read these contexts.
 
 use std::sync::Arc;
 
@@ -22,10 +22,10 @@ const CACHE: u64 = 0xe674_0000;
 const CHANNEL: u64 = 0xe670_8000;
 /// `IMCTR.INTEN`.
 const INTEN: u32 = 4;
-/// A context that is unused with so few clients.
+/// A context that is not in use with so few clients.
 const UNUSED: u32 = 6;
-/// A limit for interrupts: an unhandled one would recur a hundred thousand times until the kernel
-/// disables it.
+/// The limit for the number of interrupts. An unhandled one would recur a hundred thousand times
+/// before the kernel disables it.
 const FEW: u64 = 10;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
@@ -80,7 +80,7 @@ fn status(board: &mut Board, context: u32) -> Result<(u32, u32)> {
     Ok((of("IMSTR"), of("IMCTR") & INTEN))
 }
 
-/// Each context has an old fault before the module is loaded.
+/// Loads the module when contexts 1 to 7 have old faults, which it must clear without a report.
 fn after_probe(board: &mut Board) -> Result<()> {
     for context in 1..8 {
         point(board, context)?;
@@ -112,7 +112,7 @@ fn after_probe(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// A master faults while everything sleeps, in a context that is not in use.
+/// Makes a master fault while all devices sleep, in a context that is not in use.
 fn after_resume(board: &mut Board) -> Result<()> {
     let used = board
         .registers()?

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Information for users: why a device is not translated, the state of driver and hardware, the
-//! parameters.
+//! Information for users: why a device is not translated, the state of driver and hardware, and the
+//! module parameters.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
-/// R-Car H3, cut 2.0: its IPMMU cannot be used.
+/// The product register of R-Car H3, cut 2.0, whose IPMMU cannot be used.
 pub const H3_ES2: u32 = 0x0000_4f10;
 
 /// A device that upstream's policy allows on SoCs with a usable IPMMU.
@@ -76,7 +76,7 @@ fn messages_about(board: &mut Board, device: &str) -> Result<Vec<String>> {
         .collect())
 }
 
-/// An untranslated device works, and one message says why, however often it is probed.
+/// Expects an untranslated device to work, and one message to say why, however often it is probed.
 fn told_once(board: &mut Board, device: &str, why: &str) -> Result<()> {
     ensure!(!is_in_a_group(board, device)?, "{device} is in a group");
     if DMACS.contains(&device) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! This driver on device trees with one mistake: one clear message, no oops, and everything works
-//! that does not depend on the broken part.
+//! This driver on device trees with one mistake. Expects one clear message and no oops. Everything
+//! that does not depend on the broken part works.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const CLIENT: &str = "/soc/dma-controller@e6700000";
 /// The part that still works.
 #[derive(Clone, Copy)]
 enum Rest {
-    /// All IPMMUs; one client is refused.
+    /// All IPMMUs, and all clients but one.
     AllBound,
     /// All but the broken cache.
     AllButCache,
@@ -31,11 +31,11 @@ enum Rest {
     Nothing,
 }
 
-/// One mistake.
+/// A device tree with one mistake.
 struct Case {
     name: &'static str,
     damage: fn(Dtb) -> Result<Dtb>,
-    /// A word of the message.
+    /// A part of the message.
     word: &'static str,
     rest: Rest,
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make check`: every scenario is one named row.
+//! `make check`: each scenario is a row with a name.
 
 mod allocation;
 mod arm;
@@ -79,7 +79,7 @@ use usual::{arguments, on_other_kernels, usual};
 pub enum Rows {
     /// The rows of `make check`.
     Usual,
-    /// Also rows that build kernels of their own.
+    /// Also rows that take long or build more kernels, and a second round on unkind IPMMUs.
     Full,
 }
 
@@ -95,7 +95,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Returns all rows whose name contains `word`.
+    /// Selects all rows whose names contain `word`.
     pub fn named(word: &str) -> Self {
         Self {
             words: vec![word.to_owned()],
@@ -104,7 +104,7 @@ impl Wanted {
     }
 }
 
-/// Runs the rows that are wanted; `begun` is when the program was started. True if none failed.
+/// Runs the `wanted` rows for a program started at `begun`. Returns whether none has failed.
 pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) -> Result<bool> {
     let words = &wanted.words;
     let until = wanted.minutes.map(|n| begun + Duration::from_secs(n * 60));
@@ -159,8 +159,8 @@ pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) 
     Ok(failed == 0)
 }
 
-/// Returns whether a row tells more of our driver on another kernel: it is not the model's, nor the
-/// C driver's, nor on a kernel of its own.
+/// Returns whether a row can show more about this driver on another kernel. Rows of the model, of
+/// the C driver and of the 32-bit board cannot.
 fn is_about_driver(row: &str) -> bool {
     !row.starts_with("model::") && !row.starts_with("arm") && !row.contains("c-driver")
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The models' own tests, through QEMU's qtest protocol: no kernel, no driver.
+//! The models' own tests, through QEMU's qtest protocol, without a kernel or a driver.
 
 use std::fs;
 use std::path::Path;
@@ -12,10 +12,10 @@ use libtest_mimic::{Failed, Trial};
 use super::Bench;
 use crate::exec::capture;
 
-/// Returns one row for each test that the built binaries list.
+/// Returns one row for each test that the test binaries list.
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     if bench.provision.qemu.qtests.is_empty() {
-        // The user's own QEMU comes without them.
+        // The user's own QEMU comes without tests.
         return Ok(vec![bench.skipped("model", "QEMU= brings no model tests")]);
     }
     let mut rows = Vec::new();
