@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Masters sleep before their cache, caches before the root, and they resume in the reverse order:
-//! with devices suspended one after the other and in parallel, in any order of the device tree,
-//! with CPUs going offline and online.
+//! Masters suspend before their cache and caches before the root, and they resume in the reverse
+//! order. This is checked with parallel and with serial suspend, and with the device tree's nodes
+//! in both orders. One row suspends while CPUs go offline and online.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::board::guest::DMACS;
 use crate::board::registers::IPMMUS;
 use crate::board::{Board, Driver, Setup};
 
-/// Translated masters of the board, with the caches they are behind.
+/// Translated masters of the board, each with its cache.
 const MASTERS: [(&str, &str); 5] = [
     (DMACS[0], "e6740000.iommu"),
     (DMACS[1], "e7740000.iommu"),
@@ -53,7 +53,7 @@ fn both_orders(board: &mut Board) -> Result<()> {
     board.dma_briefly(&TWO_IPMMUS)
 }
 
-/// Sleeps once, and checks the order of the devices' callbacks.
+/// Suspends once. Checks the registers, and the order of the devices' callbacks.
 fn in_order(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     // This also empties the trace.
@@ -76,8 +76,8 @@ fn in_order(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// `consumer` sleeps before `supplier` begins to suspend, and begins to resume after `supplier` has
-/// resumed.
+/// Fails unless `consumer` has suspended before `supplier` begins to, and resumes only after
+/// `supplier` has resumed.
 fn expect_nested(trace: &str, consumer: &str, supplier: &str) -> Result<()> {
     let (_, consumer_slept) = callback(trace, consumer, "suspend")?;
     let (supplier_sleeps, _) = callback(trace, supplier, "suspend")?;
@@ -94,7 +94,7 @@ fn expect_nested(trace: &str, consumer: &str, supplier: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns where in the trace a device's callback of the noirq phase begins and ends.
+/// Returns the lines of the trace on which a device's callback of the noirq phase begins and ends.
 fn callback(trace: &str, device: &str, verb: &str) -> Result<(usize, usize)> {
     // `device_pm_callback_start: DRIVER DEVICE, parent: …, noirq … [VERB]`
     let is_of_device = |line: &str, event: &str| {
@@ -116,7 +116,7 @@ fn callback(trace: &str, device: &str, verb: &str) -> Result<(usize, usize)> {
     Ok((begins, begins + lasts))
 }
 
-/// Before each suspend one more CPU goes offline; in the end all come back.
+/// CPUs go offline one by one, with a suspend after each, and then online in the same way.
 fn cpus_come_and_go(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     let listed = board.sh(&format!("ls -d {CPUS}/cpu[1-9]"))?;
@@ -124,7 +124,7 @@ fn cpus_come_and_go(board: &mut Board) -> Result<()> {
     ensure!(!cpus.is_empty(), "there is one CPU only");
     for online in [0, 1] {
         for cpu in &cpus {
-            // CPUs that the device tree has and the board does not have stay offline.
+            // CPUs that are in the device tree but not on the board stay offline.
             board.try_sh(&format!("echo {online} > {cpu}/online"))?;
             board.suspend(|_| Ok(()))?;
             board.expect_registers(&before)?;

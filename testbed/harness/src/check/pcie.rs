@@ -18,7 +18,7 @@ use crate::board::{Board, Driver, Setup, cards};
 
 /// A device that copies on demand, from and to any address.
 const EDU: &str = "edu";
-/// An address that no DMA mapping uses, within the 28 bits that `edu` has.
+/// An address that no DMA mapping uses, within the 28 address bits of `edu`.
 const UNMAPPED: u32 = 0x0123_4560;
 /// The size of the smallest request to the IPMMU.
 const PAGE: u64 = 4096;
@@ -39,8 +39,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns a board whose first host maps the functions of its card to a micro-TLB each, after that
-/// of the root port. Of the functions here NVMe alone has ACS.
+/// Returns a board whose first host gives each function of its card a micro-TLB of its own.
+/// Micro-TLB 0 is the root port's. Of these functions only NVMe has ACS.
 fn one_utlb_each(bench: &Arc<Bench>, name: &str, card: &[&str]) -> Result<Arc<Fixture>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &dtb, name)?;
@@ -57,14 +57,14 @@ fn one_utlb_each(bench: &Arc<Bench>, name: &str, card: &[&str]) -> Result<Arc<Fi
     Ok(Fixture::new(bench, setup, |b| b.load_driver(&[])))
 }
 
-/// Returns the rows of a board like this, which gets two cards.
+/// Returns the rows for a board with this setup and two cards.
 pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let (name, group) = (setup.name.clone(), setup.group_type());
-    // Upstream has one group for everything behind an IPMMU; and once is enough.
+    // Upstream's driver has one group for everything behind an IPMMU. One board of ours is enough.
     let is_apart = name == "pcie";
     let setup = setup.dtb(dtb).pcie(&[NVME, EDU]).pcie_slot(1, &[EDU]);
-    // `allow=` is empty: PCI devices need no mention.
+    // `allow=` is empty, as PCI devices need no entry.
     let board = Fixture::new(bench, setup, |b| b.load_driver(&[]));
     let image = pcie::disk_image(&bench.paths, &name);
     let mut rows = vec![
@@ -86,7 +86,7 @@ pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Waits until the disk was found.
+/// Waits until the kernel has found the disk.
 fn wait_for_disk(board: &mut Board) -> Result<()> {
     let disk = FUNCTIONS[0];
     board
@@ -94,13 +94,13 @@ fn wait_for_disk(board: &mut Board) -> Result<()> {
         .map(drop)
 }
 
-/// Returns a function's group, and then its type.
+/// Returns the path of a function's group and, on the next line, the group's type.
 fn group_of(board: &mut Board, function: &str) -> Result<String> {
     let link = format!("/sys/bus/pci/devices/{function}/iommu_group");
     board.sh(&format!("readlink -f {link} && cat {link}/type"))
 }
 
-/// Returns the context that the card in a slot goes through.
+/// Returns the context of micro-TLB `slot`: by default that of the card in this slot.
 fn context(board: &mut Board, slot: u32) -> Result<u32> {
     board
         .registers()?
@@ -108,8 +108,8 @@ fn context(board: &mut Board, slot: u32) -> Result<u32> {
         .with_context(|| format!("uTLB {slot} of {IPMMU} is not enabled"))
 }
 
-/// All functions go through the one micro-TLB: they are in one group of this type, and so is their
-/// root port.
+/// All functions of the card share one micro-TLB. They and their root port are in one group, of
+/// type `group`.
 pub fn one_group(board: &mut Board, group: &str) -> Result<()> {
     wait_for_disk(board)?;
     let mut groups = Vec::new();
@@ -125,7 +125,7 @@ pub fn one_group(board: &mut Board, group: &str) -> Result<()> {
     context(board, 0).map(drop)
 }
 
-/// Files come back from the disk as they were written, all through the IPMMU.
+/// Files are read back from the disk as written. All DMA goes through the IPMMU, without faults.
 pub fn files(board: &mut Board) -> Result<()> {
     let before = board.count(IPMMU, "translations")?;
     let faults = board.count("ipmmu_mm", "faults")?;
@@ -141,8 +141,8 @@ pub fn files(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// ACS isolates the functions: each has a group and a context of its own. Both come back from a
-/// sleep.
+/// ACS isolates the functions: they and the root port have a group and a context each. Both
+/// functions still work after a suspend.
 fn functions_are_apart(board: &mut Board) -> Result<()> {
     wait_for_disk(board)?;
     let mut apart = BTreeSet::new();
@@ -159,8 +159,8 @@ fn functions_are_apart(board: &mut Board) -> Result<()> {
     files(board)
 }
 
-/// Functions that nothing isolates could reach each other's memory: they are one group, with both
-/// micro-TLBs in one context. Both come back from a sleep.
+/// Functions without isolation could reach each other's memory. They are in one group, with both
+/// micro-TLBs in one context. Both still work after a suspend.
 fn functions_are_together(board: &mut Board) -> Result<()> {
     let groups = [
         group_of(board, FUNCTIONS[0])?,
@@ -179,7 +179,7 @@ fn functions_are_together(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// The second function is refused where the first one's mappings end.
+/// An access by the second function to an unmapped address is refused, and reported once.
 fn unmapped_access_faults(board: &mut Board) -> Result<()> {
     let script = format!("pcie-fault.sh {} {UNMAPPED:#x}", FUNCTIONS[1]);
     one_fault(board, (IPMMU, 0), UNMAPPED, &script)
@@ -200,7 +200,7 @@ fn leave_disk(board: &mut Board, image: &Path) -> Result<()> {
     cards::check(image)
 }
 
-/// The card in the other slot has a micro-TLB, a context and a group of its own.
+/// The card in the other slot has a group, a context and a micro-TLB of its own.
 fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
     let groups = [group_of(board, FUNCTIONS[0])?, group_of(board, OTHER_CARD)?];
     ensure!(groups[0] != groups[1], "both are in {}", groups[0]);
@@ -214,7 +214,7 @@ fn the_other_card_is_apart(board: &mut Board) -> Result<()> {
     one_fault(board, (IPMMU, 1), UNMAPPED, &script)
 }
 
-/// The disk's driver is unbound and bound again. The disk stays behind its IPMMU, in its context.
+/// The disk's driver is unbound and bound again. The disk stays in its group and its context.
 fn leave_and_come(board: &mut Board) -> Result<()> {
     wait_for_disk(board)?;
     let before = [

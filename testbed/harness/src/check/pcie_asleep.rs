@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An IPMMU in front of PCIe devices that sleeps when the system falls asleep. Afterwards the PM
-//! core takes a root port for awake without having resumed its suppliers. Needs the module
+//! An IPMMU of PCIe devices is runtime-suspended when the system suspends. At resume the PM core
+//! then treats a root port as awake without having resumed its suppliers. Needs the module
 //! testbed/guest/modules/root_port.c.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::board::pcie::{self, FUNCTIONS, IPMMU, NVME, ROOT_PORT};
 use crate::board::registers::device_of;
 use crate::board::{Board, Driver, Setup};
 
-/// The IPMMU in a power area that Linux switches off.
+/// Puts the IPMMU into a power area that Linux switches off.
 const AREA: &str = "
     &{/soc/iommu@e6570000} { power-domains = <&{/soc/system-controller@e6180000} 14>; };
 ";

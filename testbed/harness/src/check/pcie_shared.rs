@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Two functions of a PCIe card share a micro-TLB, and one of them is removed.
+//! One of two functions of a PCIe card that share a micro-TLB is removed.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(pair.rows().collect())
 }
 
-/// The disk goes on after the removal of the other function.
+/// The disk goes on working after the other function is removed.
 fn removal(board: &mut Board) -> Result<()> {
     let [disk, other] = FUNCTIONS;
     board.test(&format!("storage.sh {disk}"))?;
@@ -39,7 +39,7 @@ fn removal(board: &mut Board) -> Result<()> {
         .context_of(IPMMU, UTLB)
         .with_context(|| format!("uTLB {UTLB} of {IPMMU} is not enabled"))?;
     board.sh(&format!("echo 1 > /sys/bus/pci/devices/{other}/remove"))?;
-    // Checked before the disk is used: without translation it would take minutes to give up.
+    // Checked before the disk is used: without translation the disk takes minutes to give up.
     ensure!(
         board.registers()?.context_of(IPMMU, UTLB).is_some(),
         "uTLB {UTLB} of {IPMMU} was switched off with {other}"

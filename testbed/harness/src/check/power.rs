@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An IPMMU in a power area that is cut when the masters behind it are idle.
+//! An IPMMU whose power area is cut while the masters behind it are idle.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ const CACHE: &str = "e8100000.iommu";
 const A3VP: u64 = 1 << 9;
 const A3VC: u64 = 1 << 14;
 
-/// IPMMUs that an H3 has there, without devices behind them.
+/// The H3's own IPMMUs in these areas. No devices are behind them.
 const OWN: [(u64, &str); 2] = [(A3VP, "fe990000.iommu"), (A3VC, "fe6b0000.iommu")];
 
 const IDLE: Feature = Feature {
@@ -92,7 +92,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns a board with an IPMMU of this generation, whose power areas are cut.
+/// Returns a board with a root and a cache of this generation, in power areas that are cut.
 fn setup(bench: &Bench, generation: &Generation, name: &str) -> Result<Setup> {
     let original = bench.provision.kernel.dtb();
     let nodes = extra_nodes(generation.compatible, true);
@@ -104,15 +104,15 @@ fn setup(bench: &Bench, generation: &Generation, name: &str) -> Result<Setup> {
         .dtb(dtb.into_path()))
 }
 
-/// Does `work` where both root and cache may lose their power, then where the cache alone may.
-/// `work` gets the areas.
+/// Calls `work` while both root and cache may lose their power, then while only the cache may.
+/// Passes it the areas concerned.
 fn with_and_without_root(board: &mut Board, work: fn(&mut Board, u64) -> Result<()>) -> Result<()> {
     work(board, A3VP | A3VC)?;
     kept_awake(board, ROOT, |b| work(b, A3VC)).context("with the root kept awake")
 }
 
-/// Waits until the IPMMUs in these areas have no power, and checks that every register there is
-/// lost.
+/// Waits until the IPMMUs in these areas have no power. Checks that they have lost every register,
+/// and that they are runtime-suspended.
 fn wait_until_off(board: &mut Board, areas: u64) -> Result<()> {
     wait_until_cut(board, areas)?;
     for (area, name, ipmmu) in [(A3VP, "ipmmu_extra", ROOT), (A3VC, "ipmmu_extra0", CACHE)] {
@@ -135,7 +135,7 @@ fn wait_until_cut(board: &mut Board, areas: u64) -> Result<()> {
     })
 }
 
-/// Fails unless the kernel has this runtime status of an IPMMU.
+/// Fails unless the IPMMU has this runtime PM status.
 fn expect_status(board: &mut Board, ipmmu: &str, expected: &str) -> Result<()> {
     let file = format!("/sys/bus/platform/devices/{ipmmu}/power/runtime_status");
     let status = board.sh(&format!("cat {file}"))?;
@@ -143,7 +143,7 @@ fn expect_status(board: &mut Board, ipmmu: &str, expected: &str) -> Result<()> {
     Ok(())
 }
 
-/// Does DMA, and fails if the extra cache translated nothing.
+/// Copies by DMA, and fails if the extra cache translated nothing.
 fn works(board: &mut Board) -> Result<()> {
     let before = board.count("ipmmu_extra0", "translations")?;
     board.dma(&[EXTRA_DMAC])?;
@@ -152,7 +152,7 @@ fn works(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Calls `f` while the IPMMU may not sleep.
+/// Calls `f` while the extra cache, and with it the extra root, may not sleep.
 fn awake<R>(board: &mut Board, f: impl FnOnce(&mut Board) -> Result<R>) -> Result<R> {
     kept_awake(board, CACHE, f)
 }
@@ -206,7 +206,7 @@ fn changed(board: &mut Board, areas: u64) -> Result<()> {
     wait_until_off(board, areas)?;
     change_type(board, EXTRA_DMAC, "DMA")?;
     works(board)?;
-    // The table is a new one.
+    // The page table is a new one: only the number of registers is the same.
     let after = awake(board, Board::registers)?;
     ensure!(
         after.of("ipmmu_extra0") == before.of("ipmmu_extra0"),
@@ -223,9 +223,9 @@ fn flushed(board: &mut Board, areas: u64) -> Result<()> {
     works(board)?;
     wait_until_off(board, areas)?;
     board.sh(&unmap)?;
-    // A flush would have left IMCTR set.
+    // A flush would have left IMCTR set, and `wait_until_off()` would fail.
     wait_until_off(board, areas)?;
-    // Once awake it is flushed again: cached translations of these pages are gone.
+    // Once the IPMMU is awake, unmaps flush it again: cached translations of these pages are gone.
     for _ in 0..2 {
         works(board)?;
         board.sh(&unmap)?;
@@ -233,8 +233,8 @@ fn flushed(board: &mut Board, areas: u64) -> Result<()> {
     works(board)
 }
 
-/// The IPMMU has been awake for longer than its delay when the master falls asleep. It stays awake
-/// for the whole delay all the same.
+/// An IPMMU that has been awake for longer than its autosuspend delay does not fall asleep with its
+/// master: the delay only begins then.
 fn patient(board: &mut Board) -> Result<()> {
     const DELAY: u32 = 3000;
     let power_of = |device: &str| format!("/sys/bus/platform/devices/{device}/power");
@@ -262,8 +262,8 @@ fn asleep(board: &mut Board, areas: u64) -> Result<()> {
     works(board)
 }
 
-/// Fails if a register of these IPMMUs changed. The others did not sleep before, and are awake
-/// after the system's sleep.
+/// Fails if a register of the extra IPMMUs changed. The others are not compared: they slept before,
+/// and are awake after the system's sleep.
 fn expect_restored(board: &mut Board, before: &Registers) -> Result<()> {
     let mut differing = before.differences(&board.registers()?);
     differing.retain(|d| d.name.starts_with("ipmmu_extra"));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reports about boards, as far as this board can show them.
+//! Problems that were reported about boards, as far as this board can show them.
 
 use std::sync::Arc;
 
@@ -18,15 +18,15 @@ use crate::board::pcie::{self, FUNCTIONS, HOSTS, IPMMU, NVME};
 use crate::board::registers::PARKING;
 use crate::board::{Board, Driver, Setup};
 
-/// The client with the most micro-TLBs, and the IPMMU that it waits for.
+/// The client with the most micro-TLBs, and the IPMMU that is probed last, which it waits for.
 const CLIENT: &str = DMACS[0];
 const CLIENT_UTLBS: u32 = 16;
 const LAST: &str = "e6740000.iommu";
 const LAST_LABEL: &str = "ipmmu_ds0";
-/// sysfs files of the driver core about platform devices.
+/// The directory of the platform bus in sysfs.
 const PLATFORM: &str = "/sys/bus/platform";
 
-/// A name that no device has, though one is similar.
+/// A name of no device, similar to one that exists.
 const MISSPELT: &str = "e7300000.dma";
 
 /// The IPMMU of the PCIe hosts.
@@ -47,7 +47,7 @@ const NO_CLIENT: Feature = Feature {
 };
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    // However long the IPMMU takes, the client waits.
+    // The client waits for its IPMMU without a time limit.
     let setup = Setup::new("probed-last", Driver::Rust);
     let last = Fixture::new(bench, setup, |b| {
         b.sh(&format!(
@@ -67,14 +67,14 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         b.load_driver(&[MISSPELT, CLIENT])
     });
     rows.push(names.row("one_message_about_the_name", misspelt));
-    // The policy of both drivers translates nothing on such a SoC.
+    // By the policy of both drivers nothing is translated on this SoC.
     let setup = Setup::new("no-client", Driver::Rust).prr(H3_ES2);
     let none = Pair::new(bench, setup, |b| b.load_driver(&[])).feature(NO_CLIENT, no_client);
     rows.extend(node.rows().chain(none.rows()));
     Ok(rows)
 }
 
-/// Returns the board with PCIe hosts, to be changed.
+/// Returns a copy of the device tree with PCIe hosts, and the phandle of their IPMMU.
 fn with_hosts(bench: &Bench, name: &str) -> Result<(Dtb, u32)> {
     let hosts = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &hosts, name)?;
@@ -82,7 +82,8 @@ fn with_hosts(bench: &Bench, name: &str) -> Result<(Dtb, u32)> {
     Ok((dtb, phandle))
 }
 
-/// Every requester of the first host has the micro-TLB of its own number.
+/// Returns a device tree in which the first host's requesters use the micro-TLBs of their own
+/// numbers.
 fn without_mask(bench: &Bench) -> Result<Dtb> {
     let (dtb, phandle) = with_hosts(bench, "beyond-utlbs")?;
     dtb.delete(HOSTS[0], "iommu-map-mask")?.set_cells(
@@ -101,7 +102,8 @@ fn root_port_node(bench: &Bench) -> Result<Dtb> {
         .set_cells(&port, "iommu-map-mask", &[0])
 }
 
-/// All IPMMUs but one are bound, and all devices but its client. Then the last one is bound.
+/// All IPMMUs and their clients are bound, except for one IPMMU and its client. Then these are,
+/// too.
 fn probed_last(board: &mut Board) -> Result<()> {
     let is_bound = format!("[ -e {DMAC_DRIVER}/{CLIENT} ]");
     board.expect_bound_except(&[LAST])?;
@@ -136,12 +138,12 @@ fn beyond_utlbs(board: &mut Board) -> Result<()> {
     let function = format!("/sys/bus/pci/devices/{}", FUNCTIONS[0]);
     board.sh(&format!("[ -e {function} ]"))?;
     let on = board.open_utlbs(IPMMU)?;
-    // The root port's.
+    // Micro-TLB 0 is the root port's.
     ensure!(on == [0], "the micro-TLBs {on:?} are on");
     let grouped = board.try_sh(&format!("[ -e {function}/iommu_group ]"))?;
     ensure!(grouped.code != 0, "the card is in a group");
 
-    // Bus 1, device 0, function 0.
+    // The requester ID of bus 1, device 0, function 0.
     let number = 1 << 8;
     board.new_messages()?;
     let complaints = complaints(&board.klog);
@@ -176,7 +178,7 @@ fn no_client(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// The other names of the list are valid all the same.
+/// A misspelt name in `allow=` leads to one message. The other names there stay valid.
 fn misspelt(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let complaints = complaints(&board.klog);

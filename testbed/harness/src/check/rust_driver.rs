@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! This driver, awake: binding, DMA, faults, unloading.
+//! This driver while the system is awake: binding, DMA, faults, unloading.
 
 use std::sync::Arc;
 
@@ -18,21 +18,21 @@ use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 use crate::random::Random;
 
-/// The number of groups: each has a context, and of the eight of a root the first is reserved and
-/// the last is parking.
+/// The number of groups with a context. Of a root's eight contexts the first is reserved, and the
+/// last is parking.
 const GROUPS: u32 = PARKING - 1;
 
-/// The number of texts that `allow=` is given, and the number of bytes of the longest.
+/// The number of texts for `allow=`, and the length of the longest in bytes.
 const TEXTS: u64 = 8;
 const LONGEST: usize = 400;
-/// More than a parameter of the kernel may have.
+/// More bytes than a parameter of the kernel may have.
 const TOO_LONG: usize = 1025;
 
 pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     let board = Fixture::new(bench, Setup::new("driver", Driver::Rust), |b| {
         b.load_driver(&DMACS)
     });
-    // The policy translates nothing on such a SoC.
+    // By the policy nothing is translated on this SoC.
     let setup = Setup::new("driver-alone", Driver::Rust).prr(H3_ES2);
     let alone = Fixture::new(bench, setup, |b| b.load_driver(&[]));
     let setup = Setup::new("crowded", Driver::Rust).prr(UNKNOWN_SOC);
@@ -80,8 +80,8 @@ fn unbind_is_refused(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// Without a policy for the SoC every device is to be translated, and there are more devices than
-/// contexts: the last ones work untranslated.
+/// Without a policy for the SoC every device is to be translated, but there are more devices than
+/// contexts. The last ones work untranslated.
 fn more_devices_than_contexts(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     board.new_messages()?;
@@ -101,8 +101,8 @@ fn more_devices_than_contexts(board: &mut Board) -> Result<()> {
     board.dma(&DMACS).map(drop)
 }
 
-/// The module comes and goes with whatever `allow=` is. What is told of it has no control
-/// characters; a text that is too long for the kernel is refused.
+/// The module is loaded and unloaded with any bytes in `allow=`. Messages about them contain
+/// printable ASCII only. The kernel refuses a text that is too long.
 fn any_bytes_for_allow(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.unload_driver()?;
@@ -126,7 +126,7 @@ fn any_bytes_for_allow(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Returns bytes other than NUL as `printf` has them, with more commas and blanks than chance gives.
+/// Returns random bytes without NUL, as escapes for `printf`. Separators are frequent among them.
 fn octal(random: &mut Random) -> String {
     let length = 1 + random.below(LONGEST);
     let byte = |random: &mut Random| match random.below(8) {

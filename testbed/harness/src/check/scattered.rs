@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A benefit of an IOMMU: the MMC hosts' DMAC takes one address and a length. Scattered memory is
-//! one transfer where it is translated, and many where it is not.
+//! A benefit of an IOMMU. The MMC hosts' DMAC takes one address and one length: scattered memory is
+//! one transfer with translation, and many transfers without.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use super::{Bench, Fixture};
 use crate::board::cards::MMC_HOSTS;
 use crate::board::{Board, Driver, Setup};
 
-/// Where on the card the program may write: it is not mounted.
+/// The offset at which the program writes to the card, which is not mounted.
 const OFFSET: u32 = 128 << 20;
 /// The number of pages that the program writes.
 const PAGES: u64 = 128;
 
-/// Translates nothing, and keeps all memory within 32 bits.
+/// Switches translation off, and limits memory to addresses of 32 bits.
 const IDENTITY: &str = "iommu.passthrough=1 mem=512M";
 
 const ONE_TRANSFER: Feature = Feature {
@@ -44,14 +44,14 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     pair.rows().chain([identity]).collect()
 }
 
-/// Returns how many transfers the first card's host needs to write scattered memory.
+/// Returns how many transfers the host of the first card needs to write scattered memory.
 fn transfers(board: &mut Board) -> Result<u64> {
     let host = &MMC_HOSTS[0];
     let write = format!(
         ". /tests/storage-lib.sh; /tests/scattered /dev/$(block_device {}) {OFFSET}",
         host.device
     );
-    // By then nothing reads the card any more to identify its contents.
+    // After a first write the kernel no longer reads the card to identify its contents.
     board.sh(&write)?;
     let before = board.count(host.label, "dma-transfers")?;
     let blocks = board.count(host.label, "dma-blocks")?;

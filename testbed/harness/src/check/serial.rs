@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A serial port that moves characters by DMA, from and to a register of its own, through the
-//! micro-TLB of the DMA controller. The console's driver uses no DMA.
+//! A serial port that moves characters by DMA between memory and its own register. Both are
+//! accessed through the micro-TLB of the DMA controller. The console's driver uses no DMA.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -17,16 +17,16 @@ use crate::board::Board;
 use crate::board::dtb::Dtb;
 use crate::board::guest::DMACS;
 
-/// The second port, SCIF1: its node, and its name in the guest.
+/// The second serial port, SCIF1: its node, and its name in the guest.
 const NODE: &str = "/soc/serial@e6e68000";
 const PORT: &str = "/dev/ttySC1";
-/// The page of its registers.
+/// The page of the port's registers, as traced mappings show it.
 const REGISTERS: &str = "paddr=0x00000000e6e68000";
-/// Where its characters are counted, and where the IOMMU core traces mappings.
+/// The file with the port's character counts, and the switch that traces mappings.
 const COUNTS: &str = "/proc/tty/driver/sci";
 const MAP_EVENT: &str = "/sys/kernel/tracing/events/iommu/map/enable";
 
-/// The IPMMU of its DMA controllers.
+/// The IPMMU of the port's DMA controllers.
 const IPMMU: &str = "ipmmu_ds1";
 
 const HALF: usize = 8 << 10;
@@ -64,7 +64,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(pair.rows().collect())
 }
 
-/// Returns the harness' end of the line.
+/// Returns the harness' end of the serial line.
 fn line(board: &Board) -> Result<UnixStream> {
     let line = board.port.as_ref().context("there is no second port")?;
     let line = line.try_clone()?;
@@ -72,14 +72,14 @@ fn line(board: &Board) -> Result<UnixStream> {
     Ok(line)
 }
 
-/// Returns bytes that depend on their place and on the seed.
+/// Returns bytes that depend on their position and on the seed.
 fn pattern(bytes: usize, seed: usize) -> Vec<u8> {
     (0..bytes)
         .map(|n| (n * 7 + (n >> 8) * 13 + seed * 31) as u8)
         .collect()
 }
 
-/// Fails unless the bytes that come back are those that were sent.
+/// Fails unless the bytes that come back are those in `sent`.
 fn expect_back(line: &mut UnixStream, sent: &[u8]) -> Result<()> {
     let mut back = vec![0; sent.len()];
     line.read_exact(&mut back).context("nothing came back")?;
@@ -88,7 +88,7 @@ fn expect_back(line: &mut UnixStream, sent: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Returns how many characters the port has received since the kernel was booted.
+/// Returns how many characters the port has received since boot.
 fn received(board: &mut Board) -> Result<usize> {
     let counts = board.sh(&format!("grep ^1: {COUNTS}"))?;
     let rx = counts
@@ -103,8 +103,8 @@ fn open(board: &mut Board, bytes: usize, rounds: usize) -> Result<()> {
         .map(drop)
 }
 
-/// Runs `work`, which moves `bytes` in either direction, and checks that each is by DMA and
-/// translated at both ends.
+/// Calls `work`, which moves `bytes` bytes in each direction. Checks that each byte is moved by
+/// DMA, with a translated access at both ends.
 fn translated(
     board: &mut Board,
     bytes: usize,
@@ -120,7 +120,7 @@ fn translated(
     Ok(())
 }
 
-/// Single characters, each a transfer of its own, with the page of the registers mapped.
+/// Each character arrives by a transfer of its own. Each direction maps the registers' page once.
 fn byte_by_byte(board: &mut Board) -> Result<()> {
     let mut line = line(board)?;
     board.sh(&format!("echo 1 > {MAP_EVENT}"))?;
@@ -142,7 +142,7 @@ fn byte_by_byte(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Some KiB, with a suspend in the middle while the port is open and read.
+/// 16 KiB arrive, with a suspend in the middle while the port is open and being read.
 fn across_a_suspend(board: &mut Board) -> Result<()> {
     let mut line = line(board)?;
     let sent = pattern(2 * HALF, 2);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Two masters with a micro-TLB in common: the hardware cannot tell them apart.
+//! Two masters share a micro-TLB. The hardware cannot tell them apart.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::board::guest::DMACS;
 use crate::board::{Board, Driver, Setup};
 
 /// The second DMA controller behind IPMMU-DS1, and the cell of its `iommus` with the micro-TLB of
-/// channel 0, which Linux does not use.
+/// channel 0. Linux does not use this channel.
 const SECOND: &str = "/soc/dma-controller@e7310000";
 const ITS_FIRST_UTLB: usize = 1;
-/// The micro-TLB of channel 0 of the first one.
+/// The micro-TLB of channel 0 of the first DMA controller behind IPMMU-DS1.
 const SHARED_UTLB: u32 = 0;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {

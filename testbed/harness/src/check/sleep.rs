@@ -45,7 +45,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// The SoC loses its registers, and the driver restores every one.
+/// The SoC loses its registers in a suspend, and the driver restores every one.
 pub fn sleep_and_compare(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     board.suspend_and_compare()?;
@@ -53,7 +53,7 @@ pub fn sleep_and_compare(board: &mut Board) -> Result<()> {
     board.expect_registers(&before)
 }
 
-/// Suspend-to-idle keeps the power on: the registers are still there at resume.
+/// In suspend-to-idle the power stays on: the registers are still there at resume.
 fn suspend_to_idle(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
     board.sh("echo s2idle > /sys/power/mem_sleep")?;
@@ -64,8 +64,8 @@ fn suspend_to_idle(board: &mut Board) -> Result<()> {
     board.dma(&TWO_IPMMUS).map(drop)
 }
 
-/// The states beside `mem` and hibernation, which have rows of their own: `freeze`, and `standby`
-/// where the firmware has it.
+/// All states except `mem` and hibernation, which have rows of their own: `freeze`, and `standby`
+/// where the firmware supports it.
 fn every_other_state(board: &mut Board) -> Result<()> {
     let offered = board.sh("cat /sys/power/state")?;
     let others: Vec<&str> = offered
@@ -83,7 +83,7 @@ fn every_other_state(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Sleeps with the console as a wakeup source, and types after a while.
+/// Suspends with the console as a wakeup source, and types after `patience` without output.
 fn sleep_until_typing(board: &mut Board, state: &str, patience: Duration) -> Result<Output> {
     let wakeup = "/sys/class/tty/ttySC0/power/wakeup";
     board.sh(&format!("echo enabled > {wakeup}"))?;
@@ -95,7 +95,7 @@ fn sleep_until_typing(board: &mut Board, state: &str, patience: Duration) -> Res
     Ok(output)
 }
 
-/// A suspend up to one of the kernel's test stages, and back.
+/// Suspends up to one of the kernel's test stages, and resumes from there.
 fn pm_test(board: &mut Board, stage: &str) -> Result<()> {
     board.sh("echo 0 > /sys/module/suspend/parameters/pm_test_delay")?;
     board.sh(&format!("echo {stage} > /sys/power/pm_test"))?;
@@ -118,7 +118,7 @@ fn abort_at_each_stage(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Keys are pressed all the time: the console's interrupt ends the suspend after the IPMMUs have
+/// Keys are pressed all the time. The console's interrupt aborts the suspend after the IPMMUs have
 /// saved their registers.
 fn abort_by_pending_wakeup(board: &mut Board) -> Result<()> {
     let before = board.registers()?;
@@ -127,7 +127,7 @@ fn abort_by_pending_wakeup(board: &mut Board) -> Result<()> {
     ensure!(output.code != 0, "the board was not kept from sleeping");
     board.expect_registers(&before)?;
     board.dma(&TWO_IPMMUS)?;
-    // The next suspend is an ordinary one.
+    // The next suspend is not aborted.
     sleep_and_compare(board)
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Every SoC as itself: upstream's device tree of one of its boards, unchanged, on a machine that is
-//! made from it.
+//! Each SoC with upstream's unchanged device tree of one of its boards, on a machine that is built
+//! from that tree.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use super::{Bench, Fixture};
 use crate::board::wiring::{Client, Ipmmu, Kind};
 use crate::board::{Board, Setup, groups};
 
-/// A board, by its name in the kernel's sources, and the SoC on it, by its compatible string.
+/// A board, by its name in the kernel's sources, with its SoC, by the compatible string.
 pub struct SocBoard {
     pub soc: &'static str,
     pub name: &'static str,
     /// Whether upstream's policy translates anything on the SoC.
     pub is_translated: bool,
-    /// Whether the tree has PSCI, without which the kernel offers no deep sleep.
+    /// Whether the device tree has PSCI. Without it the kernel offers no deep sleep.
     sleeps: bool,
 }
 
@@ -74,7 +74,7 @@ const VERIFIED: [&str; 4] = [
 const NOT_VERIFIED: &str = "not verified on this SoC, see the module parameter allow=";
 const UNUSABLE: &str = "the IPMMU of this SoC revision cannot be used";
 
-/// Groups that a root has contexts for, and micro-TLBs of a cache.
+/// The number of groups that a root has contexts for, and of micro-TLBs of a cache.
 const GEN3: (usize, u32) = (6, 48);
 const GEN4: (usize, u32) = (14, 64);
 
@@ -104,7 +104,7 @@ fn rows_of(bench: &Arc<Bench>, board: &SocBoard) -> Vec<Trial> {
     rows
 }
 
-/// Returns the groups and micro-TLBs of this generation.
+/// Returns the number of groups and of micro-TLBs for the IPMMU's generation.
 fn limits(ipmmu: &Ipmmu) -> (usize, u32) {
     match ipmmu.is_gen4 {
         true => GEN4,
@@ -116,8 +116,8 @@ fn is_verified(client: &Client) -> bool {
     VERIFIED.contains(&client.device.as_str())
 }
 
-/// Returns the DMA controllers that are translated here: as many as there are contexts for, beside
-/// the masters that are translated by default.
+/// Returns the DMA controllers to translate: as many as there are contexts left by the masters that
+/// are translated by default.
 fn dmacs(board: &Board) -> Vec<Client> {
     let enabled = || board.wiring.clients.iter().filter(|c| c.is_enabled);
     let (groups, _) = board.wiring.ipmmus.first().map_or(GEN3, limits);
@@ -126,7 +126,7 @@ fn dmacs(board: &Board) -> Vec<Client> {
     dmacs.take(groups - others).cloned().collect()
 }
 
-/// Each IPMMU of the tree is bound, as what the tree says that it is.
+/// Each IPMMU of the tree is bound, and announced as the root or cache that the tree describes.
 fn ipmmus_bind(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let mut bound = board.bound_ipmmus()?;
@@ -147,7 +147,7 @@ fn ipmmus_bind(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Each master of the tree is translated, or refused for the reason that is right.
+/// Each master of the tree is translated, or refused for the right reason.
 fn clients(board: &mut Board) -> Result<()> {
     let allowed = dmacs(board);
     let may = |client: &Client| is_verified(client) || allowed.contains(client);
@@ -159,7 +159,7 @@ fn all_refused(board: &mut Board) -> Result<()> {
     each_client(board, |_| false, UNUSABLE)
 }
 
-/// Fails unless the masters that `may` be are translated, and the others refused for this reason.
+/// Fails unless the masters that `may` selects are translated, and the others refused for `why`.
 fn each_client(board: &mut Board, may: impl Fn(&Client) -> bool, why: &str) -> Result<()> {
     board.new_messages()?;
     let registers = board.registers()?;
@@ -186,7 +186,7 @@ fn each_client(board: &mut Board, may: impl Fn(&Client) -> bool, why: &str) -> R
     Ok(())
 }
 
-/// Every DMA controller that is translated copies, through its IPMMU.
+/// Each translated DMA controller copies through its IPMMU.
 fn dma(board: &mut Board) -> Result<()> {
     for dmac in dmacs(board) {
         let (ipmmu, _) = &dmac.ports[0];
@@ -219,7 +219,7 @@ fn fault(board: &mut Board) -> Result<()> {
     dma(board)
 }
 
-/// A suspend takes all registers, and they come back.
+/// All registers are lost in a suspend, and restored.
 fn suspend(board: &mut Board) -> Result<()> {
     dma(board)?;
     board.suspend_and_compare()?;
