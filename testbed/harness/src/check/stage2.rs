@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Page tables of stage 2, as in Xen's driver: IOVAs of 40 bits.
+//! Page tables of stage 2, as in Xen's driver, with IOVAs of 40 bits.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use crate::board::{groups, pcie};
 
 /// Xen's values of IMTTBCR and IMCTR of the root.
 const WRITTEN: [(&str, u32); 2] = [("IMTTBCR", 0xc000_0058), ("IMCTR", 0x2000_0005)];
-/// The bit in IMSAUXCTLR of the root, whose other bits are the firmware's.
+/// The bit in the root's IMSAUXCTLR that selects stage 2. The other bits are the firmware's.
 pub const S2PTE: u32 = 0x8;
 
-/// The device of [`vfio::EDU`] with more address lines.
+/// The device of [`vfio::EDU`] with 40 address bits.
 const WIDE_EDU: &str = "edu,id=edu,dma_mask=0xffffffffff,dma_delay=0";
-/// The cell of `dma-ranges`.
+/// The cell of `dma-ranges` with the size in units of 4 GiB.
 const SIZE_ABOVE_4_GIB: usize = 5;
-/// 4 KiB, 2 MiB, 1 GiB.
+/// The sizes of leaves, a bit each: 4 KiB, 2 MiB, 1 GiB.
 const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
-/// The first IOVA that stage 1 does not have.
+/// The first IOVA beyond those of stage 1.
 const FOUR_GIB: u64 = 1 << 32;
 
-/// A DMA controller, and what it goes through.
+/// A DMA controller, with the IPMMUs that it goes through.
 #[derive(Clone, Copy)]
 struct Place {
     root: &'static str,
-    /// The context of the root that micro-TLBs are parked in.
+    /// The context of the root for parking.
     parking: u32,
     /// The IPMMU whose micro-TLB 1 the controller uses.
     cache: &'static str,
@@ -76,7 +76,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
             expect_on(b, H3)
         }));
     }
-    // What cannot be written must hold 0.
+    // The IPMMUs are kind: a register that cannot be written must hold 0.
     let setup = Setup::new("stage2-lost", Driver::Rust).stage2().unkind("");
     let board = Fixture::new(bench, setup, prepare);
     rows.push(board.row("no_table_is_walked_as_of_stage_1", lost_stage));
@@ -120,7 +120,7 @@ fn board_rows(board: &Arc<Fixture>, place: Place) -> Vec<Trial> {
     ]
 }
 
-/// Returns a SoC not known to have stage 2, with a second root, of Gen2.
+/// Returns a board whose SoC is not known to have stage 2, with a second root, of Gen2.
 fn unknown(bench: &Bench) -> Result<Setup> {
     let (name, gen2) = ("stage2-unknown", &GENERATIONS[0]);
     let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), name)?;
@@ -132,13 +132,13 @@ fn unknown(bench: &Bench) -> Result<Setup> {
         .dtb(dtb.into_path()))
 }
 
-/// Returns a board with a device that user space may have, and that has IOVAs above 4 GiB.
+/// Returns a board with a device for user space, which has IOVAs above 4 GiB.
 pub fn vfio_setup(bench: &Bench, name: &str) -> Result<Setup> {
     let setup = vfio::setup(bench, name)?.stage2();
     Ok(setup.dtb(wide(bench)?).pcie(&[WIDE_EDU]))
 }
 
-/// Returns a PCIe host that lets through three times as much as the board's does, which is 4 GiB.
+/// Returns a device tree whose first PCIe host lets 12 GiB through, instead of the board's 4 GiB.
 fn wide(bench: &Bench) -> Result<PathBuf> {
     let dtb = Dtb::copy(&bench.paths, &vfio::device_tree(bench)?, "vfio-wide")?;
     Ok(dtb
@@ -146,7 +146,7 @@ fn wide(bench: &Bench) -> Result<PathBuf> {
         .into_path())
 }
 
-/// All of 40 bits is mapped or refused, in pages and blocks of all sizes.
+/// User space maps 6 GiB above 4 GiB, in leaves of all sizes, and nothing beyond 40 bits.
 fn six_gib(board: &mut Board) -> Result<()> {
     board.set_ipmmu("ipmmu_mm", "leaves", 0.into())?;
     vfio::run(board, "wide")?;
@@ -170,7 +170,7 @@ pub fn expect_values(registers: &Registers, root: &str, context: u32) -> Result<
     Ok(())
 }
 
-/// Fails unless the controller's context and parking hold them.
+/// Fails unless the controller's context has Xen's values, and parking Xen's IMTTBCR.
 fn expect_on(board: &mut Board, place: Place) -> Result<()> {
     let registers = board.registers()?;
     let context = registers.context_of(place.cache, 1);
@@ -189,7 +189,7 @@ fn dma_above_4_gib(board: &mut Board, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// The DMA API hands out for `work` what stage 1 does not have.
+/// Fails if the DMA API maps an IOVA of stage 1 during `work`.
 fn above_4_gib(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     let mapped = mapped(board, work)?;
     let low = mapped.iter().find(|&&iova| iova < FOUR_GIB);
@@ -197,7 +197,7 @@ fn above_4_gib(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -
     Ok(())
 }
 
-/// An access above 32 bits is refused, and reported with all bits of its address.
+/// An access beyond 32 bits is refused, and reported with all bits of its address.
 fn fault(board: &mut Board, place: Place) -> Result<()> {
     board.new_messages()?;
     let wanted = 0x12 << 32 | u64::from(UNMAPPED);
@@ -211,7 +211,7 @@ fn fault(board: &mut Board, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// Loses the stage at resume. Neither resume nor an attach switches a context on then.
+/// The root loses S2PTE at resume. Neither resume nor an attach then switches a context on.
 fn lost_stage(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.suspend(|b| b.set_ipmmu(H3.root, "discard-writes", "IMSAUXCTLR".into()))?;
@@ -226,7 +226,7 @@ fn lost_stage(board: &mut Board) -> Result<()> {
     board.dma(H3.channels).map(drop)
 }
 
-/// Fails unless the root has no context of a group on, and one message says why.
+/// Fails unless all contexts of groups are off in the root, and one message says why.
 fn expect_off(board: &mut Board, when: &str) -> Result<()> {
     let messages = board.new_messages()?;
     let named = messages
@@ -242,7 +242,7 @@ fn expect_off(board: &mut Board, when: &str) -> Result<()> {
     Ok(())
 }
 
-/// DMA works with another type of the group, and with the former one again.
+/// DMA works after the group's type has changed to `name`, and after it has changed back.
 fn as_type(board: &mut Board, place: Place, name: &str) -> Result<()> {
     for name in [name, "DMA"] {
         groups::change_type(board, place.dmac, name)?;

@@ -21,7 +21,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
     .collect()
 }
 
-/// Returns the rows of a board like this, which gets cards.
+/// Returns the rows for a board with this setup and cards.
 pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Vec<Trial> {
     let group = setup.group_type();
     let name = setup.name.clone();
@@ -45,9 +45,9 @@ fn hosts() -> String {
     MMC_HOSTS.map(|h| h.device).join(" ")
 }
 
-/// Both hosts are in a group of this type, and their micro-TLBs are on.
+/// Both hosts are in groups of this type, and their micro-TLBs are on.
 fn translated(board: &mut Board, group: &str) -> Result<()> {
-    // Returns once both cards were found.
+    // The script returns once both cards were found.
     board.test(&format!("storage.sh {}", hosts()))?;
     let registers = board.registers()?;
     for host in &MMC_HOSTS {
@@ -61,7 +61,7 @@ fn translated(board: &mut Board, group: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the IPMMU's translations for the cards, and the blocks that their DMACs moved.
+/// Returns how often the cards' IPMMU translated, and how many blocks the hosts' DMACs moved.
 fn traffic(board: &mut Board) -> Result<(u64, u64)> {
     let translations = board.count("ipmmu_ds1", "translations")?;
     let mut blocks = 0;
@@ -71,7 +71,7 @@ fn traffic(board: &mut Board) -> Result<(u64, u64)> {
     Ok((translations, blocks))
 }
 
-/// Files come back from the cards as they were written, all by DMA, and all DMA through the IPMMU.
+/// Files are read back from the cards as written, all by DMA, and all DMA through the IPMMU.
 fn files(board: &mut Board) -> Result<()> {
     let before = traffic(board)?;
     let ktap = board.test(&format!("storage.sh {}", hosts()))?;
@@ -89,7 +89,7 @@ fn suspend_while_writing(board: &mut Board) -> Result<()> {
     write_through_suspends(board, &hosts())
 }
 
-/// Writing to these hosts goes on across suspends, and nothing is lost.
+/// Writes to the cards of these hosts go on across suspends, and nothing is lost.
 pub fn write_through_suspends(board: &mut Board, hosts: &str) -> Result<()> {
     board.test(&format!("storage-load.sh start {hosts}"))?;
     for _ in 0..3 {

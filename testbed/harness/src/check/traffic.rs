@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Masters that never stop: after a call has returned, not one access gets through.
+//! Masters that never stop. Once a call that takes memory away has returned, no access reaches it.
 //!
-//! This driver must let nothing through. Accesses that the C driver lets through are no failure:
-//! `build/report/unkind.md` has them, beside this driver's results, for each word of unkindness.
+//! With this driver an access that gets through fails the row. With the C driver it does not: the
+//! report `build/report/unkind.md` shows both drivers' results for each word of unkindness.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,14 +23,14 @@ use crate::board::unkind::{ALL, OFF_PASSES, WORDS};
 use crate::board::{BOOT_LIMIT, Board, Driver, Setup};
 use crate::paths::Paths;
 
-/// The word for an IPMMU that is not unkind.
+/// The word for IPMMUs that are not unkind.
 const KIND: &str = "kind";
-/// The word for counting accesses that no IPMMU may answer.
+/// The word for IPMMUs that count accesses to registers that do not exist.
 const STRICT: &str = "strict-registers";
-/// The C driver's failure at resume: the root writes to caches whose power is not back.
+/// The C driver's failure: when the root resumes, it writes to caches whose power is not back.
 const WITHOUT_POWER: C = C::Fails("accesses to registers that do not exist");
 
-/// Returns the rows on kind IPMMUs, and on those that are unkind in all ways; with `each`, also for
+/// Returns the rows on kind IPMMUs and on IPMMUs that are unkind in all ways. `each` adds rows for
 /// each word.
 pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
     let words = WORDS.into_iter().filter(|_| each);
@@ -38,7 +38,7 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
     let report = Report::default();
     let mut rows = Vec::new();
     for word in [KIND, ALL].into_iter().chain(words) {
-        // Most of it fails with the C driver, one timeout after the other.
+        // Most scenarios fail with the C driver, one timeout after the other.
         let is_slow = |driver: &Driver| *driver == Driver::C && word == ALL && !each;
         for driver in [Driver::Rust, Driver::C]
             .into_iter()
@@ -57,7 +57,7 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
                 _ => board.row(word, work),
             });
 
-            // Without power areas: accesses without power say nothing about the driver.
+            // There are no power areas, as accesses without power say nothing about the driver.
             let provision = &bench.provision;
             let files = [provision.kernel.image(), provision.initramfs.clone()];
             let others: &[&Scenario] = match word {
@@ -82,7 +82,7 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
     rows.push(board.row("lets_nothing_through", move |b| {
         all(b, "floating", &FLOATING, &seen, &paths)
     }));
-    // The stage makes no difference to races of flushes.
+    // The races of flushes are left out, as the stage makes no difference to them.
     let setup = setup("traffic-stage2", Driver::Rust, ALL).stage2_of_gen3();
     let board = Fixture::new(bench, awake_or_not(setup).dtb(dtb), prepare);
     let paths = bench.paths.clone();
@@ -92,7 +92,7 @@ pub fn rows(bench: &Arc<Bench>, each: bool) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns a board with the masters.
+/// Returns a board with the masters, and with IPMMUs that are unkind by `word`.
 pub fn setup(name: &str, driver: Driver, word: &str) -> Setup {
     let name = match driver {
         Driver::Rust => name.to_owned(),
@@ -105,8 +105,8 @@ pub fn setup(name: &str, driver: Driver, word: &str) -> Setup {
     }
 }
 
-/// Adds power areas that are cut, where the driver supports that: at resume the C driver writes to
-/// a cache that has no power yet.
+/// Adds power areas that are cut, except with the C driver: at resume it writes to a cache that has
+/// no power yet.
 fn awake_or_not(setup: Setup) -> Setup {
     match setup.driver {
         Driver::Rust => setup.power_areas(),
@@ -114,13 +114,13 @@ fn awake_or_not(setup: Setup) -> Setup {
     }
 }
 
-/// Starts the masters again.
+/// Loads the driver and starts the masters.
 pub fn prepare(board: &mut Board) -> Result<()> {
     board.load_driver(&[])?;
     board.sh("modprobe traffic interval=200000").map(drop)
 }
 
-/// Runs these scenarios, and notes their results.
+/// Runs these scenarios and records their results. Fails on trouble with the Rust driver.
 fn all<'a>(
     board: &mut Board,
     word: &'static str,
@@ -182,7 +182,7 @@ fn one(board: &mut Board, word: &'static str, scenario: &Scenario) -> Result<Out
     })
 }
 
-/// Returns the first line; the rest may be the log of a dying kernel.
+/// Returns the first line of an error. The rest may be the log of a dying kernel.
 fn first_line(error: &Error) -> String {
     let text = format!("{error:#}");
     text.lines().next().unwrap_or_default().to_owned()

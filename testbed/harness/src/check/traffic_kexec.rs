@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Scenarios that end in another kernel, while masters never stop.
+//! Scenarios in which another kernel takes over while the masters never stop.
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,9 +7,9 @@ use super::traffic_scenarios::{LIMIT, MASTERS, Scenario, run, scenario};
 use crate::board::Board;
 use crate::board::cards::MMC_HOSTS;
 
-/// The register for the number of a page that the master has lost.
+/// The offset of the register that marks a page, by its number, as lost to the master.
 const FORBID: u32 = 0x14;
-/// The first pages of a master: scenarios map pages among them.
+/// The number of pages at the start of a master's memory among which scenarios map.
 const HELD_PAGES: u64 = 16;
 
 pub const KEXEC: Scenario = scenario("kexec", kexec).sequence(
@@ -21,7 +21,7 @@ pub const PANIC: Scenario = scenario("panic", panic).sequence(
      were reached.",
 );
 
-/// Loads the next kernel.
+/// Copies the next kernel and its initramfs from the card to /tmp.
 fn load_next(board: &mut Board) -> Result<()> {
     let host = MMC_HOSTS[0].device;
     board
@@ -32,8 +32,8 @@ fn load_next(board: &mut Board) -> Result<()> {
         .map(drop)
 }
 
-/// Boots another kernel while the masters go on. From the shutdown of the last IPMMU on they reach
-/// nothing: neither their former memory, nor memory with the same addresses untranslated.
+/// Boots another kernel by kexec while the masters go on. Once the last IPMMU is shut down they
+/// reach nothing: neither their former memory, nor memory with the same addresses untranslated.
 fn kexec(board: &mut Board) -> Result<()> {
     load_next(board)?;
     run(board, "hold-mapped")?;
@@ -48,8 +48,8 @@ fn kexec(board: &mut Board) -> Result<()> {
     still_judged(board)
 }
 
-/// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded this driver,
-/// former mappings are not reached, as they belong to nobody.
+/// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded the driver,
+/// no access reaches the former mappings, which belong to nobody.
 fn panic(board: &mut Board) -> Result<()> {
     load_next(board)?;
     board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \
@@ -76,7 +76,7 @@ fn panic(board: &mut Board) -> Result<()> {
     still_judged(board)
 }
 
-/// Fails unless the masters go on, and the pages are marked.
+/// Fails unless all masters go on: only then does the count of violations say something.
 fn still_judged(board: &mut Board) -> Result<()> {
     for master in &MASTERS {
         let rounds = board.count(master.name, "rounds")?;

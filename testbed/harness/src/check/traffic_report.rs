@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `build/report/unkind.json`, and for people `unkind.md`: each word of unkindness with each driver.
+//! `build/report/unkind.json`, and for people `unkind.md`: the results of each word and each
+//! driver.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -22,20 +23,20 @@ pub struct Outcome {
     /// The sequence in which accesses got through, if any did.
     #[serde(skip_serializing_if = "str::is_empty")]
     pub sequence: &'static str,
-    /// Accesses to pages that the master had lost.
+    /// The number of accesses to pages that the master had lost.
     pub through: u64,
-    /// The first of them, for each master.
+    /// The first such access of each master.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub first: Vec<String>,
     /// The duration, for information.
     pub milliseconds: u128,
-    /// Another failure.
+    /// The error of the scenario.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
 
 impl Outcome {
-    /// Returns what got through, or failed.
+    /// Describes the accesses that got through and the failure, if there are any.
     pub fn trouble(&self) -> Option<String> {
         let through = match self.through {
             0 => None,
@@ -51,7 +52,7 @@ impl Outcome {
 pub struct Report(Arc<Mutex<Vec<Outcome>>>);
 
 impl Report {
-    /// Adds a result, and writes all anew.
+    /// Adds a result, and writes both files anew.
     pub fn note(&self, outcome: Outcome, paths: &Paths) -> Result<()> {
         let mut outcomes = self.0.lock().expect("rows do not share a panic");
         outcomes.push(outcome);
@@ -62,7 +63,7 @@ impl Report {
     }
 }
 
-/// Returns the report for people: what works with each word, then what does not, in words.
+/// Returns the report for people: what works with each word, then the trouble with each scenario.
 fn page(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
         "# Unkind IPMMUs under masters that never stop\n\n\
@@ -80,7 +81,7 @@ fn page(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// Returns each name once.
+/// Returns each name once, in the order of the outcomes.
 fn names(outcomes: &[Outcome], of: fn(&Outcome) -> &'static str) -> Vec<&'static str> {
     let mut names = Vec::new();
     for name in outcomes.iter().map(of) {

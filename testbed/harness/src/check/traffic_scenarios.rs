@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Operations under masters that never stop, by the module testbed/guest/modules/traffic_main.c.
+//! Operations while masters never stop, run by the module testbed/guest/modules/traffic_main.c.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::board::registers::{IPMMUS, device_of};
 use crate::board::{Board, Driver};
 use crate::provision::Provision;
 
-/// Limit for 10000 unmaps with unkind IPMMUs on a busy machine, and for the boot of the next
+/// The limit for 10000 unmaps with unkind IPMMUs on a busy machine, and for the boot of the next
 /// kernel.
 pub const LIMIT: Duration = Duration::from_secs(300);
 
@@ -33,32 +33,32 @@ pub const MASTERS: [Master; 2] = [
 ];
 
 pub struct Master {
-    /// Its name in the machine.
+    /// The master's name in the machine.
     pub name: &'static str,
-    /// Its name in the device tree.
+    /// The device's name in Linux.
     pub device: &'static str,
-    /// The IPMMU that it is behind.
+    /// The IPMMU of the master.
     pub ipmmu: &'static str,
     utlbs: [u32; 3],
 }
 
 /// The first address that is not mapped in the scenario about faults.
 const FIRST_FAULT: u64 = 0x4000_0000;
-/// The time in which masters reach what is mapped, in seconds.
+/// The file with the time in which masters must reach what is mapped, in seconds.
 const PATIENCE: &str = "/sys/module/traffic/parameters/patience";
-/// The machine's name of the root.
+/// The root's name in the machine.
 const ROOT: &str = "ipmmu_mm";
-/// A suspend of the board says less than this; what is named once for each register is in it.
+/// The limit for lines of messages. A suspend prints fewer, even if it names each register once.
 const MOST_LINES: usize = 400;
 
-/// Another IPMMU in the power area of that of the first master.
+/// Another IPMMU in the power area of the first master's IPMMU.
 const NEIGHBOUR: &str = "ipmmu_vc1";
-/// The IPMMU of the MMC hosts, whose DMA is to avoid bounce buffers.
+/// The IPMMU of the MMC hosts. It keeps their DMA from using bounce buffers.
 const OF_CARDS: &str = "ipmmu_ds1";
-/// This area, as a bit of the SYSC.
+/// The power area of the first master's IPMMU, as a bit of the SYSC.
 const A3VC: u64 = 1 << 14;
 
-/// An operation under the masters.
+/// An operation while the masters go on.
 pub struct Scenario {
     /// The name in the report.
     pub name: &'static str,
@@ -71,7 +71,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Adds the sequence in which accesses get through.
+    /// Adds the sequence in which accesses get through, if any do.
     pub const fn sequence(self, sequence: &'static str) -> Self {
         Self { sequence, ..self }
     }
@@ -91,7 +91,7 @@ pub const fn scenario(name: &'static str, work: fn(&mut Board) -> Result<()>) ->
     }
 }
 
-/// Returns a scenario with an IPMMU that sleeps. The C driver's never does.
+/// Returns a scenario in which an IPMMU sleeps. With the C driver none does.
 const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scenario {
     Scenario {
         asks_c: false,
@@ -99,9 +99,9 @@ const fn asleep(name: &'static str, work: fn(&mut Board) -> Result<()>) -> Scena
     }
 }
 
-/// The scenarios, which run one after the other on one board.
+/// The scenarios that run one after the other on one board.
 pub const SCENARIOS: [Scenario; 8] = [
-    // The first one: later the log is full of other faults.
+    // Runs first, as later the log is full of other faults.
     scenario("fault", fault).sequence(
         "An access was refused, and told; a page was mapped there, reached, and unmapped; after \
          `iommu_unmap()` had returned it was reached again.",
@@ -123,7 +123,7 @@ pub const SCENARIOS: [Scenario; 8] = [
     ),
     asleep("runtime suspend, with power", asleep_with_power).sequence(ASLEEP),
     asleep("runtime suspend, without power", asleep_without_power).sequence(ASLEEP),
-    // The last one with mappings of the DMA API, which it makes lazy for good.
+    // The last one with mappings of the DMA API, as it makes them lazy for good.
     scenario("lazy unmap", |b| lazy(b, 10000)).sequence(
         "A page was mapped, reached, and unmapped by `dma_unmap_page()`; its address was given out \
          again, which is after the flush; there the former page was reached again.",
@@ -133,7 +133,7 @@ pub const SCENARIOS: [Scenario; 8] = [
 const ASLEEP: &str =
     "Pages were mapped, and reached; the IPMMU fell asleep, and they were reached.";
 
-/// Scenarios in which a flush and an access race, with as many unmaps as it takes.
+/// Scenarios in which a flush races with an access, with as many unmaps as that takes.
 pub const RACES: [Scenario; 4] = [
     scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 10000")).sequence(UNMAPPED),
     scenario("unmap on two CPUs, two domains", |b| {
@@ -150,7 +150,7 @@ pub const RACES: [Scenario; 4] = [
 const UNMAPPED: &str =
     "A page was mapped, and reached; after `iommu_unmap()` had returned it was reached again.";
 
-/// Scenarios of this driver in which reads return something else than the registers.
+/// Scenarios of this driver in which reads of registers return other values.
 pub const FLOATING: [Scenario; 3] = [
     asleep("registers read as zeros", |b| floating(b, "zeros")).sequence(FLOATED),
     asleep("registers read as ones", |b| floating(b, "ones")).sequence(FLOATED),
@@ -159,8 +159,8 @@ pub const FLOATING: [Scenario; 3] = [
 
 const FLOATED: &str = "No register was read as it is; pages that had been unmapped, or were not mapped, were reached.";
 
-/// Most of the board's own IPMMUs are left out: the C driver has a context for each that somebody
-/// is behind.
+/// Returns a device tree with the masters. Most of the board's own IPMMUs are disabled, as the C
+/// driver takes a context for each that has devices behind it.
 pub fn device_tree(provision: &Provision) -> Result<PathBuf> {
     let paths = &provision.paths;
     let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "traffic")?;
@@ -196,7 +196,7 @@ pub fn device_tree(provision: &Provision) -> Result<PathBuf> {
     Ok(dtb.add(&nodes)?.into_path())
 }
 
-/// Makes the module do something, and waits until that is done.
+/// Runs a command of the module to its end. Fails if the first master stood still.
 pub fn run(board: &mut Board, command: &str) -> Result<()> {
     let rounds = board.count(MASTERS[0].name, "rounds")?;
     tell(board, command)?;
@@ -205,7 +205,7 @@ pub fn run(board: &mut Board, command: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes the module do something, where the first master may have no power.
+/// Runs a command of the module to its end, though the first master may have no power.
 fn tell(board: &mut Board, command: &str) -> Result<()> {
     let script = format!("echo {command} > /sys/module/traffic/parameters/run");
     let number = board.console.start(&script)?;
@@ -214,10 +214,10 @@ fn tell(board: &mut Board, command: &str) -> Result<()> {
     Ok(())
 }
 
-/// Masters fault, and reach what is mapped then. The message says what it was.
+/// Masters fault, and later reach what is mapped there. A fault is not reported as no permission.
 fn fault(board: &mut Board) -> Result<()> {
     run(board, "fault 100")?;
-    // They stay, to be judged with all others.
+    // The messages stay in the log, and are judged with all others.
     let messages = board.sh("dmesg -r")?;
     ensure!(
         faults(&messages).iter().any(|f| f.iova == FIRST_FAULT),
@@ -230,7 +230,7 @@ fn fault(board: &mut Board) -> Result<()> {
     Ok(())
 }
 
-/// Does `work` while masters have domains with pages mapped and unmapped; then checks that mapped
+/// Calls `work` while masters have domains with pages mapped and unmapped. Then checks that mapped
 /// pages are reached.
 fn held(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     let done = run(board, "hold")
@@ -244,8 +244,8 @@ pub fn system_suspend(board: &mut Board) -> Result<()> {
     held(board, |b| b.suspend(|_| Ok(())).map(drop))
 }
 
-/// Lets the first master sleep by its driver, while it does not stop. The IPMMU sleeps, but its
-/// power stays on, as another one needs it.
+/// Lets the first master's driver suspend it at run time, though it does not stop. Its IPMMU
+/// sleeps, but the power stays on, as another IPMMU needs it.
 pub fn asleep_with_power(board: &mut Board) -> Result<()> {
     let control = format!(
         "/sys/bus/platform/devices/{}/power/control",
@@ -262,7 +262,7 @@ pub fn asleep_with_power(board: &mut Board) -> Result<()> {
     done
 }
 
-/// Does the same with power that is cut, also that of the master.
+/// Lets the first master and its IPMMU sleep at run time, with the power of both cut.
 pub fn asleep_without_power(board: &mut Board) -> Result<()> {
     held(board, |b| {
         slept(b, |b| {
@@ -274,7 +274,7 @@ pub fn asleep_without_power(board: &mut Board) -> Result<()> {
     })
 }
 
-/// Does `work` while the IPMMU of the first master sleeps.
+/// Calls `work` while the IPMMU of the first master sleeps.
 fn slept(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     let file = format!(
         "/sys/bus/platform/devices/{}/power/runtime_status",
@@ -289,9 +289,9 @@ fn slept(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Resu
     done
 }
 
-/// Unmaps, changes domains and sleeps while no register can be read. A context that cannot be read
-/// back is not used; when it can, all works after the next attach. Values that were read wrong at
-/// suspend are not written back.
+/// Unmaps, changes domains and sleeps while no register reads back correctly. A context that does
+/// not read back is not used; once it does, all works after the next attach. Values that were read
+/// wrong at suspend are not written back.
 fn floating(board: &mut Board, what: &str) -> Result<()> {
     held(board, |b| {
         float(b, what)?;
@@ -303,7 +303,7 @@ fn floating(board: &mut Board, what: &str) -> Result<()> {
     board.new_messages()?;
     float(board, what)?;
     let unmapped = run(board, "dma 200");
-    // Nothing needs to get through, and there is nothing to wait for.
+    // Accesses need not get through here, so that there is nothing to wait for.
     board.sh(&format!("echo 1 > {PATIENCE}"))?;
     let _ = tell(board, "attach 5");
     board.sh(&format!("echo 10 > {PATIENCE}"))?;
@@ -315,13 +315,13 @@ fn floating(board: &mut Board, what: &str) -> Result<()> {
     let messages = board.new_messages()?;
     let lines = messages.lines().count();
     ensure!(lines < MOST_LINES, "{lines} lines of messages");
-    // Control registers that were not read right are not written back for good.
+    // Control registers that were read wrong recover with the next suspend.
     board.suspend(|_| Ok(()))?;
     run(board, "attach 5")?;
     run(board, "dma 200")
 }
 
-/// Makes reads of the masters' IPMMUs return `what`, or what is right.
+/// Makes reads of these masters' IPMMUs and the root return `what`; if empty, what is right.
 fn float(board: &mut Board, what: &str) -> Result<()> {
     for ipmmu in [ROOT, MASTERS[0].ipmmu, MASTERS[1].ipmmu] {
         board.set_ipmmu(ipmmu, "floating", what.into())?;
@@ -329,7 +329,7 @@ fn float(board: &mut Board, what: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs mappings of the DMA API that are flushed later, until so many addresses have come again.
+/// Maps and unmaps by the DMA API with deferred flushes, until `count` addresses have been reused.
 pub fn lazy(board: &mut Board, count: u32) -> Result<()> {
     for master in &MASTERS {
         let file = format!(

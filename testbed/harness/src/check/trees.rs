@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Some of the device trees of `make trees`: in each something about IPMMUs is wrong.
+//! Some of the device trees of `make trees`, each with something wrong about IPMMUs.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use libtest_mimic::Trial;
 use super::{Bench, Fixture};
 use crate::trees::{Tree, base, judge, setup};
 
-/// So many, of the first seeds. A row may not touch registers that do not exist, which trees of
-/// other hardware have the driver do.
+/// The number of trees, from the first seeds. Trees of other hardware are left out: with them the
+/// driver touches registers that do not exist, which no row may do.
 const TREES: usize = 8;
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Transitions that another device aborts, in every phase: the system goes on as before. Needs the
-//! module testbed/guest/modules/pm_trouble.c.
+//! Transitions to sleep that another device aborts, in each phase. Afterwards the system works as
+//! before. Needs the module testbed/guest/modules/pm_trouble.c.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const FREEZE: [&str; 4] = ["prepare", "freeze", "freeze_late", "freeze_noirq"];
 /// The cache of the first DMA controller.
 const CACHE: &str = "ipmmu_ds0";
 
-/// Devices that are suspended before all IPMMUs have saved their registers, and after that.
+/// Devices of the module: "first" is suspended before all IPMMUs, and "last" after them.
 const DEVICES: [&str; 2] = ["first", "last"];
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -31,8 +31,8 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
         b.sh(&format!("modprobe pm_trouble supplier_of={root}"))?;
         b.dma(&TWO_IPMMUS).map(drop)
     });
-    // Behind the IPMMUs are those alone that sleep when nobody uses them. "last" is suspended after
-    // the cache and before the root.
+    // Only devices that sleep when idle stay behind the IPMMUs. "last" is suspended after the cache
+    // and before the root.
     let mut dtb = Dtb::copy(
         &bench.paths,
         &bench.provision.kernel.dtb(),
@@ -72,7 +72,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     ])
 }
 
-/// Lets `what` happen in each of `callbacks`, of each device.
+/// Lets `what` happen in each of `callbacks` of each device, in a transition of its own.
 fn each_phase(board: &mut Board, what: &str, state: &str, callbacks: &[&str]) -> Result<()> {
     board.sh("echo deep > /sys/power/mem_sleep")?;
     for device in DEVICES {
@@ -104,7 +104,7 @@ fn spoiled(board: &mut Board, what: &str, state: &str, device: &str, callback: &
     board.expect_registers(&before)
 }
 
-/// A suspend fails that began when the IPMMUs slept: DMA works at once.
+/// A suspend that began while the IPMMUs slept fails. DMA works at once.
 fn while_asleep(board: &mut Board) -> Result<()> {
     let power = |ipmmu| Ok::<_, anyhow::Error>(power_of(device_of(ipmmu)?));
     let (cache, root) = (power(CACHE)?, power("ipmmu_mm")?);
@@ -112,7 +112,7 @@ fn while_asleep(board: &mut Board) -> Result<()> {
         let status = b.sh(&format!("cat {cache}/runtime_status {root}/runtime_status"))?;
         Ok(status.trim() == "suspended\nsuspended")
     })?;
-    // Longer than what follows: once both have slept again, all is well.
+    // The delay outlasts the row: a runtime suspend of both would hide a defect.
     board.sh(&format!("echo 60000 > {cache}/autosuspend_delay_ms"))?;
     board.sh("echo deep > /sys/power/mem_sleep")?;
     board.sh("echo last:suspend_noirq > /sys/module/pm_trouble/parameters/fail")?;

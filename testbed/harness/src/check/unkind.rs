@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! All rows again, on IPMMUs that are unkind in all ways that no source rules out.
+//! Runs all rows again on IPMMUs that are unkind in all ways that no source rules out.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use super::usual::{arguments, on_other_kernels, usual};
 use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
-/// Rows that need kind IPMMUs: a part of their names, and the reason.
+/// Rows that need kind IPMMUs, by a part of their names, with the reason.
 const ABOUT_KINDNESS: [(&str, &str); 11] = [
     (
         "c-driver",
@@ -55,8 +55,8 @@ const ABOUT_KINDNESS: [(&str, &str); 11] = [
     ),
 ];
 
-/// Runs the wanted rows, whose names begin with that of an unkind board; also as a suite for CI
-/// systems.
+/// Runs the wanted rows on unkind boards: those whose names begin with that of such a board. Also
+/// returns a suite for CI systems.
 pub fn run(
     provision: Arc<Provision>,
     is_wanted: impl Fn(&Trial) -> bool,
@@ -64,7 +64,7 @@ pub fn run(
 ) -> Result<(Conclusion, TestSuite)> {
     let begun = Instant::now();
     make_boards_unkind();
-    // Their results are not reported a second time.
+    // A bench of its own, as these results are not reported a second time.
     let bench = Arc::new(Bench::new(provision, until));
     let mut rows = usual(&bench)?;
     rows.extend(on_other_kernels(&bench)?);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The module's use count: one for each device behind an IPMMU, and one of the module itself from
-//! its first paging domain on, since user space may have domains that outlive their devices.
+//! The module's use count: one for each device behind an IPMMU, and one more from the first paging
+//! domain on, since user space may have domains that outlive their devices.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::board::pcie::HOSTS;
 use crate::board::{Board, Driver, Setup};
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
-    // The root port gets no micro-TLB: with one it would be in the group, and user space does not
-    // have it.
+    // The root port gets no micro-TLB. With one it would be in the group, and it is not given to
+    // user space.
     let dtb = Dtb::copy(&bench.paths, &device_tree(bench)?, "use-count")?;
     let phandle = dtb.cell(HOSTS[0], "iommu-map", 1)?;
     let dtb = dtb
@@ -43,7 +43,8 @@ fn use_count(board: &mut Board) -> Result<usize> {
     number(board, "cat /sys/module/ipmmu_vmsa/refcnt")
 }
 
-/// A group gets one default domain after the other; the kernel does no DMA with its device.
+/// The use count stays while a group gets one default domain after the other, without the kernel's
+/// DMA.
 fn types_change(board: &mut Board) -> Result<()> {
     let devices = number(board, "ls -d /sys/kernel/iommu_groups/*/devices/* | wc -l")?;
     let before = use_count(board)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The rows of every `make check`, but for those about masters that never stop, and the way rows
-//! run.
+//! The rows of every `make check` except those about masters that never stop, and the options for
+//! running rows.
 
 use std::io::{IsTerminal, stdout};
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub fn usual(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns the rows on other kernels, which are built for the first that runs.
+/// Returns the rows on other kernels. Each kernel is built when its first row runs.
 pub fn on_other_kernels(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = serial::rows(bench)?;
     rows.extend(arm::rows(bench)?);
@@ -68,7 +68,7 @@ pub fn on_other_kernels(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 
 pub fn arguments() -> Arguments {
     Arguments {
-        // The rows of one board share it, and two cores are soon busy.
+        // One at a time: the rows of a board share it, and two cores are soon busy.
         test_threads: Some(1),
         color: Some(if stdout().is_terminal() {
             ColorSetting::Auto

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A PCIe device in the hands of user space, through VFIO and iommufd.
+//! A PCIe device that is given to user space, by VFIO and iommufd.
 //!
-//! `userdma`, in the guest, has the device; its source describes the scenarios. The rows check that
-//! hardware and kernel agree with it.
+//! The program `userdma` in the guest has the device; its source describes the scenarios. The rows
+//! check that the hardware and the kernel agree with its results.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 use crate::provision::SELFTESTS;
 
-/// A device that copies on demand, as fast as it can, from and to any address of 32 bits.
+/// A device that copies on demand, as fast as it can, between any addresses of 32 bits.
 pub(super) const EDU: &str = "edu,id=edu,dma_mask=0xffffffff,dma_delay=0";
-/// The micro-TLB of its slot.
+/// The micro-TLB of the device's slot.
 const UTLB: u32 = 0;
-/// The duration of a transfer by default, in ms.
+/// The default duration of the device's transfers, in ms.
 const EDU_DELAY: u32 = 100;
 pub(super) const DEVICE: &str = FUNCTIONS[0];
-/// Allows interrupts that the host cannot isolate: an administrator has to say that this device may
-/// be trusted with them.
+/// Allows interrupts that the host cannot isolate, as an administrator must for a trusted device,
+/// and reserves huge pages.
 pub(super) const TRUSTED: &str = "iommufd.allow_unsafe_interrupts=1 \
                        vfio_iommu_type1.allow_unsafe_interrupts=1 \
                        hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=4";
-/// More than any IPMMU has contexts.
+/// More domains than any IPMMU has contexts.
 const DOMAINS: u32 = 32;
-/// The number of attempts in a storm, and after how many the log is read.
+/// The number of accesses in a storm, and between two looks at the log.
 const STORM: u32 = 100_000;
 const AT_ONCE: u32 = 20_000;
 /// How often the system sleeps while a process has the device.
@@ -54,7 +54,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let mut rows = board_rows(&board);
     rows.extend(SELFTESTS.map(|test| board.row(test, move |b| selftest(b, test))));
 
-    // As in the SoC: PCIe does not see the CPU's caches.
+    // In the SoC PCIe is not coherent with the CPU's caches.
     let plain = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let real = setup(bench, "vfio-not-coherent")?.dtb(plain);
     let real = Fixture::new(bench, real, |b| b.load_driver(&[]));
@@ -65,7 +65,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns a board with a device that user space may have.
+/// Returns a board with a device that can be given to user space.
 pub(super) fn setup(bench: &Bench, name: &str) -> Result<Setup> {
     Ok(Setup::new(name, Driver::Rust)
         .append(TRUSTED)
@@ -76,13 +76,13 @@ pub(super) fn setup(bench: &Bench, name: &str) -> Result<Setup> {
 /// Gives the device to user space.
 pub(super) fn take(board: &mut Board) -> Result<()> {
     board.load_driver(&[])?;
-    // The device is behind its IPMMU then.
+    // From then on the device is behind its IPMMU.
     board.expect_bound_except(&[])?;
     board.test(&format!("userdma {DEVICE} take")).map(drop)
 }
 
-/// Returns the board's device tree with a PCIe host whose DMA sees the CPU's caches: the real one's
-/// does not, and such a device is nothing for user space.
+/// Returns the board's device tree with a coherent PCIe host. The real one is not coherent, and
+/// user space only gets devices with coherent DMA.
 pub(super) fn device_tree(bench: &Bench) -> Result<PathBuf> {
     let pcie = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let dtb = Dtb::copy(&bench.paths, &pcie, "vfio")?;
@@ -121,8 +121,8 @@ pub(super) fn board_rows(board: &Arc<Fixture>) -> Vec<Trial> {
     ]
 }
 
-/// Returns the contexts of the root and what each is for, as the driver shows them: `context 1:
-/// table`, say, without what counts and addresses there are.
+/// Returns the contexts of the root and their purposes, as the driver shows them in debugfs,
+/// without counts and addresses. An example is `context 1: table`.
 fn contexts(board: &mut Board) -> Result<Vec<String>> {
     let path = format!("/sys/kernel/debug/ipmmu/{}/contexts", IPMMUS[0].1);
     let text = board.sh(&format!("cat {path}"))?;
@@ -142,8 +142,8 @@ fn contexts(board: &mut Board) -> Result<Vec<String>> {
     Ok(contexts)
 }
 
-/// Fails unless `work` leaves everything as it was: each context is used for the same, and the
-/// micro-TLB points to the same one.
+/// Fails unless `work` leaves the purpose of each context as it was, and the context of the
+/// device's micro-TLB.
 pub(super) fn same_as_before(
     board: &mut Board,
     work: impl FnOnce(&mut Board) -> Result<()>,
@@ -162,13 +162,13 @@ fn context(board: &mut Board) -> Result<u32> {
     context.with_context(|| format!("uTLB {UTLB} of {IPMMU} is off"))
 }
 
-/// Runs a scenario in which all that the device is refused, and nothing else, reaches the IPMMU as
-/// a fault.
+/// Runs a scenario. Fails unless the IPMMU's faults are the accesses that the scenario saw refused,
+/// and unless something was translated.
 pub(super) fn run(board: &mut Board, scenario: &str) -> Result<Ktap> {
     judged(board, |b| b.test(&format!("userdma {DEVICE} {scenario}")))
 }
 
-/// Does `work`, which runs a scenario, with the checks of `run()`.
+/// Calls `work`, which runs a scenario, with the checks of [`run`].
 fn judged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<Ktap>) -> Result<Ktap> {
     board.new_messages()?;
     let (translations, before) = traffic(board)?;
@@ -188,13 +188,13 @@ fn judged(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<Ktap>) -> R
     Ok(ktap)
 }
 
-/// Returns how much the IPMMU translated for the device, and how many accesses it refused of any.
+/// Returns the number of translations in the device's IPMMU, and of faults by any device.
 fn traffic(board: &mut Board) -> Result<(u64, u64)> {
     let translations = board.count(IPMMU, "translations")?;
     Ok((translations, board.count("ipmmu_mm", "faults")?))
 }
 
-/// Each refusal is in the log, with its address.
+/// Each refused access is in the log, with its address.
 fn unmapped(board: &mut Board) -> Result<()> {
     let ktap = run(board, "unmap 2")?;
     let messages = board.new_messages()?;
@@ -227,7 +227,7 @@ fn killed_in_the_middle(board: &mut Board) -> Result<()> {
     set(board, 0)
 }
 
-/// The process sends the system to sleep that often while it has the device.
+/// The process suspends the system `times` times while it has the device.
 pub(super) fn asleep(board: &mut Board, scenario: &str, times: u32) -> Result<()> {
     board.sh("echo deep > /sys/power/mem_sleep")?;
     judged(board, |board| {
@@ -246,7 +246,7 @@ pub(super) fn asleep(board: &mut Board, scenario: &str, times: u32) -> Result<()
     .map(drop)
 }
 
-/// A device that does not stop neither stops the system nor fills the log.
+/// A device whose refused accesses do not stop neither stops the system nor fills the log.
 fn storm(board: &mut Board) -> Result<()> {
     let (mut reported, mut suppressed) = (0, 0);
     for _ in 0..STORM / AT_ONCE {
@@ -282,7 +282,7 @@ fn selftest(board: &mut Board, test: &str) -> Result<()> {
     })
 }
 
-/// VFIO takes the device, which reaches only what it was given.
+/// VFIO takes the device, and the device reaches only what is mapped.
 fn is_handed_out(board: &mut Board) -> Result<()> {
     board.expect_bound_except(&[])?;
     board.test(&format!("userdma {DEVICE} take"))?;
@@ -291,7 +291,7 @@ fn is_handed_out(board: &mut Board) -> Result<()> {
 
 /// VFIO does not take a device whose DMA user space could not make coherent.
 fn is_not_handed_out(board: &mut Board) -> Result<()> {
-    // Returns once the device is behind the IPMMU.
+    // It returns once the device is behind the IPMMU.
     board.expect_bound_except(&[])?;
     board.sh(&format!("ls -d /sys/bus/pci/devices/{DEVICE}/iommu_group"))?;
     let output = board.try_sh(&format!("/tests/userdma {DEVICE} take"))?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Xen's driver on the IPMMUs: the registers that it writes, the DMA that it translates and
-//! refuses, and, if it can suspend, what it restores.
+//! refuses, and the registers that it restores, if it can suspend.
 
 use std::fs;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::board::registers::IPMMUS;
 use crate::board::{BOOT_LIMIT, Board, System, xen};
 use crate::provision::Arch;
 
-/// The IPMMU that each domain's DMA controller is behind. The first domain is mapped 1:1, and
-/// copies also without translation. The second one's memory has other physical addresses.
+/// The IPMMU of each domain's DMA controller. The first domain is mapped 1:1: it also copies
+/// without translation. The second domain's memory has other physical addresses.
 const DOMAINS: [&str; 2] = ["ipmmu_ds0", "ipmmu_ds1"];
 
-/// An address with RAM that belongs to neither domain. Shells have it from
-/// `testbed/guest/xen.dtsi`.
+/// The address of RAM that belongs to neither domain. `testbed/guest/xen.dtsi` passes it to the
+/// domains' shells.
 const FORBIDDEN: u64 = 0x6_0000_0000;
 
 /// The keys that switch Xen's console to the next domain, and Xen's answer.
@@ -36,7 +36,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let setup = xen::setup(&bench.paths, &bench.provision.kernel.dtb(), "xen")?;
     let console = bench.paths.log().join("xen.console.log");
-    // Both domains print it; the board is ready when one has.
+    // Both domains say that they are ready. The first to say so is enough.
     let board = Fixture::new(bench, setup, |b| b.console.wait_ready(BOOT_LIMIT));
     let bench = bench.clone();
     Ok(vec![
@@ -65,7 +65,7 @@ fn in_each(board: &mut Board, work: fn(&mut Board, &str) -> Result<()>) -> Resul
     done.context("domain 1")
 }
 
-/// Types for this domain from now on.
+/// Gives Xen's console to this domain.
 fn talk_to(board: &mut Board, domain: usize) -> Result<()> {
     for _ in SAID {
         board.console.send(NEXT)?;
@@ -76,7 +76,7 @@ fn talk_to(board: &mut Board, domain: usize) -> Result<()> {
     bail!("Xen gives the keyboard to everybody but domain {domain}")
 }
 
-/// Each domain has a context, with the values that a driver in stage 2 has to write.
+/// Each domain has a context of its own, with the values that a driver must write for stage 2.
 fn attached(board: &mut Board) -> Result<()> {
     let registers = board.registers()?;
     let context = |ipmmu| registers.context_of(ipmmu, 1).context("uTLB 1 is off");
@@ -96,7 +96,7 @@ fn translated(board: &mut Board, ipmmu: &str) -> Result<()> {
     let before = board.count(ipmmu, "translations")?;
     let bytes = board.dma(&["$D"])?;
     let translations = board.count(ipmmu, "translations")? - before;
-    // An access of the emulated controller is a page at most.
+    // The emulated controller accesses at most a page at once.
     let least = 2 * bytes / 4096;
     ensure!(translations >= least, "{translations} of {least} accesses");
     Ok(())
@@ -113,8 +113,8 @@ fn refused(board: &mut Board, _: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host sleeps when the first domain does, if Xen supports that. A domain that is offered
-/// suspend without Xen's support is a failure, too.
+/// The host suspends when the first domain does, if Xen supports that. If Xen does not, the domain
+/// must not be offered suspend.
 fn sleep(board: &mut Board, can: bool) -> Result<()> {
     let offered = board.sh("cat /sys/power/mem_sleep")?.contains("deep");
     ensure!(offered == can, "the first domain is offered otherwise");
