@@ -15,7 +15,7 @@ use crate::board::registers::{IPMMUS, Registers};
 use crate::board::{Board, Driver, Setup};
 use crate::provision::Provision;
 
-/// The clients shown: device, its IPMMU, and its uTLBs. The DMA controllers are translated on
+/// The clients shown: the device, its IPMMU, and its uTLBs. The DMA controllers are translated on
 /// demand, the card readers always.
 const CLIENTS: [(&str, &str, Range<u32>); 5] = [
     (DMACS[0], "ipmmu_ds0", 0..16),
@@ -44,7 +44,7 @@ struct Report {
     wall_seconds: f64,
 }
 
-/// Runs the demonstration; fails with the first thing that it could not show.
+/// Runs the demonstration. The error is the first thing that it could not show.
 pub fn run(provision: &Provision) -> Result<()> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -137,8 +137,8 @@ fn sleep_and_go_on(provision: &Provision, report: &mut Report) -> Result<()> {
     board.power_off()
 }
 
-/// Shows the same on hardware that loses one register for good: without this control, the success
-/// would prove little.
+/// Shows the control: hardware that loses one register for good, on which DMA must fail. Without it
+/// the success would prove little.
 fn control(provision: &Provision, report: &mut Report) -> Result<()> {
     heading("The control: hardware that drops the write restoring IMTTLBR0");
     let mut board = Board::boot(provision, &Setup::new("demo-control", Driver::Rust))?;
@@ -147,7 +147,7 @@ fn control(provision: &Provision, report: &mut Report) -> Result<()> {
         .dma(&[DMACS[0]])
         .context("before the control's sleep")?;
     board.new_messages()?;
-    // The first context is the controller's.
+    // Context 1 is that of the DMA controller.
     board.suspend(|b| b.set_ipmmu(IPMMUS[0].0, "discard-writes", json!("IMTTLBR0(1)")))?;
     report.control_dma_failed = !board.try_dma(DMACS[0], 1)?.failed.is_empty();
     let messages = board.new_messages()?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make doc`: the pages, and the comments of the driver.
+//! `make doc`: builds the pages, and the rustdoc of the driver.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -15,8 +15,8 @@ use crate::provision::{Given, Kernel, Provision};
 use crate::tree;
 use crate::ui::Step;
 
-/// Lints of rustdoc. The crate has no user outside: a link to a private item works, as all items
-/// are documented.
+/// Lints of rustdoc. Links to private items are allowed: all items are documented, and the crate
+/// has no user outside.
 const RUSTDOC_LINTS: [&str; 5] = [
     "-Dwarnings",
     "-Drustdoc::broken_intra_doc_links",
@@ -25,16 +25,16 @@ const RUSTDOC_LINTS: [&str; 5] = [
     "-Arustdoc::private_intra_doc_links",
 ];
 
-/// Where the kernel's own crates are documented.
+/// The address of the documentation of the kernel's own crates.
 const KERNEL_CRATES: &str = "https://rust.docs.kernel.org/";
 
-/// The project that the pages name. In the kernel's tree it is the kernel.
+/// The project's name in the pages. In the kernel's tree it is the kernel.
 const PROJECT: &str = "Renesas IPMMU driver in Rust";
 const AUTHOR: &str = "IPMMU in Rust project";
 /// The file whose first line has the version.
 const CHANGELOG: &str = "packaging/debian/changelog";
 
-/// Writes pages and comments into `build/doc/`.
+/// Builds pages and rustdoc in `build/doc/`.
 pub fn run(paths: &Paths, given: &Given) -> Result<()> {
     let kernel = Provision::kernel(paths, given)?;
     let out = paths.build().join("doc");
@@ -163,7 +163,7 @@ pub fn rustdoc(
     Ok(())
 }
 
-/// Returns the command that built the crate, as one for rustdoc, which sits beside rustc.
+/// Turns the command that built the crate into one for rustdoc, which is in the directory of rustc.
 fn for_rustdoc(saved: &str) -> Option<String> {
     let line = saved.lines().next()?;
     let (_, command) = line.split_once(":= ")?;

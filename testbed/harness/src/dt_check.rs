@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make dt-check`: device trees of the project, and of the emulated boards, against the kernel's
-//! bindings.
+//! `make dt-check`: validates device trees of the project, and of the emulated boards, against the
+//! kernel's bindings.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::paths::Paths;
 use crate::provision::{Provision, python};
 use crate::ui::Step;
 
-/// The validator.
+/// The package of the validator.
 const DTSCHEMA: &str = "dtschema==2026.9";
 
 /// The bindings that are checked: the IPMMU's, and those of the masters behind it. The rest of a
@@ -28,7 +28,7 @@ const BINDINGS: [&str; 5] = [
     "net/renesas,etheravb",
 ];
 
-/// Boards in the kernel's tree, and the project's overlays for them.
+/// Boards in the kernel's tree, with the project's overlays for them.
 const BOARDS: [(&str, Option<&str>); 4] = [
     ("r8a77951-ulcb", None),
     ("r8a77951-ulcb", Some("h3-starter-kit-ipmmu")),
@@ -36,8 +36,8 @@ const BOARDS: [(&str, Option<&str>); 4] = [
     ("r8a779g0-white-hawk", Some("white-hawk-ipmmu")),
 ];
 
-/// The project's own device trees, and how many of the bindings they follow: the nodes around the
-/// IPMMU of the second belong to no SoC.
+/// The project's own device trees, and the number of bindings that they follow. In the second the
+/// nodes around the IPMMU belong to no SoC.
 const OURS: [(&str, usize); 2] = [
     ("dts/ipmmu-example.dts", BINDINGS.len()),
     ("testbed/guest/gen2.dts", 1),
@@ -49,7 +49,7 @@ struct Check<'a> {
     out: PathBuf,
 }
 
-/// Validates all of them; true if nothing was found.
+/// Validates all device trees. Returns whether nothing was found.
 pub fn run(paths: &Paths) -> Result<bool> {
     let check = Check {
         paths,
@@ -70,7 +70,7 @@ pub fn run(paths: &Paths) -> Result<bool> {
     }
     let log = &mut Log::create(paths, "dt-generations")?;
     let h3 = check.board(BOARDS[0].0, log, &Step::new("Making device trees"))?;
-    // The DMA controllers there belong to no SoC.
+    // Only the IPMMU's binding: the DMA controllers there belong to no SoC.
     for dtb in generations::device_trees(paths, &h3)? {
         let stem = dtb.file_stem().context("no name")?.to_string_lossy();
         let name = format!("{} with an IPMMU of {stem}", BOARDS[0].0);
@@ -109,7 +109,7 @@ impl Check<'_> {
         Ok(good)
     }
 
-    /// Makes one device tree and validates it; true if nothing was found.
+    /// Makes one device tree and validates it. Returns whether nothing was found.
     fn judge(
         &self,
         name: &str,
@@ -143,7 +143,7 @@ impl Check<'_> {
         Ok(false)
     }
 
-    /// Returns a program of the validator.
+    /// Returns the path of a program of the validator.
     fn tool(&self, name: &str) -> Result<PathBuf> {
         python::program(self.paths, DTSCHEMA, name)
     }
@@ -171,7 +171,7 @@ impl Check<'_> {
         Ok(schema)
     }
 
-    /// Compiles a board of the kernel's, with the names that overlays refer to.
+    /// Compiles a device tree of the kernel's boards, with the symbols that overlays refer to.
     fn board(&self, name: &str, log: &mut Log, step: &Step) -> Result<PathBuf> {
         let dir = self.linux.join("arch/arm64/boot/dts/renesas");
         let source = self.out.join(format!("{name}.pp.dts"));

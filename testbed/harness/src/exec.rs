@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Other programs, run with a log or for a line of text.
+//! Runs other programs, with a log or for their output.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -20,7 +20,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts `build/log/<name>.log` afresh.
+    /// Creates `build/log/<name>.log`, or empties it.
     pub fn create(paths: &Paths, name: &str) -> Result<Self> {
         let path = paths.log().join(format!("{name}.log"));
         let file =
@@ -29,7 +29,7 @@ impl Log {
         Ok(Self { file, path, shown })
     }
 
-    /// Runs `command` into the log, and shows its last line in `step`.
+    /// Runs `command` with its output in the log, and shows the last line in `step`.
     ///
     /// The error is one sentence: what was being done, and where to read more.
     pub fn run(&mut self, step: &Step, what: &str, command: &mut Command) -> Result<()> {
@@ -41,8 +41,8 @@ impl Log {
             .stderr(Stdio::from(writer))
             .spawn()
             .with_context(|| missing(command))?;
-        // The command holds copies of the pipe's writing end: with them the reader below would
-        // never see its end.
+        // The command has copies of the pipe's writing end. With them the reader below would never
+        // see its end.
         command.stdout(Stdio::null()).stderr(Stdio::null());
         self.follow(step, reader)?;
         let status = child.wait()?;
@@ -87,7 +87,7 @@ impl Log {
     }
 }
 
-/// Runs `command` and returns its output; any failure is an error.
+/// Runs `command` and returns its output. Any failure is an error.
 pub fn capture(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make lint`: checks of the code that do not run it.
+//! `make lint`: checks the code without running it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ const CHECKS: [Check; 18] = [
     ("recipe of Yocto: oelint-adv", |l, s, o| l.recipe(s, o)),
 ];
 
-/// Fails for a job that LAVA would refuse.
+/// A Python program that fails for a job that LAVA would refuse.
 const LAVA_JUDGE: &str = "\
 import sys, yaml
 from lava_common.schemas import validate
@@ -84,11 +84,11 @@ with open(sys.argv[1]) as job:
     validate(yaml.safe_load(job), strict=True, extra_context_variables=[])
 ";
 
-/// The checker of recipes.
+/// The package of the checker of recipes.
 const OELINT: &str = "oelint-adv==9.11.2";
 
-/// Its rules that the recipe breaks: the repository has no address yet, the checkout determines the
-/// commit, and a module is for the board alone.
+/// The checker's rules that the recipe breaks: the repository has no address yet, the checkout
+/// determines the commit, and a module is for the board alone.
 const NOT_FOR_THE_RECIPE: [&str; 5] = [
     "oelint.var.mandatoryvar.HOMEPAGE",
     "oelint.var.suggestedvar.BUGTRACKER",
@@ -97,7 +97,7 @@ const NOT_FOR_THE_RECIPE: [&str; 5] = [
     "oelint.var.bbclassextend",
 ];
 
-/// Runs all checks; true if none found anything.
+/// Runs all checks. Returns whether none found anything.
 pub fn run(paths: &Paths, given: &Given) -> Result<bool> {
     let kernel = Provision::kernel(paths, given)?;
     let lint = Lint {
@@ -183,7 +183,7 @@ impl Lint<'_> {
         Ok(())
     }
 
-    /// Checks the files for the kernel's tree.
+    /// Runs checkpatch on the files for the kernel's tree.
     fn checkpatch(&self, step: &Step, log: &mut Log) -> Result<()> {
         let mut files = driver_sources(&self.paths.repo)?;
         files.extend(
@@ -209,7 +209,7 @@ impl Lint<'_> {
         log.run(step, "checkpatch", &mut check)
     }
 
-    /// Builds the pages with the kernel's configuration: they have none of their own.
+    /// Builds the pages with the kernel's configuration, as they have none of their own.
     fn documentation(&self, step: &Step, log: &mut Log) -> Result<()> {
         let out = tempfile::tempdir()?;
         doc::pages(self.paths, self.kernel, "dummy", out.path(), step, log)?;
@@ -229,7 +229,7 @@ impl Lint<'_> {
         documented::socs(&self.paths.repo, &self.kernel.tree())
     }
 
-    /// Compiles the device trees that the documentation's examples name.
+    /// Compiles the device trees in dts/, which are the documentation's examples.
     fn device_trees(&self, step: &Step, log: &mut Log) -> Result<()> {
         for file in self.files("dts", &["dts", "dtso"])? {
             let mut dtc = Command::new("dtc");
@@ -244,7 +244,7 @@ impl Lint<'_> {
         Ok(())
     }
 
-    /// Checks jobs with LAVA's own schema, so that no lab has to be asked.
+    /// Checks jobs with LAVA's own schema, so that no lab is needed.
     fn lava_jobs(&self, step: &Step, log: &mut Log) -> Result<()> {
         let modules = Provision::lava(self.paths)?;
         for job in self.files("testbed/guest/board/lava", &["yaml"])? {
@@ -275,7 +275,7 @@ impl Lint<'_> {
         log.run(step, "cargo test", self.cargo("cargo").arg("test"))
     }
 
-    /// Checks the programs of the guest, for the guest's architecture.
+    /// Checks the guest's programs for its architecture.
     fn guest_program(&self, step: &Step, log: &mut Log) -> Result<()> {
         let programs = Provision::programs(self.paths, self.kernel)?;
         let source = self.paths.testbed().join("guest/userdma");
@@ -290,7 +290,7 @@ impl Lint<'_> {
         log.run(step, "cargo clippy", &mut clippy)
     }
 
-    /// Returns the distribution's cargo, whatever else is first in the user's PATH.
+    /// Returns the distribution's cargo, whatever comes first in the user's PATH.
     fn cargo(&self, tool: &str) -> Command {
         let mut command = Command::new(format!("/usr/bin/{tool}"));
         command

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The litmus tests in testbed/litmus: forbidden outcomes cannot happen, and that is due to the
-//! barriers.
+//! The litmus tests in testbed/litmus: forbidden outcomes cannot happen, and the barriers are the
+//! reason.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::ui::Step;
 const CAN_HAPPEN: &str = "Sometimes";
 const CANNOT: &str = "Never";
 
-/// Fails unless herd7 confirms the expectation in each test. Without herd7, prints one line that
+/// Fails unless herd7 confirms the expectation of each test. Without herd7, prints one line that
 /// says so.
 pub fn judge(paths: &Paths, tests: &[PathBuf], step: &Step) -> Result<()> {
     let herd = match Provision::herd(paths) {
@@ -36,7 +36,7 @@ pub fn judge(paths: &Paths, tests: &[PathBuf], step: &Step) -> Result<()> {
     expect_twins(&results)
 }
 
-/// Returns herd7's word about a test, if the test expects it.
+/// Returns herd7's verdict on a test. Fails unless the test expects it.
 fn judge_one(herd: &Herd, test: &PathBuf) -> Result<String> {
     let text = fs::read_to_string(test)?;
     let expected = text.lines().find_map(|l| l.split_once("Result: "));
@@ -47,14 +47,14 @@ fn judge_one(herd: &Herd, test: &PathBuf) -> Result<String> {
     Ok(seen.to_owned())
 }
 
-/// Returns the word in herd7's output: `Observation name Never 0 5`.
+/// Returns the verdict in herd7's output: `Observation name Never 0 5`.
 fn observation(said: &str) -> Option<&str> {
     let line = said.lines().find(|l| l.starts_with("Observation "))?;
     line.split_whitespace().nth(2)
 }
 
-/// Fails unless each test has a twin, named after it and what it lacks, in which the forbidden
-/// outcome can happen.
+/// Fails unless each test has a twin, named after the test and what the twin lacks, in which the
+/// forbidden outcome can happen.
 fn expect_twins(results: &[(String, String)]) -> Result<()> {
     ensure!(!results.is_empty(), "there are no litmus tests");
     for (name, result) in results {

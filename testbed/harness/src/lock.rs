@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! One run at a time per cache and per checkout.
+//! Allows one run at a time per cache and per checkout.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-/// Held for as long as the value lives; the kernel drops it if the process dies.
+/// A file lock until this is dropped. The kernel releases it if the process dies.
 pub struct Lock(#[expect(dead_code, reason = "held, never looked at")] Flock<File>);
 
 impl Lock {
-    /// Takes the lock on `path`. Waits, and says so, if another run has it.
+    /// Takes the lock on `path`. If another run has it, says so and waits.
     pub fn take(path: &Path) -> Result<Self> {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -14,7 +14,7 @@ Booting the board. Its console is yours now:
   - Ctrl-A x switches it off and quits (Ctrl-A Ctrl-A sends a Ctrl-A).
 ";
 
-/// Boots and stays until the user leaves or the board is switched off.
+/// Boots the board. Returns when the user leaves or the board is switched off.
 pub fn run(provision: &Provision) -> Result<()> {
     if !stdin().is_terminal() {
         bail!("`make shell` needs a terminal");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make soak`: files with checksums on both cards and an NVMe disk, and DMA on several channels,
-//! while the board sleeps and wakes, thousands of times, and devices come and go. Nothing may be
-//! lost or leak.
+//! `make soak`: suspends the board thousands of times, with files with checksums on both cards and
+//! an NVMe disk, and DMA on several channels. Devices come and go meanwhile. Nothing may be lost or
+//! leak.
 
 mod changes;
 mod memory;
@@ -27,17 +27,17 @@ const NAME: &str = "soak";
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How often the load is stopped and checked.
+/// The number of times that the load is stopped and checked.
 const CHECKPOINTS: u32 = 10;
 
-/// The number of cycles between two changes.
+/// The number of cycles between two changes of a group's type.
 const STEADY: u32 = 25;
 
-/// The hosts whose files are written and read back.
+/// The hosts of the disks on which files are written and read back.
 const HOSTS: [&str; 3] = [MMC_HOSTS[0].device, MMC_HOSTS[1].device, FUNCTIONS[0]];
 
-/// Channels that copy without end: two of a controller, with a micro-TLB each, and one of another,
-/// behind another IPMMU.
+/// Channels that copy without end: two of one controller, with a micro-TLB each, and one of another
+/// controller, behind another IPMMU.
 const CHANNELS: [&str; 3] = [DMACS[0], "e6700000.dma-controller:5", DMACS[1]];
 
 /// The name of the root in the machine.
@@ -57,21 +57,21 @@ pub struct Report {
     corrupt_files: u64,
     dma_failures: u64,
     /// Copies that the loss of power cut short: rcar-dmac does not wait for them when it suspends.
-    /// The kernel's test calls each a failure.
+    /// The kernel's test counts each as a failure.
     dma_cut_short: u64,
     /// The number of times that a group changed its type.
     changes: u32,
-    /// How often the clients' drivers were unbound and bound again.
+    /// The number of times that the clients' drivers were unbound and bound again.
     comings: u32,
     faults: u64,
-    /// Faults of copies that went on when their test was told to end, and freed its memory.
+    /// Faults of copies that went on after their test was told to end, and had freed its memory.
     faults_at_end: u64,
     guest_errors: u64,
-    /// Memory in use when the load stood still.
+    /// Memory in use at each checkpoint, with the load stopped.
     memory: Vec<Memory>,
 }
 
-/// Runs all cycles; the error is the first thing that went wrong.
+/// Runs all cycles and writes the report. The error is the first thing that went wrong.
 pub fn run(provision: &Provision, cycles: u32) -> Result<()> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -109,20 +109,20 @@ fn write(paths: &Paths, report: &Report) -> Result<()> {
     Ok(fs::write(paths.report().join("soak.json"), text + "\n")?)
 }
 
-/// Returns the board for these tests; the driver is not loaded yet.
+/// Returns the board for these tests. The driver is not loaded yet.
 ///
-/// It has two CPUs. When one is switched off, all of them wait for each other in busy loops: with
+/// It has two CPUs. When one is switched off, all of them wait for each other in busy loops. With
 /// more CPUs than the host has, they would do nothing else.
 pub fn setup(paths: &Paths, dtb: &Path) -> Result<Setup> {
     Ok(Setup::new(NAME, Driver::Rust)
         .cards()
         .dtb(pcie::device_tree(paths, dtb)?)
         .pcie(&[NVME])
-        // Exact numbers of objects, without per-CPU caches.
+        // For exact numbers of objects, without per-CPU caches.
         .append("maxcpus=2 slab_debug=F,kmalloc-*"))
 }
 
-/// Sleeps `cycles` times under load, calling `note` at each checkpoint.
+/// Suspends `cycles` times under load, and calls `note` at each checkpoint.
 pub fn soak(
     board: &mut Board,
     cycles: u32,
@@ -130,10 +130,10 @@ pub fn soak(
     note: impl Fn(&Report) -> Result<()>,
 ) -> Result<()> {
     let begun = Instant::now();
-    // Written data stays in memory across a sleep, rather than being waited for.
+    // Written data stays in memory across a suspend, which does not wait for it.
     board.sh("echo deep > /sys/power/mem_sleep; echo 0 > /sys/power/sync_on_suspend")?;
     board.wait_for_channels(&DMACS)?;
-    // Mounts and fills caches, so that the first checkpoint is like the others.
+    // Mounts disks and fills caches, so that the first checkpoint is like the others.
     start(board)?;
     stop(board, report)?;
     changes::leave_and_come(board, &HOSTS)?;
@@ -155,7 +155,7 @@ pub fn soak(
     memory::expect_flat(&report.memory)
 }
 
-/// Sleeps until there were `end` cycles, with a change from time to time.
+/// Suspends until there have been `end` cycles, with a change every [`STEADY`] cycles.
 fn stretch(board: &mut Board, end: u32, report: &mut Report) -> Result<()> {
     let mut before = board.registers()?.in_use();
     while report.cycles < end {
@@ -165,14 +165,14 @@ fn stretch(board: &mut Board, end: u32, report: &mut Report) -> Result<()> {
             changes::make(board, report.changes)?;
             report.changes += 1;
             before = board.registers()?.in_use();
-            // The kernel's log is too small for all messages.
+            // Reads the messages now, as the kernel's log is too small for all.
             listen(board)?;
         }
     }
     Ok(())
 }
 
-/// Fails unless all file systems of a board that was switched off are clean.
+/// Fails unless all file systems of the board are clean. The board is switched off.
 pub fn expect_clean_disks(paths: &Paths) -> Result<()> {
     for host in &MMC_HOSTS {
         cards::check(&host.image(paths, NAME)).context(host.label)?;
@@ -192,7 +192,7 @@ fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
     let faults = board.count(ROOT, "faults")?;
     report.faults = faults - report.faults_at_end;
     let ktap = board.test(&format!("soak.sh stop {}", HOSTS.join(" ")))?;
-    // The kernel's messages first, before copies are counted.
+    // Judges the kernel's messages before the counts of copies.
     listen(board)?;
     let at_end = board.count(ROOT, "faults")? - faults;
     let interrupted = ktap.sum("interrupted");
@@ -222,7 +222,7 @@ fn stop(board: &mut Board, report: &mut Report) -> Result<()> {
     board.expect_clean()
 }
 
-/// Fails if the kernel complained, or a copy was wrong.
+/// Fails if the kernel complained, or if a copy was wrong.
 fn listen(board: &mut Board) -> Result<()> {
     let messages = board.new_messages()?;
     let bad = messages
@@ -234,7 +234,7 @@ fn listen(board: &mut Board) -> Result<()> {
     }
 }
 
-/// Sleeps and wakes once, with the load going on.
+/// Suspends once, with the load going on. The registers in use must come back.
 fn cycle(board: &mut Board, before: &Registers) -> Result<()> {
     let number = board.console.start("echo mem > /sys/power/state")?;
     if let Err(e) = board.wait_suspend(LIMIT) {

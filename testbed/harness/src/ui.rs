@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Progress: a live line on a terminal, plain lines in a log.
+//! Progress: one line that changes on a terminal, plain lines in a log.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// The interval of lines that say that work goes on, in a log without a terminal.
+/// The interval of lines that say that work goes on, where there is no terminal.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 
 /// One step that takes a while.
@@ -54,7 +54,7 @@ impl Step {
         }
     }
 
-    /// Announces that the step went well.
+    /// Announces that the step succeeded.
     pub fn done(self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -71,7 +71,7 @@ impl Drop for Step {
     }
 }
 
-/// Returns a time span in words.
+/// Returns the time since `since` as text.
 fn elapsed(since: Instant) -> String {
     let seconds = since.elapsed().as_secs_f64();
     if seconds < 10.0 {

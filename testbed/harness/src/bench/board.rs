@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The board that drivers are measured on, and the functions that count.
+//! The board on which drivers are measured, and the functions that are counted.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::check::c_driver::UNKNOWN_SOC;
 use crate::check::groups::OTHERS;
 use crate::provision::Provision;
 
-/// The device for mappings and attaches; no driver is bound to it.
+/// The device for mappings and attaches. No driver is bound to it.
 pub const CLIENT: &str = "fea27000.fcp";
 
-/// Its micro-TLB. Micro-TLB 0 costs a flush more, see [`WITH_UTLB_0`].
+/// The micro-TLB of [`CLIENT`]. Micro-TLB 0 costs one more flush, see [`WITH_UTLB_0`].
 pub const CLIENT_UTLB: u32 = 1;
 
 /// Another device without a driver, with micro-TLB 0, which this driver flushes in addition to the
@@ -28,8 +28,8 @@ pub const WITH_UTLB_0: &str = MASTERS[2].0;
 /// The device that causes faults.
 pub const FAULTY: &str = DMACS[0];
 
-/// A device for each context that this driver has for groups, each behind a cache of its own, as
-/// the C driver has one context for a cache; with the number of micro-TLBs there.
+/// A device for each context that this driver has for groups, with its cache and its number of
+/// micro-TLBs. Each has a cache of its own, as the C driver has one context for a cache.
 pub const MASTERS: [(&str, &str, u32); 6] = [
     (CLIENT, "ipmmu_hc", 1),
     (FAULTY, "ipmmu_ds0", 16),
@@ -62,10 +62,10 @@ pub fn base_of(ipmmu: &str) -> u64 {
 }
 
 /// Functions of the drivers that are called from outside: by the IOMMU core, by the driver core,
-/// and on an interrupt. Each has its name here, and parts of its symbols: that of the C driver, in
-/// the kernel's map, and that of this driver, in the module.
+/// and on an interrupt. Each has a name, its symbol in the C driver, and a part of its symbol in
+/// this driver.
 ///
-/// A name with "-" is counted apart from the functions that call it; several may have such a name.
+/// A name with "-" is counted apart from the functions that call it. Several functions may have it.
 const FUNCTIONS: [(&str, &str, &str); 13] = [
     ("map", "ipmmu_map", "IommuOpsE9map_pages"),
     ("unmap", "ipmmu_unmap", "IommuOpsE11unmap_pages"),
@@ -92,15 +92,15 @@ const FUNCTIONS: [(&str, &str, &str); 13] = [
     (
         "save",
         "",
-        // The linker may merge both.
+        // The linker may merge these two.
         "DriverE7suspend|DriverE15runtime_suspend",
     ),
     ("restore", "ipmmu_resume_noirq", "DriverE6resume"),
     ("-verify", "", "6verify"),
 ];
 
-/// Functions of the kernel: those of page tables, counted where no driver calls them, and one that
-/// goes through all devices of the system, wherever it is called.
+/// Functions of the kernel. Those of page tables are counted where no driver calls them. The last
+/// one, which goes through all devices of the system, is counted wherever it is called.
 const KERNEL: [(&str, &str); 5] = [
     ("bare_map", "arm_lpae_map_pages"),
     ("bare_unmap", "arm_lpae_unmap_pages"),
@@ -109,7 +109,7 @@ const KERNEL: [(&str, &str); 5] = [
     ("-register", "iommu_device_register"),
 ];
 
-/// Functions that a profile shows apart, because they call much.
+/// Functions that a profile shows apart, because they call many others.
 const APART: [(&str, &str); 7] = [
     ("-link", "device_link_add"),
     ("-debugfs_dir", "debugfs_create_dir"),
@@ -120,7 +120,7 @@ const APART: [(&str, &str); 7] = [
     ("-irq", "request_threaded_irq"),
 ];
 
-/// Returns the board, with [`MASTERS`] and what `change` makes of it, and a SoC that neither driver
+/// Returns a board with [`MASTERS`], as `change` modifies it, and with a SoC that neither driver
 /// has a policy for.
 pub fn setup(
     provision: &Provision,
@@ -134,8 +134,8 @@ pub fn setup(
         .dtb(dtb.into_path()))
 }
 
-/// Boots with `driver`, binds all IPMMUs, and counts calls. With a `profile`, their instructions
-/// are written there when the board is switched off.
+/// Boots with `driver`, binds all IPMMUs, and counts calls. At power-off the instructions of the
+/// calls are written to `profile`, if there is one.
 pub fn boot(
     provision: &Provision,
     driver: Driver,
@@ -162,7 +162,7 @@ pub fn boot(
     board.sh("modprobe iommu_bench")?;
     let lap = board.address_in_module("iommu_bench", "iommu_bench_lap")?;
     calls.count(&[("lap".into(), lap)])?;
-    // Before the module is loaded, which has to be at the same address twice.
+    // Called before the module is loaded, which must have the same address twice.
     board.name_soc()?;
     let functions = match driver {
         Driver::C => Vec::new(),
@@ -178,8 +178,8 @@ pub fn boot(
     Ok((board, calls))
 }
 
-/// Loads this driver with nothing to bind to, finds the addresses of its functions, and unloads it:
-/// probes are to be counted, too.
+/// Loads this driver with nothing to bind to, finds the addresses of its functions, and unloads it.
+/// The next load is counted from the first probe on.
 fn find_functions(board: &mut Board) -> Result<Vec<(String, u64)>> {
     const AUTOPROBE: &str = "/sys/bus/platform/drivers_autoprobe";
     board.sh(&format!("echo 0 > {AUTOPROBE} && modprobe ipmmu_vmsa"))?;
@@ -223,7 +223,7 @@ fn kernel_functions(
         .collect()
 }
 
-/// Returns the board's device tree, with the wires of [`MASTERS`] and no others.
+/// Returns the board's device tree, with [`MASTERS`] behind IPMMUs, and nothing else.
 fn device_tree(provision: &Provision) -> Result<Dtb> {
     let paths = &provision.paths;
     let mut dtb = Dtb::copy(paths, &provision.kernel.dtb(), "bench")?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Costs of a driver's work.
+//! Measures the costs of a driver's work.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,13 +12,13 @@ use crate::board::calls::{Call, Calls};
 use crate::board::{Board, Driver};
 use crate::check::common::UNMAPPED;
 
-/// How often an operation with constant costs is repeated.
+/// The number of times that an operation with constant costs is repeated.
 const TIMES: usize = 32;
-/// How often pages are mapped in lazy mode: the core collects 256 before it asks for a flush.
-/// Operations before the first flush do not count.
+/// The number of times that pages are mapped in lazy mode. The core collects 256 unmaps before it
+/// asks for a flush. Operations before the first flush do not count.
 const LAZY_TIMES: usize = 16 * LAZY_SKIPPED;
 const LAZY_SKIPPED: usize = 256;
-/// Fewer than the rate limit.
+/// The number of faults, below the rate limit of messages.
 const FAULTS: usize = 5;
 const SUSPENDS: usize = 3;
 
@@ -64,7 +64,7 @@ impl Cost {
 /// Costs by name.
 pub type Costs = BTreeMap<&'static str, Cost>;
 
-/// Returns all costs, on a board that was just booted, and whose driver was just probed.
+/// Returns all costs of a driver that was just probed, on a board that was just booted.
 pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     let mut costs = Costs::new();
     let probes = of_function(&calls.read()?, "probe");
@@ -79,7 +79,7 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     suspend(board, calls, &mut costs)?;
     costs.insert("fault", fault(board, calls)?);
 
-    // The core does not ask the driver about a type that is written here.
+    // The core does not ask the driver whether it offers a type that is written here.
     board.sh(&format!("echo DMA-FQ > {}", type_of(CLIENT)))?;
     let lazy = average(board, calls, "map 4096")?;
     costs.insert("map_unmap_4k_forced_lazy", lazy);
@@ -95,8 +95,8 @@ pub fn all(board: &mut Board, calls: &Calls) -> Result<Costs> {
     Ok(costs)
 }
 
-/// The result of the kernel's own benchmark of mapping and unmapping a page: the duration, at a
-/// nanosecond for each instruction.
+/// The durations in the kernel's own benchmark of mapping and unmapping a page. On a board with
+/// counted time an instruction takes a nanosecond.
 #[derive(Clone, Debug, Serialize)]
 pub struct Witness {
     threads: u32,
@@ -111,7 +111,7 @@ impl fmt::Display for Witness {
     }
 }
 
-/// Runs the kernel's benchmark, in strict mode, with each of these numbers of threads.
+/// Runs the kernel's benchmark in strict mode, once for each number of threads.
 pub fn witnesses(board: &mut Board, threads: &[u32]) -> Result<Vec<Witness>> {
     const DRIVER: &str = "dma_map_benchmark";
     let device = format!("/sys/bus/platform/devices/{CLIENT}");
@@ -137,7 +137,7 @@ pub fn witnesses(board: &mut Board, threads: &[u32]) -> Result<Vec<Witness>> {
     Ok(all)
 }
 
-/// Returns the costs of the same work with the page table code alone.
+/// Returns the costs of the page table code alone for the same work.
 pub fn limit(board: &mut Board, calls: &Calls) -> Result<Costs> {
     let mut costs = Costs::new();
     for (name, work) in [
@@ -159,7 +159,7 @@ fn type_of(device: &str) -> String {
     format!("/sys/bus/platform/devices/{device}/iommu_group/type")
 }
 
-/// Returns the calls of each time that `work` is done, after the first few.
+/// Returns the calls during each repetition of `work`, without the first `skip` ones.
 fn laps(
     board: &mut Board,
     calls: &Calls,
@@ -175,7 +175,7 @@ fn laps(
         .split(|call| call.function == "lap")
         .map(<[Call]>::to_vec)
         .collect();
-    // The calls before the first lap, and after the last.
+    // Two more than the repetitions: the calls before the first lap, and after the last.
     ensure!(
         laps.len() == times + skip + 2,
         "{} laps of {work}",
@@ -185,12 +185,12 @@ fn laps(
     Ok(laps.split_off(1 + skip))
 }
 
-/// Returns the costs of `work` where they are constant, except for interrupts.
+/// Returns the costs of `work`, which are constant except for interrupts.
 fn typical(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
     typical_of(board, calls, work, CLIENT)
 }
 
-/// As `typical()`, for another device.
+/// Returns the costs as `typical()` does, for any device.
 fn typical_of(board: &mut Board, calls: &Calls, work: &str, device: &str) -> Result<Cost> {
     let laps = laps(board, calls, work, device, TIMES, 4)?;
     let costs: Vec<Cost> = laps.iter().map(|lap| Cost::of(lap)).collect();
@@ -204,7 +204,7 @@ fn typical_of(board: &mut Board, calls: &Calls, work: &str, device: &str) -> Res
     Ok(middle)
 }
 
-/// Returns the costs of `work` where some of it is deferred, and done for many at once.
+/// Returns the costs of `work` on average, as some of it is deferred, and done for many at once.
 fn average(board: &mut Board, calls: &Calls, work: &str) -> Result<Cost> {
     let laps = laps(board, calls, work, CLIENT, LAZY_TIMES, LAZY_SKIPPED)?.concat();
     let mut sum = Cost::default();
@@ -239,7 +239,7 @@ fn median(costs: &[Cost]) -> Cost {
     }
 }
 
-/// All IPMMUs of the board are suspended and resumed.
+/// Adds the costs of suspending and resuming all IPMMUs of the board.
 fn suspend(board: &mut Board, calls: &Calls, costs: &mut Costs) -> Result<()> {
     let mut runs = Vec::new();
     // The first suspend differs from the others.
@@ -257,7 +257,7 @@ fn suspend(board: &mut Board, calls: &Calls, costs: &mut Costs) -> Result<()> {
     note("save", &|c| c.function == "save");
     note("restore", &|c| c.function == "restore");
     note("verify", &|c| c.function == "-verify");
-    // An IPMMU without register accesses is not known by name.
+    // A call without register accesses cannot be assigned to an IPMMU.
     let idle: Vec<u64> = idle().map(base_of).collect();
     let is_idle = |c: &Call| idle.contains(&c.device);
     note("sleep_of_all_idle", &|c| {

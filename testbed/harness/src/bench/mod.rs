@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make bench`: the costs of both drivers, from one run on the same machine. Writes `bench.json`
-//! and prints which targets are met.
+//! `make bench`: measures the costs of both drivers in one run on the same machine. Writes
+//! `bench.json` and prints which targets are met.
 
 pub mod board;
 mod measure;
@@ -22,15 +22,15 @@ use crate::provision::{Kernel, Provision};
 use measure::{Costs, Witness};
 use report::{Crowd, Part, Report};
 
-/// How often each driver is measured, in turns.
+/// The number of times that each driver is measured, in turns.
 const ROUNDS: usize = 2;
-/// By how many percent rounds may differ.
+/// The difference between rounds that is allowed, in percent.
 const TOLERANCE: f64 = 1.0;
 
 /// A CPU for each thread, each as fast as the machine allows.
 const FOUR_CPUS: &str = "maxcpus=4";
 
-/// Measures, and writes the report; a missed target is no error.
+/// Measures both drivers and writes the report. A missed target is no error.
 pub fn run(provision: &Provision) -> Result<()> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -119,8 +119,8 @@ fn measure_one(
     Ok((costs, limit, heard))
 }
 
-/// Runs the benchmark on four CPUs at once, with either driver in turns. The time depends on the
-/// emulating machine, so there is no target for it.
+/// Runs the kernel's benchmark on four CPUs at once, with both drivers in turns. Its time depends
+/// on the emulating machine, so that there is no target for it.
 fn crowds(provision: &Provision) -> Result<Vec<Crowd>> {
     let mut crowds = Vec::new();
     for round in 1..=ROUNDS {
@@ -141,7 +141,7 @@ fn crowds(provision: &Provision) -> Result<Vec<Crowd>> {
     Ok(crowds)
 }
 
-/// Returns the checkout's commit, with a plus if something was changed since.
+/// Returns the checkout's commit, with a plus if files differ from it.
 fn commit(paths: &Paths) -> Result<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(&paths.repo);
@@ -149,7 +149,7 @@ fn commit(paths: &Paths) -> Result<String> {
     Ok(capture(&mut git)?.trim().to_owned())
 }
 
-/// Returns by how many percent the instructions of these rounds differ at most, and for what.
+/// Returns the largest difference of instructions between rounds, in percent, and where it is.
 fn spread(rounds: &[Costs]) -> (f64, String) {
     let first = &rounds[0];
     let others = rounds.iter().skip(1).flatten();
@@ -166,7 +166,7 @@ fn spread(rounds: &[Costs]) -> (f64, String) {
         .unwrap_or_default()
 }
 
-/// Returns the size of an object's code that stays.
+/// Returns the size of an object's `.text` sections: the code that stays after initialisation.
 fn text_bytes(kernel: &Kernel, object: &Path) -> Result<u64> {
     let mut size = Command::new("llvm-size");
     size.arg("-A").arg(object);

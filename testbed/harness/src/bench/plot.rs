@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make bench-plot`: the figures of the last `make bench` as a picture.
+//! `make bench-plot`: draws the figures of the last `make bench` as a picture.
 
 use std::fmt::Write;
 use std::fs;
@@ -32,7 +32,7 @@ const ROW: f64 = 50.0;
 const UNIT: f64 = 220.0;
 const WIDTH: f64 = 760.0;
 
-/// Draws the picture.
+/// Draws the picture and writes it to `bench.svg`.
 pub fn run(paths: &Paths) -> Result<()> {
     let report = paths.report();
     let path = report.join("bench.json");

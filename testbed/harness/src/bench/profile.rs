@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make bench-profile`: the functions in which the instructions of `make bench` are spent. Prints
-//! them, and writes `profile.txt`.
+//! `make bench-profile`: finds the functions in which the instructions of `make bench` are spent.
+//! Prints them, and writes `profile.txt`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -12,13 +12,13 @@ use super::{board, measure};
 use crate::board::{Board, Driver};
 use crate::provision::Provision;
 
-/// Functions that take less than this share of a call are not shown.
+/// The share of a call's instructions below which a function is not shown.
 const SHOWN: f64 = 0.005;
 
 /// Symbols by address.
 type Symbols = BTreeMap<u64, String>;
 
-/// Measures each driver once.
+/// Measures each driver once, and writes the profile.
 pub fn run(provision: &Provision) -> Result<()> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -72,7 +72,7 @@ fn symbols(board: &mut Board) -> Result<Symbols> {
     Ok(symbols.collect())
 }
 
-/// Returns the instructions of all calls of `function`, by the function that they are in.
+/// Returns the instructions of all calls of `function`, by the function in which they are.
 fn shares(text: &str, function: &str, symbols: &Symbols) -> Result<Vec<(String, u64)>> {
     let mut sums = BTreeMap::new();
     for line in text.lines() {

@@ -34,16 +34,16 @@ pub struct Report {
     pub rust: Part,
     pub c: Part,
     pub limit: Part,
-    /// This driver with `stage2=on`, measured once.
+    /// The costs of this driver with `stage2=on`, measured once.
     pub stage2: Costs,
-    /// By how many percent instructions differed between rounds, at most.
+    /// The largest difference of instructions between rounds, in percent.
     pub spread_percent: f64,
-    /// Without targets.
+    /// The results on four CPUs, for which there are no targets.
     pub crowds: Vec<Crowd>,
     pub targets: Vec<Verdict>,
 }
 
-/// One target.
+/// A target, and whether it is met.
 #[derive(Debug, Serialize)]
 pub struct Verdict {
     pub what: &'static str,
@@ -64,7 +64,7 @@ impl Verdict {
     }
 }
 
-/// Returns the report as a page.
+/// Returns the report as text.
 pub fn page(report: &Report) -> String {
     let mut text = String::from("\n| | Rust | stage 2 | C | limit |\n|---|---|---|---|---|\n");
     let cell = |c: Cost| {
@@ -112,7 +112,7 @@ fn round(value: f64) -> f64 {
 }
 
 impl Part {
-    /// Returns the cost of `name`; 0 where it does not apply.
+    /// Returns the cost of `name`, or 0 where it does not apply.
     pub fn get(&self, name: &str) -> Cost {
         self.costs.get(name).copied().unwrap_or_default()
     }

@@ -19,14 +19,14 @@ use crate::provision::Provision;
 use report::{Counts, Left, Line, Scenario};
 use trace::{Contexts, Trace};
 
-/// One of the masters, and a device behind the same cache that shares its first micro-TLB and has
-/// one of its own: both drivers have the two in one domain.
+/// One of the masters, and a device behind the same cache. The device shares the master's first
+/// micro-TLB, and has one of its own. Both drivers have the two in one domain.
 const SHARER: (&str, &str, u32) = MASTERS[4];
 const SECOND: (&str, [u32; 2]) = ("fea37000.fcp", [0, 40]);
 
 type Work = fn(&mut Board) -> Result<()>;
 
-/// The scenarios in their order. Before the first, all IPMMUs are bound, and each master is
+/// The scenarios in their order. After the first, all IPMMUs are bound, and each master is
 /// translated by a domain of its own.
 const SCENARIOS: [(&str, Work); 13] = [
     ("boot, bind, first attach of 6 devices", bind),
@@ -97,7 +97,7 @@ struct Seen {
     registers: Registers,
 }
 
-/// Compares, and writes the report.
+/// Compares the drivers and writes the report. Unexplained differences of registers are an error.
 pub fn run(provision: &Provision) -> Result<()> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -171,8 +171,8 @@ fn compare(name: &'static str, rust: Seen, c: Seen) -> Scenario {
     }
 }
 
-/// Returns the lines of both sequences, with common lines next to each other; none if the sequences
-/// are equal.
+/// Returns the lines of both sequences, with common lines next to each other, or none if the
+/// sequences are equal.
 fn side_by_side(rust: &[String], c: &[String]) -> Vec<Line> {
     use similar::{Algorithm, DiffTag, capture_diff_slices};
 

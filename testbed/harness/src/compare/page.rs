@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 use super::report::{Counts, Line, Scenario};
 
-/// Longer sequences are cut; the report in JSON has all of it.
+/// The number of lines after which a sequence is cut. The report in JSON has all of it.
 const LINES: usize = 60;
 
-/// Returns one line for each scenario.
+/// Returns a table with one line for each scenario.
 pub fn summary(scenarios: &[Scenario]) -> String {
     let mut text = String::from(
         "\n| scenario | Rust | C | sequence | registers that differ |\n|---|---|---|---|---|\n",
@@ -33,7 +33,7 @@ pub fn summary(scenarios: &[Scenario]) -> String {
     text
 }
 
-/// Returns the page.
+/// Returns the page: the summary, and a section for each scenario.
 pub fn page(scenarios: &[Scenario]) -> String {
     let mut text = String::from("# What both drivers do to the hardware\n");
     text += &summary(scenarios);

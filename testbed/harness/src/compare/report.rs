@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::trace::Access;
 
-/// Numbers of accesses to each register.
+/// The numbers of accesses to each register.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     pub reads: BTreeMap<String, usize>,
@@ -34,7 +34,7 @@ pub struct Left {
     pub register: String,
     pub rust: u32,
     pub c: u32,
-    /// The reason, if the difference is right; there may be no other.
+    /// The reason, if the difference is right. Without one the comparison fails.
     pub because: Option<&'static str>,
 }
 
@@ -51,7 +51,7 @@ pub struct Scenario {
     pub rust: Counts,
     pub c: Counts,
     pub same_sequence: bool,
-    /// The sequences, where they differ.
+    /// Both sequences, if they differ.
     pub sequences: Vec<Line>,
     pub registers_differ: Vec<Left>,
 }

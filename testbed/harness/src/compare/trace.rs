@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Accesses to IPMMUs, from QEMU's trace events of memory regions.
+//! Reads accesses to IPMMUs from QEMU's trace events of memory regions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,13 +10,13 @@ use anyhow::Result;
 use crate::board::registers::{IPMMUS, Registers};
 use crate::paths::Paths;
 
-/// Make QEMU trace every access to a device's registers.
+/// The trace events for every access to a device's registers.
 const EVENTS: [&str; 2] = ["memory_region_ops_read", "memory_region_ops_write"];
 
-/// The size of the registers of an IPMMU of R-Car Gen3.
+/// The size of the register area of an IPMMU of R-Car Gen3.
 const WINDOW: u64 = 0x1000;
 
-/// One access.
+/// One access to a register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Access {
     pub is_write: bool,
@@ -49,18 +49,18 @@ impl Access {
         })
     }
 
-    /// Returns its register without a number.
+    /// Returns the register's name without a number.
     pub fn kind(&self) -> &str {
         self.register.split('(').next().unwrap_or_default()
     }
 }
 
-/// The IPMMU that each context translates for: the numbers depend on the order of probing.
+/// The cache that each context translates for. Their numbers depend on the order of probing.
 #[derive(Default)]
 pub struct Contexts(BTreeMap<u32, &'static str>);
 
 impl Contexts {
-    /// Notes the contexts that are in use now. Each cache uses one at most.
+    /// Records the contexts that are in use now. Each cache uses one at most.
     pub fn learn(&mut self, registers: &Registers, caches: impl Iterator<Item = &'static str>) {
         for cache in caches {
             let first = (0..UTLBS).find_map(|utlb| registers.context_of(cache, utlb));
@@ -70,7 +70,7 @@ impl Contexts {
         }
     }
 
-    /// Returns a register's name and value as far as they do not depend on numbers.
+    /// Returns a register's name and value without numbers of contexts.
     pub fn rename(&self, register: &str, value: u32) -> (String, u32) {
         let Some((kind, rest)) = register.split_once('(') else {
             return (register.to_owned(), value);
@@ -86,15 +86,15 @@ impl Contexts {
     }
 }
 
-/// Micro-TLBs of a cache.
+/// The number of micro-TLBs of a cache.
 const UTLBS: u32 = 48;
 
-/// The number of the context, in IMUCTR.
+/// The bits of IMUCTR for the number of the context.
 const TTSEL: u32 = 0x1f << 4;
 
 impl Access {
-    /// Returns the access, as far as it does not depend on numbers of contexts, nor on where page
-    /// tables are.
+    /// Returns the access as text, without numbers of contexts and without the addresses of page
+    /// tables.
     pub fn text(&self, contexts: &Contexts) -> String {
         let (register, value) = contexts.rename(&self.register, self.value as u32);
         let arrow = if self.is_write { "<-" } else { "->" };
@@ -105,7 +105,7 @@ impl Access {
     }
 }
 
-/// Returns the name of the register at `offset`, as the model has it.
+/// Returns the name of the register at `offset` in the model.
 fn register(offset: u64) -> String {
     let of_context = |number, offset| {
         let name = match offset {
@@ -137,21 +137,21 @@ fn register(offset: u64) -> String {
     }
 }
 
-/// The trace of one board.
+/// The file with the trace of one board.
 pub struct Trace {
     path: PathBuf,
     read: usize,
 }
 
 impl Trace {
-    /// Makes a new trace.
+    /// Prepares a new trace: removes the file of an earlier one.
     pub fn new(paths: &Paths, name: &str) -> Self {
         let path = paths.log().join(format!("{name}.trace.log"));
         let _ = fs::remove_file(&path);
         Self { path, read: 0 }
     }
 
-    /// Returns QEMU's options.
+    /// Returns QEMU's options for the trace.
     pub fn options(&self) -> Vec<String> {
         let events = EVENTS.iter().flat_map(|e| ["-trace", e]);
         let file = ["-D".to_owned(), self.path.display().to_string()];

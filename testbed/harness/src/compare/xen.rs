@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! With `stage2=on`: the registers after an attach, compared with Xen's.
+//! Compares the registers after an attach with `stage2=on` with those of Xen's driver.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ use crate::provision::Provision;
 
 const ROOT: &str = "ipmmu_mm";
 
-/// Boots this driver, whose IPMMUs `bind` binds, and returns those registers.
+/// Boots with this driver, calls `bind` to bind the IPMMUs, and returns those registers.
 pub fn watch(provision: &Provision, bind: fn(&mut Board) -> Result<()>) -> Result<Vec<Left>> {
     let setup = setup(provision, Driver::Rust, "compare-xen", Ok)?.stage2_of_gen3();
     let mut board = Board::boot(provision, &setup)?;
@@ -43,7 +43,7 @@ pub fn watch(provision: &Provision, bind: fn(&mut Board) -> Result<()>) -> Resul
     Ok(left.into())
 }
 
-/// Returns a page.
+/// Returns the section for the page.
 pub fn page(registers: &[Left]) -> String {
     let mut text = String::from("\n## With stage2=on, beside Xen's driver\n\n");
     text += "| register | this driver | Xen | |\n|---|---|---|---|\n";

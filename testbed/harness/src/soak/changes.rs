@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Changes on a board while it sleeps and wakes: devices change their domains, and drivers are
-//! unbound and bound.
+//! Changes on a board between its suspends: groups change their types, and drivers are unbound and
+//! bound.
 
 use anyhow::{Context, Result, ensure};
 
@@ -8,15 +8,15 @@ use crate::board::Board;
 use crate::board::groups::change_type;
 use crate::board::guest::DMACS;
 
-/// The controller that is not under load.
+/// The DMA controller that is not under load.
 const SPARE: &str = DMACS[2];
-/// The IPMMU and the micro-TLB of its first channel.
+/// The IPMMU and the micro-TLB of this controller's first channel.
 const SPARE_UTLB: (&str, u32) = ("ipmmu_ds1", 16);
 
-/// The types of its group, in turns. For each change its driver is unbound and bound.
+/// The types of this controller's group, in turns. Each change rebinds its driver.
 const TYPES: [&str; 4] = ["identity", "DMA", "DMA-FQ", "DMA"];
 
-/// Makes the `number`th change, with everything else under load.
+/// Makes change `number`, with everything else under load.
 pub fn make(board: &mut Board, number: u32) -> Result<()> {
     let to = TYPES[number as usize % TYPES.len()];
     change_type(board, SPARE, to)?;

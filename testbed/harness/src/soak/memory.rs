@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The kernel's allocations, and whether they grow.
+//! Reads the kernel's allocations, and checks whether they grow.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use serde::Serialize;
 
 use crate::board::Board;
 
-/// Slabs of a driver's allocations.
+/// The beginnings of the names of slabs for a driver's allocations.
 const SLABS: [&str; 3] = ["kmalloc-", "iommu", "io-pgtable"];
 
-/// The DMA API's cache of freed IOVAs, per CPU, size and domain: it fills up for thousands of
-/// cycles, whatever the driver does.
+/// The slab of the DMA API's cache of freed IOVAs, per CPU, size and domain. It fills up for
+/// thousands of cycles, whatever the driver does.
 const CACHE: &str = "iommu_iova";
 
-/// The number of objects by which a slab may grow without a leak, besides one in four cycles.
+/// The objects by which a slab may grow without a leak, in addition to one per four cycles.
 const NOISE: u64 = 64;
 
-/// KiB that may get lost without a leak, besides half a page for each cycle.
+/// The KiB that may get lost without a leak, in addition to half a page per cycle.
 const FREE_NOISE: u64 = 16 << 10;
 const FREE_PER_CYCLE: u64 = 2;
 
-/// Memory in use after a number of cycles, when the load stood still.
+/// Memory in use after a number of cycles, with the load stopped.
 #[derive(Debug, Default, Serialize)]
 pub struct Memory {
     cycles: u32,
@@ -32,7 +32,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Reads them from the kernel.
+    /// Reads the memory in use from the kernel, without its disk caches.
     pub fn in_use(board: &mut Board, cycles: u32) -> Result<Self> {
         board.sh("sync; echo 3 > /proc/sys/vm/drop_caches")?;
         let meminfo = board.sh("cat /proc/meminfo")?;
@@ -53,7 +53,7 @@ impl Memory {
     }
 }
 
-/// Returns how many objects are in use, by slab.
+/// Returns the number of objects in use, by slab.
 fn objects(slabinfo: &str) -> BTreeMap<String, u64> {
     let parse = |line: &str| {
         let mut fields = line.split_whitespace();
