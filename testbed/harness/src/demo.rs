@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make demo`: a report for readers who have never seen an IPMMU.
+//! `make demo`: a report for readers that have never seen an IPMMU.
 
 use std::collections::BTreeMap;
 use std::fs;

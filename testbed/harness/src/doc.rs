@@ -31,7 +31,7 @@ const KERNEL_CRATES: &str = "https://rust.docs.kernel.org/";
 /// The project's name in the pages. In the kernel's tree it is the kernel.
 const PROJECT: &str = "Renesas IPMMU driver in Rust";
 const AUTHOR: &str = "IPMMU in Rust project";
-/// The file whose first line has the version.
+/// The file with the version in its first line.
 const CHANGELOG: &str = "packaging/debian/changelog";
 
 /// Builds pages and rustdoc in `build/doc/`.

@@ -64,7 +64,7 @@ pub struct Report {
     /// The number of times that the clients' drivers were unbound and bound again.
     comings: u32,
     faults: u64,
-    /// Faults of copies that went on after their test was told to end, and had freed its memory.
+    /// Faults of copies that went on after their test was stopped and had freed its memory.
     faults_at_end: u64,
     guest_errors: u64,
     /// Memory in use at each checkpoint, with the load stopped.

@@ -39,7 +39,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     Ok(rows)
 }
 
-/// Returns a board whose first host gives each function of its card a micro-TLB of its own.
+/// Returns a board with a first host that gives each function of its card a micro-TLB of its own.
 /// Micro-TLB 0 is the root port's. Of these functions only NVMe has ACS.
 fn one_utlb_each(bench: &Arc<Bench>, name: &str, card: &[&str]) -> Result<Arc<Fixture>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;

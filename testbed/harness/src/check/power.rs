@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An IPMMU whose power area is cut while the masters behind it are idle.
+//! An IPMMU in a power area that is cut while the masters behind the IPMMU are idle.
 
 use std::sync::Arc;
 

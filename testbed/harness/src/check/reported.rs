@@ -82,8 +82,7 @@ fn with_hosts(bench: &Bench, name: &str) -> Result<(Dtb, u32)> {
     Ok((dtb, phandle))
 }
 
-/// Returns a device tree in which the first host's requesters use the micro-TLBs of their own
-/// numbers.
+/// Returns a device tree in which requesters of the first host have micro-TLBs of their numbers.
 fn without_mask(bench: &Bench) -> Result<Dtb> {
     let (dtb, phandle) = with_hosts(bench, "beyond-utlbs")?;
     dtb.delete(HOSTS[0], "iommu-map-mask")?.set_cells(
@@ -102,8 +101,7 @@ fn root_port_node(bench: &Bench) -> Result<Dtb> {
         .set_cells(&port, "iommu-map-mask", &[0])
 }
 
-/// All IPMMUs and their clients are bound, except for one IPMMU and its client. Then these are,
-/// too.
+/// All IPMMUs and clients are bound, except for one IPMMU and its client. Then these two are.
 fn probed_last(board: &mut Board) -> Result<()> {
     let is_bound = format!("[ -e {DMAC_DRIVER}/{CLIENT} ]");
     board.expect_bound_except(&[LAST])?;

@@ -38,7 +38,7 @@ struct Place {
     root: &'static str,
     /// The context of the root for parking.
     parking: u32,
-    /// The IPMMU whose micro-TLB 1 the controller uses.
+    /// The IPMMU with the controller's micro-TLB, which has number 1.
     cache: &'static str,
     dmac: &'static str,
     channels: &'static [&'static str],
@@ -120,7 +120,7 @@ fn board_rows(board: &Arc<Fixture>, place: Place) -> Vec<Trial> {
     ]
 }
 
-/// Returns a board whose SoC is not known to have stage 2, with a second root, of Gen2.
+/// Returns a board with a SoC that is not known to have stage 2, and with a second root, of Gen2.
 fn unknown(bench: &Bench) -> Result<Setup> {
     let (name, gen2) = ("stage2-unknown", &GENERATIONS[0]);
     let dtb = Dtb::copy(&bench.paths, &bench.provision.kernel.dtb(), name)?;
@@ -138,7 +138,7 @@ pub fn vfio_setup(bench: &Bench, name: &str) -> Result<Setup> {
     Ok(setup.dtb(wide(bench)?).pcie(&[WIDE_EDU]))
 }
 
-/// Returns a device tree whose first PCIe host lets 12 GiB through, instead of the board's 4 GiB.
+/// Returns a device tree with 12 GiB in the `dma-ranges` of the first PCIe host, instead of 4 GiB.
 fn wide(bench: &Bench) -> Result<PathBuf> {
     let dtb = Dtb::copy(&bench.paths, &vfio::device_tree(bench)?, "vfio-wide")?;
     Ok(dtb

@@ -89,7 +89,7 @@ fn suspend_while_writing(board: &mut Board) -> Result<()> {
     write_through_suspends(board, &hosts())
 }
 
-/// Writes to the cards of these hosts go on across suspends, and nothing is lost.
+/// Writes to these hosts' cards go on across suspends, and nothing is lost.
 pub fn write_through_suspends(board: &mut Board, hosts: &str) -> Result<()> {
     board.test(&format!("storage-load.sh start {hosts}"))?;
     for _ in 0..3 {

@@ -27,7 +27,7 @@ use crate::paths::Paths;
 const KIND: &str = "kind";
 /// The word for IPMMUs that count accesses to registers that do not exist.
 const STRICT: &str = "strict-registers";
-/// The C driver's failure: when the root resumes, it writes to caches whose power is not back.
+/// The C driver's failure: when the root resumes, it writes to caches that have no power yet.
 const WITHOUT_POWER: C = C::Fails("accesses to registers that do not exist");
 
 /// Returns the rows on kind IPMMUs and on IPMMUs that are unkind in all ways. `each` adds rows for

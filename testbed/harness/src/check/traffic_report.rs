@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `build/report/unkind.json`, and for people `unkind.md`: the results of each word and each
-//! driver.
+//! `build/report/unkind.json`, and `unkind.md` for people: the results by word and by driver.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -63,7 +62,7 @@ impl Report {
     }
 }
 
-/// Returns the report for people: what works with each word, then the trouble with each scenario.
+/// Returns the report for people: what works with each word, then what fails in each scenario.
 fn page(outcomes: &[Outcome]) -> String {
     let mut text = String::from(
         "# Unkind IPMMUs under masters that never stop\n\n\

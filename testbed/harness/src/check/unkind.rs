@@ -55,8 +55,8 @@ const ABOUT_KINDNESS: [(&str, &str); 11] = [
     ),
 ];
 
-/// Runs the wanted rows on unkind boards: those whose names begin with that of such a board. Also
-/// returns a suite for CI systems.
+/// Runs the wanted rows on unkind boards, found by the beginning of their names. Also returns a
+/// suite for CI systems.
 pub fn run(
     provision: Arc<Provision>,
     is_wanted: impl Fn(&Trial) -> bool,

@@ -43,8 +43,7 @@ fn use_count(board: &mut Board) -> Result<usize> {
     number(board, "cat /sys/module/ipmmu_vmsa/refcnt")
 }
 
-/// The use count stays while a group gets one default domain after the other, without the kernel's
-/// DMA.
+/// The use count stays while a group gets one default domain after the other, without kernel DMA.
 fn types_change(board: &mut Board) -> Result<()> {
     let devices = number(board, "ls -d /sys/kernel/iommu_groups/*/devices/* | wc -l")?;
     let before = use_count(board)?;

@@ -227,7 +227,7 @@ fn killed_in_the_middle(board: &mut Board) -> Result<()> {
     set(board, 0)
 }
 
-/// The process suspends the system `times` times while it has the device.
+/// The process that has the device suspends the system `times` times.
 pub(super) fn asleep(board: &mut Board, scenario: &str, times: u32) -> Result<()> {
     board.sh("echo deep > /sys/power/mem_sleep")?;
     judged(board, |board| {
@@ -246,7 +246,7 @@ pub(super) fn asleep(board: &mut Board, scenario: &str, times: u32) -> Result<()
     .map(drop)
 }
 
-/// A device whose refused accesses do not stop neither stops the system nor fills the log.
+/// A device with endless refused accesses neither stops the system nor fills the log.
 fn storm(board: &mut Board) -> Result<()> {
     let (mut reported, mut suppressed) = (0, 0);
     for _ in 0..STORM / AT_ONCE {
@@ -289,7 +289,7 @@ fn is_handed_out(board: &mut Board) -> Result<()> {
     board.test(&format!("userdma {DEVICE} unmap")).map(drop)
 }
 
-/// VFIO does not take a device whose DMA user space could not make coherent.
+/// VFIO does not take a device with DMA that user space could not make coherent.
 fn is_not_handed_out(board: &mut Board) -> Result<()> {
     // It returns once the device is behind the IPMMU.
     board.expect_bound_except(&[])?;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make mutants`: is there a test for each register access, each comparison, each statement, each
-//! barrier and each flag of the files that deal with registers?
+//! `make mutants`: checks whether a test notices the loss of each register access, comparison,
+//! statement, barrier and flag in the files that deal with registers.
 //!
-//! Each is changed by itself: a read becomes a zero, a write, a statement or a barrier is left out,
-//! a comparison or a flag is turned round. The module is built anew, and a short session on a board shows
-//! whether something notices; if nothing does, rows of `make check` follow. Places are found by
-//! their form, not by a list. A change that does not build does not count.
+//! Each is changed by itself. A read becomes a zero; a write, a statement or a barrier is left out;
+//! a comparison or a flag is inverted. The module is built again, and a short session on a board
+//! shows whether something notices. If nothing does, rows of `make check` follow. Places are found
+//! by their form, not by a list. A change that does not build does not count.
 
 mod places;
 mod reasons;
@@ -28,7 +28,7 @@ use crate::ui::Step;
 use places::{Kind, Place};
 use work::Work;
 
-/// Files that deal with registers, and with what the hardware reads.
+/// The files that deal with registers, and with data that the hardware reads.
 const FILES: [&str; 10] = [
     "context.rs",
     "hardware.rs",
@@ -42,7 +42,7 @@ const FILES: [&str; 10] = [
     "table.rs",
 ];
 
-/// Rows for code that the session does not reach: parts of their names.
+/// Rows for code that the session does not reach, by parts of their names.
 const ROWS: [&str; 15] = [
     "groups::",
     "faults::",
@@ -61,7 +61,7 @@ const ROWS: [&str; 15] = [
     "hibernate::resumed_by_a_kernel_that_translates_more",
 ];
 
-/// The length of the code of a mutant that is shown.
+/// The length at which the code of a mutant is cut in the output.
 const LONGEST: usize = 100;
 
 /// The result of one mutant.
@@ -72,7 +72,7 @@ struct Verdict {
     kind: Kind,
     code: String,
     caught_by: Vec<String>,
-    /// Why nothing can notice it.
+    /// The reason why nothing can notice it.
     #[serde(skip_serializing_if = "Option::is_none")]
     survives_because: Option<&'static str>,
 }
@@ -91,8 +91,8 @@ struct Report {
     verdicts: Vec<Verdict>,
 }
 
-/// Tries all mutants whose line contains `filter`; true if each was caught, or has a
-/// reason why it is not.
+/// Tries all mutants with `filter` in their code, or in the file of this name. Returns whether each
+/// was caught, or has a reason why it is not.
 pub fn run(provision: &Provision, filter: Option<&str>) -> Result<bool> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -163,13 +163,13 @@ impl Report {
         });
     }
 
-    /// Called after each mutant: all of them take hours.
+    /// Writes the report. Called after each mutant, as all of them take hours.
     fn write(&self, paths: &Paths) -> Result<()> {
         let path = paths.report().join("mutants.json");
         Ok(fs::write(path, serde_json::to_string_pretty(self)? + "\n")?)
     }
 
-    /// Prints the scores; returns whether every survivor has a reason.
+    /// Prints the scores. Returns whether every survivor has a reason.
     fn sum_up(&self) -> Result<bool> {
         ensure!(!self.verdicts.is_empty(), "there was nothing to change");
         for (kind, score) in &self.scores {
@@ -180,7 +180,7 @@ impl Report {
     }
 }
 
-/// Returns the rows that fail of the first of [`ROWS`] with such: one is enough, and all of them
+/// Runs [`ROWS`] until some fail, and returns those. One failure is enough, and all of the rows
 /// take ten minutes.
 fn rows_that_fail(work: &Work, paths: &Paths) -> Result<Vec<String>> {
     let step = Step::new("Running rows of `make check`");

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The places of a source file that are changed, and the changes.
+//! Finds the places of a source file to change, and the changes.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,7 +13,7 @@ use super::tokens::{
     last_call, range_of, receiver, without_attributes,
 };
 
-/// The tests of a file begin here.
+/// The text with which the tests of a file begin.
 const TESTS: &str = "#[kunit_tests";
 
 /// The kind of a change.
@@ -22,13 +22,13 @@ const TESTS: &str = "#[kunit_tests";
 pub enum Kind {
     /// A register is not written, or reads as zero.
     Access,
-    /// The opposite is tested.
+    /// A comparison or a condition is inverted.
     Comparison,
     /// A statement is left out.
     Statement,
     /// A barrier or a wait is left out.
     Barrier,
-    /// A field or an argument that is a literal of `bool` is the other one.
+    /// A field that is a literal of `bool` gets the other value.
     Flag,
 }
 
@@ -44,10 +44,10 @@ impl fmt::Display for Kind {
     }
 }
 
-/// One change.
+/// A place, and its change.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The line that it begins in, counted from 1.
+    /// The line in which the place begins, counted from 1.
     pub line: usize,
     /// The code there, on one line.
     pub code: String,
@@ -64,10 +64,10 @@ impl Place {
     }
 }
 
-/// Methods that access a register.
+/// The methods that access a register.
 const READS: [&str; 2] = ["read", "read_at"];
 const WRITES: [&str; 2] = ["write", "write_at"];
-/// Functions that order or wait, and do nothing else.
+/// The functions that order or wait, and do nothing else.
 const BARRIERS: [&str; 10] = [
     "mb",
     "rmb",
@@ -80,7 +80,7 @@ const BARRIERS: [&str; 10] = [
     "synchronize",
     "wait_flushed",
 ];
-/// A statement that begins with one of these cannot be left out, or is none.
+/// The first words of statements that cannot be left out, or that are none.
 const NOT_LEFT_OUT: [&str; 17] = [
     "let",
     "return",
@@ -100,7 +100,7 @@ const NOT_LEFT_OUT: [&str; 17] = [
     "extern",
     "macro_rules",
 ];
-/// Statements that begin with these end with their block.
+/// The first words of statements that end with their block.
 const WITH_BLOCK: [&str; 6] = ["if", "for", "while", "loop", "match", "unsafe"];
 
 /// Returns all changes to `source`, outside of its tests.
@@ -114,7 +114,7 @@ pub fn find(source: &str) -> Result<Vec<Place>> {
     finder.level(tokens);
     let mut places = finder.places;
     places.sort_by_key(|p| (p.range.start, p.range.end));
-    // A statement that is one access is found as either.
+    // A statement that is one access may be found as either.
     places.dedup_by(|b, a| a.range == b.range);
     Ok(places)
 }
@@ -146,7 +146,7 @@ impl Finder<'_> {
         });
     }
 
-    /// Finds the places between two brackets, and inside of brackets there.
+    /// Finds the places among these tokens, and inside of their brackets.
     fn level(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = without_attributes(tokens);
         self.statements(&tokens);
@@ -195,7 +195,7 @@ impl Finder<'_> {
         self.add(kind, range_of(statement), "");
     }
 
-    /// Finds calls that return a register's value, or write one and are no statement.
+    /// Finds accesses to registers that are not a statement of their own.
     fn reads(&mut self, tokens: &[TokenTree]) {
         for at in 1..tokens.len() {
             let TokenTree::Ident(name) = &tokens[at] else {
@@ -252,7 +252,7 @@ impl Finder<'_> {
         }
     }
 
-    /// Finds conditions of `if` that are no comparison.
+    /// Finds conditions of `if` without a comparison.
     fn conditions(&mut self, tokens: &[TokenTree]) {
         for at in 0..tokens.len() {
             if !is_word(&tokens[at], "if") {
@@ -264,7 +264,7 @@ impl Finder<'_> {
             };
             let condition = &tokens[at + 1..at + 1 + length];
             let end = &tokens[at + 1 + length];
-            // Up to the block, or the arrow of an arm of a `match`.
+            // The condition ends at the block, or at the arrow of an arm of a `match`.
             let is_arrow = is_punct(end, '=') && is_joint(end);
             if condition.is_empty() || !(is_block(end) || is_arrow) {
                 continue;
@@ -279,7 +279,7 @@ impl Finder<'_> {
     }
 }
 
-/// Returns the line around a place, without indentation and end.
+/// Returns the line around a place, without indentation and line end.
 fn line_of(code: &str, at: usize) -> &str {
     let start = code[..at].rfind('\n').map_or(0, |n| n + 1);
     let end = code[at..].find('\n').map_or(code.len(), |n| at + n);

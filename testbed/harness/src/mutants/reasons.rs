@@ -26,7 +26,7 @@ const REASONS: [Reason; 2] = [
     ),
 ];
 
-/// Returns why nothing can notice that `code` is changed.
+/// Returns the reason why nothing can notice a change of `code`, if there is one.
 pub fn of(file: &str, kind: Kind, code: &str) -> Option<&'static str> {
     let (.., why) = REASONS.iter().find(|(in_file, of_kind, part, _)| {
         in_file.is_none_or(|f| f == file)

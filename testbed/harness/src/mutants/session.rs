@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The session of a driver on a board that shows whether something is wrong.
+//! Runs a session on a board, which shows whether something is wrong with a driver.
 
 use std::path::{Path, PathBuf};
 
@@ -12,12 +12,12 @@ use crate::board::{Board, Driver, Setup};
 use crate::check::{common, control};
 use crate::provision::Provision;
 
-/// IMUASID of a micro-TLB in use, where the driver writes 0, as a reset does.
+/// The address of IMUASID of a micro-TLB in use. The driver writes 0 to it, as a reset does.
 const IMUASID: &str = "0xe6740318";
 
 const CHANNELS: [&str; 2] = [DMACS[0], DMACS[1]];
 
-/// Returns what notices that something is wrong with the module in `initramfs`.
+/// Returns the names of the checks that fail with the module in `initramfs`.
 pub fn notice(provision: &Provision, initramfs: Option<PathBuf>) -> Vec<String> {
     let mut noticed = Vec::new();
     if let Err(e) = try_out(provision, initramfs.as_deref(), &mut noticed) {
@@ -33,7 +33,7 @@ fn try_out(
     initramfs: Option<&Path>,
     noticed: &mut Vec<String>,
 ) -> Result<()> {
-    // Caches that the walk does not see: a table that is not cleaned is not found.
+    // Walks do not see the CPU's caches: a table that is not cleaned is not found.
     let mut setup = Setup::new("mutant", Driver::Rust)
         .unkind("incoherent")
         .append("kunit.enable=1 kunit.autorun=1");

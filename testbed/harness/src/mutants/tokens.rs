@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Helpers about tokens of Rust.
+//! Helpers for tokens of Rust.
 
 use std::ops::Range;
 
@@ -23,33 +23,33 @@ pub fn without_attributes(tokens: TokenStream) -> Vec<TokenTree> {
     kept
 }
 
-/// Returns whether this is that word.
+/// Returns whether the token is this word.
 pub fn is_word(token: &TokenTree, word: &str) -> bool {
     matches!(token, TokenTree::Ident(name) if name == word)
 }
 
-/// Returns whether this is that character.
+/// Returns whether the token is this character.
 pub fn is_punct(token: &TokenTree, c: char) -> bool {
     matches!(token, TokenTree::Punct(p) if p.as_char() == c)
 }
 
-/// Returns whether the next character belongs to this one.
+/// Returns whether the token and the next one belong together.
 pub fn is_joint(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Punct(p) if p.spacing() == Spacing::Joint)
 }
 
-/// Returns whether this is a block, or looks like one.
+/// Returns whether the token is a block, or looks like one.
 pub fn is_block(token: &TokenTree) -> bool {
     matches!(token, TokenTree::Group(g) if g.delimiter() == Delimiter::Brace)
 }
 
-/// Returns the range of some tokens in the text.
+/// Returns the range of these tokens in the text.
 pub fn range_of(tokens: &[TokenTree]) -> Range<usize> {
     let of = |t: &TokenTree| t.span().byte_range();
     of(&tokens[0]).start..of(&tokens[tokens.len() - 1]).end
 }
 
-/// Returns whether an expression goes on with this after a block.
+/// Returns whether an expression goes on with token `next` after a block.
 pub fn goes_on(next: Option<&TokenTree>) -> bool {
     next.is_some_and(|t| {
         is_word(t, "else") || [';', '.', '?', ','].into_iter().any(|c| is_punct(t, c))
@@ -117,7 +117,7 @@ pub fn comparison(code: &str, tokens: &[TokenTree]) -> Option<(Range<usize>, &'s
     if is('>', '=') {
         return two("<");
     }
-    // Otherwise it is a bracket.
+    // Without blanks on both sides it is a bracket.
     let range = range_of(&tokens[..1]);
     let is_apart = second.is_none()
         && code[..range.start].ends_with(char::is_whitespace)
@@ -129,7 +129,7 @@ pub fn comparison(code: &str, tokens: &[TokenTree]) -> Option<(Range<usize>, &'s
     }
 }
 
-/// Returns whether there is a comparison in these tokens.
+/// Returns whether these tokens have a comparison.
 pub fn has_comparison(code: &str, tokens: &[TokenTree]) -> bool {
     (0..tokens.len()).any(|at| comparison(code, &tokens[at..]).is_some())
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Where a changed driver is built.
+//! The directory in which a changed driver is built.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use crate::paths::{Paths, driver_sources};
 use crate::provision::{Provision, overlay};
 
-/// A checkout of its own, as far as it differs.
+/// A copy of the checkout. Parts that do not change are links.
 pub struct Work {
     dir: PathBuf,
 }
 
 impl Work {
-    /// Copies what a module is built from to `build/NAME`.
+    /// Copies the module's sources to `build/NAME`, and links the rest.
     pub fn new(paths: &Paths, name: &str) -> Result<Self> {
         let dir = paths.build().join(name);
         if dir.exists() {
@@ -33,7 +33,7 @@ impl Work {
         Ok(Self { dir })
     }
 
-    /// Returns the checkout.
+    /// Returns the top of the copy.
     pub fn source(&self) -> PathBuf {
         self.dir.join("source")
     }
@@ -43,12 +43,12 @@ impl Work {
         fs::read_to_string(self.source().join(file)).with_context(|| file.to_owned())
     }
 
-    /// Changes a file of the driver.
+    /// Writes a file of the driver.
     pub fn write(&self, file: &str, source: &str) -> Result<()> {
         Ok(fs::write(self.source().join(file), source)?)
     }
 
-    /// Builds the module and puts it over the one in the initramfs.
+    /// Builds the module, and puts it over the one in the initramfs.
     pub fn initramfs(&self, provision: &Provision) -> Result<PathBuf> {
         let paths = &provision.paths;
         let out = self.dir.join("out");

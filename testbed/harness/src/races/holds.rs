@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Holds CPUs in the driver for a while, by the plugin testbed/plugins/holds.c.
+//! Holds CPUs in the driver for a while, with the plugin testbed/plugins/holds.c.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use crate::board::Board;
 use crate::paths::Paths;
 
-/// The words of the file that the plugin reads.
+/// The words of the plugin's control file.
 #[derive(Clone, Copy)]
 enum Word {
     Begin,
@@ -20,14 +20,14 @@ enum Word {
     Held,
 }
 
-/// The file by which the plugin gets its orders.
+/// The file that controls the plugin.
 pub struct Holds {
     path: PathBuf,
     control: File,
 }
 
 impl Holds {
-    /// Returns a file for boards that are not switched on yet, without orders.
+    /// Creates the file, without orders, for boards that are switched on later.
     pub fn new(paths: &Paths) -> Result<Self> {
         let path = paths.build().join("races-control");
         fs::write(&path, [0; 40])?;
@@ -40,7 +40,7 @@ impl Holds {
         format!("{},control={}", plugin.display(), self.path.display())
     }
 
-    /// Finds the driver of a board that has just loaded it.
+    /// Tells the plugin the driver's place in memory. The board has just loaded the driver.
     pub fn find_driver(&self, board: &mut Board) -> Result<()> {
         let line = board.sh("grep '^ipmmu_vmsa ' /proc/modules")?;
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -52,11 +52,11 @@ impl Holds {
         self.set(Word::Seed, 0)?;
         self.set(Word::Begin, begin)?;
         self.set(Word::End, begin + size)?;
-        // The plugin takes note of code when it runs for the first time.
+        // The plugin notices code when it runs for the first time.
         board.sh("uname -a; date").map(drop)
     }
 
-    /// Does `work` with CPUs held as `seed` says, for `longest` microseconds at most.
+    /// Calls `work` while CPUs are held by `seed`, each time for `longest` microseconds at most.
     pub fn during<R>(&self, seed: u64, longest: u64, work: impl FnOnce() -> R) -> Result<R> {
         self.set(Word::Longest, longest)?;
         self.set(Word::Seed, seed)?;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make races`: holds CPUs in the driver by a seed, while masters that never stop are the judges.
-//! Windows of nanoseconds become a fraction of a millisecond.
+//! `make races`: holds CPUs in the driver by a seed, while masters never stop and judge it. Races
+//! of nanoseconds then last up to milliseconds.
 //!
 //! A seed chooses the scenario, what goes on beside it, and where CPUs are held. Threads of QEMU
-//! run freely between two holds, so that a seed that found something finds it again most times.
+//! run freely between two holds, so that a seed that found something usually finds it again.
 
 mod holds;
 mod plants;
@@ -25,10 +25,10 @@ use crate::provision::Provision;
 use holds::Holds;
 use scenarios::{BESIDE, LAZY, OTHER, SCENARIOS, beside};
 
-/// The number of seeds on one board; the last of them leaves it with lazy mappings.
+/// The number of seeds on one board. The last of them leaves it with lazy mappings.
 const SEEDS_OF_BOARD: u64 = 100;
 
-/// The longest time that a CPU is held, in microseconds, for rounds of scenarios in turn.
+/// The longest time that a CPU is held, in microseconds, for each round of scenarios in turn.
 const LONGEST: [u64; 4] = [300, 100, 3000, 1000];
 
 /// The number of seeds between two messages about progress.
@@ -48,7 +48,7 @@ pub struct Wanted {
     pub plant: Option<String>,
 }
 
-/// The finding of a seed.
+/// A problem that a seed found.
 #[derive(Debug, Serialize)]
 struct Finding {
     seed: u64,
@@ -68,7 +68,7 @@ struct Report {
     findings: Vec<Finding>,
 }
 
-/// Returns whether nothing was found, or the planted fault was.
+/// Returns whether nothing was found or, with a planted fault, whether something was.
 pub fn run(provision: &Provision, wanted: &Wanted) -> Result<bool> {
     let paths = &provision.paths;
     let begun = Instant::now();
@@ -149,7 +149,7 @@ fn boot(provision: &Provision, setup: &Setup, holds: &Holds) -> Result<Board> {
     let mut board = Board::boot(provision, setup)?;
     board.load_driver(&[OTHER])?;
     traffic::prepare(&mut board)?;
-    // IPMMUs fall asleep with their masters.
+    // IPMMUs fall asleep at once with their masters.
     board.sh(
         "for file in /sys/bus/platform/devices/*.iommu/power/autosuspend_delay_ms; do \
              echo 0 > $file; done",
@@ -158,7 +158,7 @@ fn boot(provision: &Provision, setup: &Setup, holds: &Holds) -> Result<Board> {
     Ok(board)
 }
 
-/// Returns what is wrong after the seed, if anything is. The board is not used afterwards.
+/// Tries a seed. Returns the problem that it found, if any; the board is not used after that.
 fn try_seed(board: &mut Board, holds: &Holds, seed: u64) -> Result<Option<Finding>> {
     let number = seed as usize;
     let scenario = match (seed + 1) % SEEDS_OF_BOARD {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Plants races in the driver, to see that they are found.
+//! Plants races in the driver, to check that they are found.
 
 use std::path::PathBuf;
 
@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use crate::mutants::work::Work;
 use crate::provision::Provision;
 
-/// A change that opens a window.
+/// A change that adds a race to the driver.
 struct Plant {
     name: &'static str,
     file: &'static str,
-    /// The text that is in the file once, and its replacement.
+    /// Texts that are in the file once, and their replacements.
     changes: &'static [(&'static str, &'static str)],
 }
 
@@ -145,7 +145,7 @@ static BUSY: Atomic<bool> = Atomic::new(false);
     },
 ];
 
-/// Builds the driver with the fault `name`. Returns the initramfs that has it.
+/// Builds the driver with the fault `name`. Returns an initramfs with it.
 pub fn plant(provision: &Provision, name: &str) -> Result<PathBuf> {
     let paths = &provision.paths;
     let names = || PLANTS.map(|plant| plant.name).join(", ");

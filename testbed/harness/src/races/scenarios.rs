@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The scenarios that race under masters that never stop, and what goes on beside them.
+//! The scenarios that race while masters never stop, and the work that goes on beside them.
 
 use anyhow::Result;
 
@@ -8,7 +8,7 @@ use crate::check::traffic_scenarios::{
     Scenario, asleep_with_power, asleep_without_power, lazy, run, scenario, system_suspend,
 };
 
-/// A scenario, which a seed runs once.
+/// The scenarios. A seed runs one of them once.
 pub const SCENARIOS: [Scenario; 12] = [
     scenario("unmap on two CPUs, one domain", |b| run(b, "unmap 20")),
     scenario("unmap while the domain comes and goes", |b| {
@@ -28,10 +28,10 @@ pub const SCENARIOS: [Scenario; 12] = [
     scenario("free what faults", |b| run(b, "brief 40")),
 ];
 
-/// Makes mappings lazy, and so is the last scenario of a board.
+/// The last scenario of a board, as it makes mappings lazy for good.
 pub const LAZY: Scenario = scenario("lazy unmap", |b| lazy(b, 100));
 
-/// The device whose group changes its type; it is behind another cache than the masters.
+/// The device that changes the type of its group. It is behind another cache than the masters.
 pub const OTHER: &str = "e7300000.dma-controller";
 
 /// Shell commands that are repeated beside a scenario.
@@ -49,7 +49,7 @@ pub const BESIDE: [(&str, &str); 3] = [
     ),
 ];
 
-/// Does `work` while `command` is repeated.
+/// Calls `work` while `command` is repeated.
 pub fn beside(
     board: &mut Board,
     command: &str,

@@ -12,22 +12,22 @@ use crate::board::pcie::HOSTS;
 use crate::board::registers::IPMMUS;
 use crate::random::Random;
 
-/// The most that is wrong with a tree.
+/// The largest number of mutations in a tree.
 const MOST: usize = 4;
-/// How many places are tried for a kind that does not fit everywhere.
+/// The number of places that are tried for a kind that does not fit everywhere.
 const TRIES: usize = 200;
 
-/// The kinds of which there are many in each place, and what share of all is added for them.
+/// The kinds with many forms in each place. One choice in [`SHARE`] is made among these alone.
 const MANY_FORMS: [Kind; 2] = [Kind::Number, Kind::Word];
 const SHARE: usize = 4;
 
-/// What was done to a tree.
+/// A change that makes a tree wrong.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mutation {
     pub kind: Kind,
     pub node: String,
     pub property: &'static str,
-    /// Other nodes that it concerns.
+    /// The other nodes that the change concerns.
     pub others: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for Mutation {
     }
 }
 
-/// A tree, and what is wrong with it.
+/// A tree with its mutations.
 pub struct Tree {
     pub seed: u64,
     pub fdt: Fdt,
@@ -50,7 +50,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Makes the tree of this seed out of `base`.
+    /// Makes the tree of `seed` from `base`.
     pub fn new(base: &Fdt, seed: u64) -> Self {
         let mut random = Random::new(seed);
         let ipmmus = ipmmus();
@@ -62,7 +62,7 @@ impl Tree {
         };
         let wanted = 1 + random.below(MOST);
         while tree.mutations.len() < wanted {
-            // First, so that one that fits few places is as frequent as the others.
+            // The kind comes first, so that one that fits few places is as frequent as the others.
             let kind = match random.below(SHARE) {
                 0 => *random.one(&MANY_FORMS),
                 _ => *random.one(&Kind::ALL),
@@ -80,13 +80,13 @@ impl Tree {
         tree
     }
 
-    /// What is wrong is one thing at each place: two could mean an address of something else.
+    /// Returns whether the place is mutated. Two mutations could make up another device's address.
     fn is_touched_at(&self, node: &str, property: &str) -> bool {
         let mut mutations = self.mutations.iter();
         mutations.any(|m| m.property == property && m.nodes().any(|n| n == node))
     }
 
-    /// Does that, if it can be done there.
+    /// Mutates the place by `kind`. Returns whether the kind fits there.
     pub fn mutate(
         &mut self,
         kind: Kind,
@@ -112,7 +112,7 @@ impl Tree {
         is_done
     }
 
-    /// Whether a mutation concerns the node.
+    /// Returns whether a mutation concerns the node.
     pub fn is_touched(&self, node: &str) -> bool {
         self.mutations.iter().any(|m| m.nodes().any(|n| n == node))
     }
@@ -125,15 +125,15 @@ impl Mutation {
     }
 }
 
-/// The paths of the board's IPMMUs, the root first.
+/// Returns the paths of the board's IPMMUs, the root first.
 pub fn ipmmus() -> Vec<String> {
     IPMMUS.iter().map(|(_, device)| node_of(device)).collect()
 }
 
 type Target = (String, &'static [&'static str]);
 
-/// The nodes to choose from, with their properties; some are there more than once, as more
-/// depends on them.
+/// Returns the nodes to choose from, with their properties. Nodes on which more depends are there
+/// more than once.
 fn targets(base: &Fdt, ipmmus: &[String]) -> Vec<Target> {
     const CACHES_OF_CLIENTS: std::ops::Range<usize> = 1..4;
     const OFTEN: usize = 4;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Loads the driver on a mutated tree, and judges what became of it.
+//! Loads the driver on a mutated tree, and judges the result.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -14,26 +14,26 @@ use crate::board::fdt::Fdt;
 use crate::board::guest::{DMACS, expect_no_splat};
 use crate::board::reports;
 
-/// For IPMMUs that wait for their root, and clients that wait for IPMMUs.
+/// The limit for IPMMUs that wait for their root, and for clients that wait for IPMMUs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the kernel's own code warns of, whatever driver is there: a function, and its caller.
-/// `#iommu-cells` is more than any list of arguments has.
+/// Warnings of the kernel's own code with any driver: a function, and its caller. This one is about
+/// an `#iommu-cells` of more than any list of arguments has.
 pub const OF_THE_CORE: [(&str, &str); 1] = [("__of_parse_phandle_with_args", "of_iommu_configure")];
 
-/// What is known of platform devices, from links in sysfs.
+/// Shows platform devices by their links in sysfs, and the devices that wait for others.
 const LOOK: &str = "cd /sys/bus/platform/devices && \
     ls -ld *iommu*/of_node *iommu*/driver *dma-controller*/of_node *dma-controller*/iommu_group \
     *mmc*/of_node *mmc*/iommu_group 2>/dev/null; cat /sys/kernel/debug/devices_deferred";
 
-/// What a tree was good for.
+/// The results of a tree.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// DMA controllers that must work, and do.
+    /// The DMA controllers that must work, and do.
     pub untouched: Vec<&'static str>,
-    /// IPMMUs that are not used.
+    /// The number of IPMMUs that are not bound.
     pub refused: usize,
-    /// Reports of the core.
+    /// The number of reports of the kernel's own code.
     pub of_the_core: usize,
 }
 
@@ -44,19 +44,19 @@ struct Device {
     is_grouped: bool,
 }
 
-/// What the guest says of its devices.
+/// The guest's devices and messages.
 #[derive(Default)]
 struct State {
     devices: BTreeMap<String, Device>,
-    /// What still waits.
+    /// The devices that still wait for others.
     deferred: Vec<String>,
-    /// All since the driver was loaded.
+    /// All messages since the driver was loaded.
     messages: String,
 }
 
-/// Everything that must hold, on a board that was just booted with `tree`.
+/// Checks everything that must hold, on a board that was just booted with `tree`.
 pub fn judge(board: &mut Board, base: &Fdt, tree: &Tree) -> Result<Seen> {
-    // What is said before there is a driver is not about it.
+    // Messages from before the driver was loaded are not about it.
     board.raw_messages()?;
     let begun = board.klog.len();
     board.load_driver(&DMACS)?;
@@ -99,7 +99,7 @@ fn copy(board: &mut Board, seen: &Seen) -> Result<()> {
     }
 }
 
-/// Asks the guest; an error if the driver caused a report.
+/// Returns the guest's state. Fails if the driver caused a report.
 fn look(board: &mut Board, begun: usize, seen: &mut Seen) -> Result<State> {
     let text = board.try_sh(LOOK)?.text;
     board.raw_messages()?;
@@ -119,7 +119,7 @@ fn look(board: &mut Board, begun: usize, seen: &mut Seen) -> Result<State> {
     Ok(State::parse(&text, messages))
 }
 
-/// Each thing that is not as it must be.
+/// Returns everything that is not as it must be.
 fn wrong(tree: &Tree, state: &State, untouched: &[&str]) -> Vec<String> {
     let mut wrong = Vec::new();
     let root = &ipmmus()[0];
@@ -144,7 +144,7 @@ fn wrong(tree: &Tree, state: &State, untouched: &[&str]) -> Vec<String> {
         if device.is_grouped && tree.is_out_of_range(&named) {
             wrong.push(format!("{name} has a micro-TLB that does not exist"));
         }
-        // Else the driver is not asked: a root is not registered.
+        // Otherwise the core does not ask the driver: a root is not registered.
         let mut named = named.iter();
         let is_drivers = named.all(|r| state.is_bound(&r.path) && !tree.is_root(&r.path));
         if is_drivers && !device.is_grouped && !says {
@@ -180,14 +180,14 @@ impl State {
         state
     }
 
-    /// Those that are IPMMUs, by their nodes.
+    /// Returns the devices that are IPMMUs, by their nodes.
     fn ipmmus(&self) -> impl Iterator<Item = (&String, &Device)> {
         let all = ipmmus();
         let is_one = move |node: &str| all.iter().any(|path| path == node);
         self.devices.iter().filter(move |(_, d)| is_one(&d.node))
     }
 
-    /// Those that the driver translates by default, or was told to.
+    /// Returns the devices that the driver translates by default or by `allow=`.
     fn clients(&self) -> impl Iterator<Item = (&String, &Device)> {
         let wanted =
             |name: &str| DMACS.contains(&name) || MMC_HOSTS.iter().any(|host| host.device == name);
@@ -198,7 +198,7 @@ impl State {
         self.ipmmus().any(|(_, d)| d.node == path && d.is_bound)
     }
 
-    /// Whether a warning, or worse, names the device or its node.
+    /// Returns whether a warning, or worse, names the device or its node.
     fn says_of(&self, name: &str, path: &str) -> bool {
         let node = path.rsplit('/').next().unwrap_or(path);
         let is_warning = |line: &&str| {

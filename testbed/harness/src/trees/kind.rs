@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What can be wrong with one property, or with a node.
+//! The mutations of one property, or of a node.
 
 use super::words::{CELLS, MAIN, PHANDLE, numbers_for, phandles_in, words_for};
 use crate::board::fdt::{Fdt, Node, value};
@@ -8,38 +8,38 @@ use crate::random::Random;
 /// A kind of mutation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The property is not there.
+    /// The property is missing.
     Dropped,
     /// The property is there twice, with two values where it holds numbers.
     PropertyTwice,
     /// The value is there twice, one after the other.
     ValueTwice,
-    /// A text where numbers belong, or the other way round.
+    /// The value is a text where numbers belong, or the other way round.
     WrongType,
-    /// No value.
+    /// The value is empty.
     Empty,
     ByteLess,
     CellLess,
     CellMore,
-    /// One cell is another number.
+    /// One cell has another number.
     Number,
-    /// Another text.
+    /// The value is another text.
     Word,
-    /// A reference to the node itself.
+    /// A reference leads to the node itself.
     ToItself,
-    /// To another IPMMU.
+    /// A reference leads to another IPMMU.
     ToOther,
-    /// To what is no IPMMU.
+    /// A reference leads to a node that is no IPMMU.
     ToStranger,
-    /// To nothing.
+    /// A reference leads nowhere.
     ToNothing,
     /// Two IPMMUs are each other's root.
     Cycle,
     /// An IPMMU is a client of itself, or of another.
     Behind,
-    /// The property is that of another IPMMU.
+    /// The property has the value of another IPMMU's.
     Borrowed,
-    /// A cache is a root.
+    /// A cache becomes a root.
     NewRoot,
     /// The node is there twice.
     NodeTwice,
@@ -69,7 +69,7 @@ impl Kind {
     ];
 }
 
-/// Where a mutation happens.
+/// The place of a mutation.
 pub struct Place<'a> {
     pub fdt: &'a mut Fdt,
     /// The paths of the IPMMUs.
@@ -78,15 +78,15 @@ pub struct Place<'a> {
     pub property: &'a str,
 }
 
-/// The number that no device of the board has of interrupts.
+/// The interrupt that no device of the board has.
 const FREE_INTERRUPT: [u32; 3] = [0, 500, 4];
 const TEXT: &[u8] = b"wrong\0";
 /// Phandles that no node has.
 const NOBODY: [u32; 4] = [0, 0xdead, 0x7fff_ffff, 0xffff_ffff];
 
 impl Place<'_> {
-    /// Does that, and returns the paths of other nodes that are concerned; changes nothing if it
-    /// cannot be done here.
+    /// Mutates the place by `kind`. Returns the paths of other nodes that are concerned, or changes
+    /// nothing and returns none if the kind does not fit.
     pub fn mutate(&mut self, kind: Kind, random: &mut Random) -> Option<Vec<String>> {
         match kind {
             Kind::Cycle => return self.cycle(random),
@@ -110,7 +110,7 @@ impl Place<'_> {
         self.ipmmus.iter().any(|path| path == self.node)
     }
 
-    /// What needs no other node.
+    /// Mutates the property by a kind that needs no other node.
     fn rewrite(&mut self, kind: Kind, random: &mut Random) -> Option<()> {
         let name = self.property;
         let node = self.this()?;
@@ -135,7 +135,7 @@ impl Place<'_> {
         Some(())
     }
 
-    /// Another phandle at one of the places where the property has one.
+    /// Puts another phandle at one of the property's places for phandles.
     fn refer(&mut self, kind: Kind, random: &mut Random) -> Option<()> {
         let own = *self
             .fdt
@@ -170,7 +170,7 @@ impl Place<'_> {
         Some(())
     }
 
-    /// The phandle and the path of another IPMMU.
+    /// Returns the phandle and the path of another IPMMU; none if chance chose this one.
     fn phandle_of_other(&self, random: &mut Random) -> Option<(u32, String)> {
         let other = random.one(self.ipmmus);
         let phandle = *self.fdt.node(other)?.cells(PHANDLE).first()?;
@@ -239,7 +239,7 @@ impl Place<'_> {
     }
 }
 
-/// More or less of a value, or one of another type.
+/// Lengthens or shortens a value, or gives it another type.
 fn resize(kind: Kind, name: &str, bytes: &mut Vec<u8>, random: &mut Random) -> Option<()> {
     match kind {
         Kind::ValueTwice => bytes.extend(bytes.clone()),
@@ -253,14 +253,14 @@ fn resize(kind: Kind, name: &str, bytes: &mut Vec<u8>, random: &mut Random) -> O
     Some(())
 }
 
-/// A value in which one cell is another number.
+/// Returns a value in which one cell is another number; none if that is not possible.
 fn renumbered(name: &str, bytes: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let mut cells = crate::board::fdt::cells(bytes);
     let at = random.below(cells.len().max(1));
     let old = *cells.get(at)?;
     let number = *random.one(numbers_for(name, at)?);
     cells[at] = match (name, at) {
-        // A little further, as elsewhere nothing may be at all.
+        // The address moves a little, as further away there may be nothing at all.
         ("reg", 1) => old.wrapping_add(number),
         _ => number,
     };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make trees`: what becomes of device trees in which something about IPMMUs is wrong?
+//! `make trees`: boots device trees in which something about IPMMUs is wrong.
 //!
-//! A generator knows the structure of the tree, and breaks up to four things of IPMMUs and
-//! clients in each, by a seed. Each tree is booted, and the driver is loaded. Nothing may
-//! break, whatever is refused must be named by a message, and what was not touched works.
+//! A generator knows the structure of the tree, and breaks up to four things of IPMMUs and clients
+//! in each, by a seed. Each tree is booted, and the driver is loaded. Nothing may break, a message
+//! must name whatever is refused, and what was not touched must work.
 
 mod generator;
 mod judge;
@@ -30,17 +30,17 @@ use crate::provision::Provision;
 pub use generator::Tree;
 pub use judge::{Seen, judge};
 
-/// Of the board.
+/// The name of the board.
 const NAME: &str = "tree";
 
 const APPEND: &str = "maxcpus=2";
 
-/// The board's tree, with a PCIe host.
+/// Returns the board's tree, with a PCIe host.
 pub fn base(paths: &Paths, original: &Path) -> Result<Fdt> {
     Fdt::parse(&fs::read(pcie::device_tree(paths, original)?)?)
 }
 
-/// The board for a tree, which is called `name`.
+/// Returns the board for a tree. `name` is the board's name.
 pub fn setup(paths: &Paths, name: &str, tree: &Tree) -> Result<Setup> {
     let dir = paths.build().join("dtb");
     fs::create_dir_all(&dir)?;
@@ -52,7 +52,7 @@ pub fn setup(paths: &Paths, name: &str, tree: &Tree) -> Result<Setup> {
         .append(APPEND))
 }
 
-/// Tries so many trees, from a seed on; true if none failed.
+/// Tries `count` trees, from seed `first` on. Returns whether none failed.
 pub fn run(provision: &Provision, count: u64, first: u64) -> Result<bool> {
     let paths = &provision.paths;
     if let Some(why) = &provision.no_module {
@@ -96,14 +96,14 @@ fn try_out(provision: &Provision, base: &Fdt, tree: &Tree, log: &mut String) -> 
     let setup = setup(paths, NAME, tree)?;
     let mut board = Board::boot(provision, &setup)?;
     let seen = judge(&mut board, base, tree);
-    // Also what came after the last look.
+    // Includes messages that came after the last look.
     let _ = board.raw_messages();
     log.clone_from(&board.klog);
     fs::write(paths.log().join(format!("{NAME}.dmesg.log")), log)?;
     seen
 }
 
-/// Keeps a tree that failed; returns what its files begin with.
+/// Saves a tree that failed, and its log. Returns the path of these files, without extension.
 fn keep(paths: &Paths, tree: &Tree, why: &str, log: &str) -> Result<PathBuf> {
     let dir = paths.report().join("trees");
     fs::create_dir_all(&dir)?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a mutated tree says, read as the kernel reads it: what may be refused, and what may not.
+//! Reads a mutated tree as the kernel reads it: what may be refused, and what may not.
 
 use super::generator::{Tree, ipmmus};
 use super::words::{CELLS, MAIN, OURS, PHANDLE};
@@ -7,11 +7,11 @@ use crate::board::dtb::node_of;
 use crate::board::fdt::{Fdt, Node};
 use crate::board::guest::DMACS;
 
-/// How many micro-TLBs an IPMMU of this board has, for the driver, and one of any generation.
+/// The number of micro-TLBs that the driver knows for IPMMUs of this board, and of any generation.
 const UTLBS: u32 = 48;
 const UTLBS_OF_ANY: u32 = 64;
 
-/// The IPMMU, and the micro-TLB, that a client names.
+/// An IPMMU and one of its micro-TLBs, as a client names them.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reference {
     pub path: String,
@@ -19,30 +19,30 @@ pub struct Reference {
 }
 
 impl Tree {
-    /// The first node of this phandle.
+    /// Returns the first node with this phandle.
     fn by_phandle(&self, phandle: u32) -> Option<(String, &Node)> {
         let has = |node: &Node| node.cells(PHANDLE).first() == Some(&phandle);
         let mut nodes = self.fdt.nodes().into_iter();
         nodes.find(|(_, node)| phandle != 0 && has(node))
     }
 
-    /// Whether the driver is for the node.
+    /// Returns whether the driver is for the node.
     pub fn is_ours(&self, path: &str) -> bool {
         let compatible = self.fdt.node(path).and_then(|n| n.property("compatible"));
         let compatible = compatible.unwrap_or_default();
-        // A name without its end is none.
+        // A name without its final NUL is none.
         let end = compatible.iter().rposition(|&byte| byte == 0);
         let mut names = compatible[..end.unwrap_or(0)].split(|&byte| byte == 0);
         names.any(|name| OURS.iter().any(|ours| ours.as_bytes() == name))
     }
 
-    /// Whether the IPMMU has no micro-TLBs, as the driver sees it.
+    /// Returns whether the IPMMU has no micro-TLBs, as the driver sees it.
     pub fn is_root(&self, path: &str) -> bool {
         let node = self.fdt.node(path);
         node.is_none_or(|node| node.property(MAIN).is_none())
     }
 
-    /// Whether an IPMMU that is not bound may still be: something else has to come first.
+    /// Returns whether an IPMMU that is not bound may still wait for something else.
     pub fn may_wait(&self, path: &str, is_bound: impl Fn(&str) -> bool) -> bool {
         let Some(node) = self.fdt.node(path) else {
             return false;
@@ -51,7 +51,7 @@ impl Tree {
             let mut mutations = self.mutations.iter();
             mutations.any(|m| m.node == path && m.property == property)
         };
-        // The core's affair.
+        // In these cases the core decides.
         if node.property("iommus").is_some() || is_mutated("power-domains") {
             return true;
         }
@@ -62,7 +62,7 @@ impl Tree {
         }
     }
 
-    /// What a client names; nothing unless all of it is well-formed.
+    /// Returns the references of a client, or none unless all of them are well-formed.
     pub fn references(&self, client: &str) -> Option<Vec<Reference>> {
         let value = self.fdt.node(client)?.property("iommus")?;
         if value.is_empty() || value.len() % 8 != 0 {
@@ -82,7 +82,7 @@ impl Tree {
             .collect()
     }
 
-    /// The DMA controllers that nothing wrong concerns: neither they, nor their IPMMU, nor its root.
+    /// Returns the DMA controllers without any mutation of them, of their IPMMU and of the root.
     pub fn untouched(&self, base: &Fdt) -> Vec<&'static str> {
         let root = &ipmmus()[0];
         let mut dmacs = DMACS.to_vec();
@@ -95,13 +95,13 @@ impl Tree {
         dmacs
     }
 
-    /// Whether the driver touches the registers that there are.
+    /// Returns whether the driver only touches registers that exist.
     pub fn is_of_this_hardware(&self) -> bool {
         let mut mutations = self.mutations.iter();
         !mutations.any(|m| ["reg", "compatible", MAIN].contains(&m.property))
     }
 
-    /// Whether a micro-TLB that a client names is not there.
+    /// Returns whether a client names a micro-TLB that does not exist.
     pub fn is_out_of_range(&self, references: &[Reference]) -> bool {
         let mut mutations = self.mutations.iter();
         let end = match mutations.any(|m| m.property == "compatible") {
@@ -116,7 +116,7 @@ fn is_available(node: &Node) -> bool {
     matches!(node.property("status"), None | Some(b"okay\0" | b"ok\0"))
 }
 
-/// The path of the IPMMU that a client is behind.
+/// Returns the path of a client's IPMMU.
 fn cache_of(base: &Fdt, client: &str) -> Option<String> {
     let phandle = *base.node(client)?.cells("iommus").first()?;
     let nodes = base.nodes().into_iter();

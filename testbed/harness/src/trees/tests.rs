@@ -28,7 +28,7 @@ fn node(path: &str, properties: &[(&str, Vec<u8>)]) -> Node {
     }
 }
 
-/// As much of the board as the generator wants.
+/// Returns as much of the board's tree as the generator needs.
 fn base() -> Fdt {
     let mut nodes = vec![node("clock", &[(PHANDLE, value(&[CLOCK]))])];
     for (n, path) in ipmmus().iter().enumerate() {
@@ -64,7 +64,7 @@ fn base() -> Fdt {
     Fdt::new(root)
 }
 
-/// One thing is wrong.
+/// Returns a tree with one mutation.
 fn with(kind: Kind, node: &str, property: &'static str) -> Tree {
     let (mut random, ipmmus) = (Random::new(0), ipmmus());
     let mut tree = Tree {
@@ -113,7 +113,7 @@ fn each_tree_is_a_valid_blob() {
         let file = dir.path().join("dtb");
         std::fs::write(&file, blob).unwrap();
         let mut dtc = Command::new("dtc");
-        // A property twice is what it does not like.
+        // With `-f` dtc also takes a property that is there twice.
         dtc.args(["-q", "-f", "-I", "dtb", "-O", "dts"]).arg(&file);
         capture(&mut dtc).unwrap();
     }
@@ -157,7 +157,7 @@ fn what_a_client_names_is_read_as_the_kernel_does() {
     let utlb = 9;
     assert_eq!(twice[3], Reference { path: cache, utlb });
     assert!(of(Kind::ToNothing).is_none() && of(Kind::ByteLess).is_none());
-    // The core's affair: a clock has no such cells.
+    // The core decides: a clock has no such cells.
     assert!(of(Kind::ToStranger).is_none());
 }
 

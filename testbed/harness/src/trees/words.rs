@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The properties that are mutated, and what is put into them.
+//! The properties that are mutated, and the values that are put into them.
 
 pub const MAIN: &str = "renesas,ipmmu-main";
 pub const PHANDLE: &str = "phandle";
 pub const CELLS: &str = "#iommu-cells";
 
-/// Of an IPMMU.
+/// The properties of an IPMMU.
 pub const OF_IPMMU: [&str; 8] = [
     "compatible",
     "reg",
@@ -16,12 +16,12 @@ pub const OF_IPMMU: [&str; 8] = [
     PHANDLE,
     "status",
 ];
-/// Of a client.
+/// The properties of a client.
 pub const OF_CLIENT: [&str; 1] = ["iommus"];
-/// Of a PCIe host.
+/// The properties of a PCIe host.
 pub const OF_HOST: [&str; 2] = ["iommu-map", "iommu-map-mask"];
 
-/// What the driver is for, of each generation.
+/// The driver's compatible strings, of each generation.
 pub const OURS: [&str; 4] = [
     "renesas,ipmmu-r8a7795",
     "renesas,ipmmu-r8a7796",
@@ -66,14 +66,14 @@ const TLBS: [u32; 13] = [
 const RANGES: [u32; 9] = [0, 1, 2, 47, 48, 0x100, 0xffff, 0x1_0000, 0xffff_ffff];
 const AREAS: [u32; 6] = [0, 14, 31, 63, 64, 0xffff_ffff];
 const COUNTS: [u32; 9] = [0, 2, 3, 15, 16, 17, 255, 0x7fff_ffff, 0xffff_ffff];
-/// No node has one of these.
+/// Phandles that no node has.
 const PHANDLES: [u32; 3] = [0, 0xdead, 0xffff_ffff];
 const OF_INTERRUPT: [&[u32]; 3] = [
     &[1, 2, 16, 0xffff_ffff],
     &[500, 987, 988, 1019, 0x7fff_ffff, 0xffff_ffff],
     &[0, 1, 2, 8, 15, 0xffff_ffff],
 ];
-/// The upper half of an address stays: nothing is there, and to touch it stops the board.
+/// The upper half of an address stays: elsewhere nothing is there, and an access stops the board.
 const OF_REG: [&[u32]; 4] = [
     &[0],
     &[1, 2, 4],
@@ -81,7 +81,7 @@ const OF_REG: [&[u32]; 4] = [
     &[0, 1, 4, 0x100, 0x6f8, 0x6fb, 0x6fc, 0x2000],
 ];
 
-/// The texts for a property that has a text.
+/// Returns the texts for a property that has a text.
 pub fn words_for(property: &str) -> Option<&'static [&'static [u8]]> {
     match property {
         "compatible" => Some(&COMPATIBLE),
@@ -90,7 +90,7 @@ pub fn words_for(property: &str) -> Option<&'static [&'static [u8]]> {
     }
 }
 
-/// The numbers for a cell of a property that has cells.
+/// Returns the numbers for a cell of a property that has cells.
 pub fn numbers_for(property: &str, at: usize) -> Option<&'static [u32]> {
     Some(match property {
         "iommus" => &TLBS,
@@ -105,7 +105,7 @@ pub fn numbers_for(property: &str, at: usize) -> Option<&'static [u32]> {
     })
 }
 
-/// Where a property of so many cells has phandles.
+/// Returns the positions of phandles in a property with this number of cells.
 pub fn phandles_in(property: &str, cells: usize) -> Option<Vec<usize>> {
     let (first, step) = match property {
         "iommus" => (0, 2),
