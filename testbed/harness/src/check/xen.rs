@@ -113,8 +113,8 @@ fn refused(board: &mut Board, _: &str) -> Result<()> {
     Ok(())
 }
 
-/// The host suspends when the first domain does, if Xen supports that. If Xen does not, the domain
-/// must not be offered suspend.
+/// Expects that the host sleeps when the first domain does and the second one does already, if Xen
+/// supports that. A first domain that is offered suspend without Xen's support is a failure, too.
 fn sleep(board: &mut Board, can: bool) -> Result<()> {
     let offered = board.sh("cat /sys/power/mem_sleep")?.contains("deep");
     ensure!(offered == can, "the first domain is offered otherwise");
@@ -127,6 +127,15 @@ fn sleep(board: &mut Board, can: bool) -> Result<()> {
         in_each(board, refused)
     };
     work(board)?;
+    // Xen may deny a suspend of the host while another domain is awake.
+    board.sh("modprobe xen_domain")?;
+    talk_to(board, 1)?;
+    let second = board.console.start("echo mem>/sys/power/state")?;
+    talk_to(board, 0)?;
+    board.sh("echo 1 > /sys/module/xen_domain/parameters/sleeps")?;
     board.suspend_and_compare()?;
+    board.sh("echo 1 > /sys/module/xen_domain/parameters/wakes")?;
+    let slept = board.console.finish(second, LIMIT)?;
+    ensure!(slept.code == 0, "the second domain: {}", slept.text);
     work(board)
 }

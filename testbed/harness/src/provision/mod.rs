@@ -140,7 +140,11 @@ impl Provision {
         let store = &mut Store::open(paths)?;
         let xen = Some(Xen::prepare(store, given)?);
         let kernel = Kernel::provided(store, Arch::Arm64, Purpose::Xen)?;
-        let initramfs = guest::image(store, &guest::Contents::of(&kernel))?;
+        let contents = guest::Contents {
+            modules: &kernel.test_modules(paths)?,
+            ..guest::Contents::of(&kernel)
+        };
+        let initramfs = guest::image(store, &contents)?;
         Ok(Self {
             xen,
             ..Self::plain(paths, qemu, kernel, initramfs)
