@@ -8,7 +8,9 @@ use anyhow::{Result, bail};
 pub struct Ktap {
     /// Names of the test cases that passed. A suite that sums up its cases is not a case.
     pub passed: Vec<String>,
-    /// Names of those of them that were skipped.
+    /// Names of the suites that passed.
+    pub suites: Vec<String>,
+    /// Names of the cases that were skipped.
     pub skipped: Vec<String>,
     /// Names of the cases and suites that failed.
     pub failed: Vec<String>,
@@ -38,7 +40,9 @@ impl Ktap {
             } else if let Some((good, name)) = result(line) {
                 if !good {
                     ktap.failed.push(name.into());
-                } else if !suites.contains(&name) {
+                } else if suites.contains(&name) {
+                    ktap.suites.push(name.into());
+                } else {
                     ktap.passed.push(name.into());
                     if line.contains("# SKIP") {
                         ktap.skipped.push(name.into());

@@ -184,10 +184,13 @@ fn initramfs_loads_the_driver(board: &mut Board) -> Result<()> {
     );
     // The kernel lists the latest module first.
     let modules = board.sh("cut -d ' ' -f 1 /proc/modules")?;
-    let place = |name: &str| modules.lines().position(|l| l == name);
+    let place = |name: &str| {
+        let found = modules.lines().position(|l| l == name);
+        found.with_context(|| format!("{name} is not loaded:\n{modules}"))
+    };
     for client in CLIENTS {
         ensure!(
-            place(client) < place("ipmmu_vmsa"),
+            place(client)? < place("ipmmu_vmsa")?,
             "{client} was loaded before the driver:\n{modules}"
         );
     }

@@ -122,13 +122,16 @@ fn cpus_come_and_go(board: &mut Board) -> Result<()> {
     let listed = board.sh(&format!("ls -d {CPUS}/cpu[1-9]"))?;
     let cpus: Vec<&str> = listed.split_whitespace().collect();
     ensure!(!cpus.is_empty(), "there is one CPU only");
-    for online in [0, 1] {
+    let all = board.sh(&format!("cat {CPUS}/online"))?;
+    for (online, wanted) in [(0, "0"), (1, all.trim())] {
         for cpu in &cpus {
             // CPUs that are in the device tree but not on the board stay offline.
             board.try_sh(&format!("echo {online} > {cpu}/online"))?;
             board.suspend(|_| Ok(()))?;
             board.expect_registers(&before)?;
         }
+        let now = board.sh(&format!("cat {CPUS}/online"))?;
+        ensure!(now.trim() == wanted, "CPUs {now} are online, not {wanted}");
         board.dma_briefly(&TWO_IPMMUS)?;
     }
     Ok(())

@@ -3,12 +3,14 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::traffic_scenarios::{LIMIT, MASTERS, Scenario, run, scenario};
+use super::traffic_scenarios::{LIMIT, MASTERS, Master, Scenario, run, scenario};
 use crate::board::Board;
 use crate::board::cards::MMC_HOSTS;
 
 /// The offset of the register that marks a page, by its number, as lost to the master.
 const FORBID: u32 = 0x14;
+/// The offset of the register that counts the pages that are marked.
+const MARKS: u32 = 0x34;
 /// The number of pages at the start of a master's memory among which scenarios map.
 const HELD_PAGES: u64 = 16;
 
@@ -45,7 +47,8 @@ fn kexec(board: &mut Board) -> Result<()> {
     board.console.wait_ready(LIMIT)?;
     still_judged(board)?;
     board.load_driver(&[])?;
-    still_judged(board)
+    still_judged(board)?;
+    still_marked(board)
 }
 
 /// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded the driver,
@@ -65,15 +68,32 @@ fn panic(board: &mut Board) -> Result<()> {
     board.load_driver(&[])?;
     for (master, memory) in MASTERS.iter().zip(memory.trim().split(',')) {
         let first: u64 = memory.parse()?;
-        let (base, _) = master.device.split_once('.').context("no address")?;
         for page in 0..HELD_PAGES {
+            let page = (first >> 12) + page;
             board.sh(&format!(
-                "devmem $((0x{base} + {FORBID:#x})) 32 {:#x}",
-                (first >> 12) + page
+                "devmem {} 32 {page:#x}",
+                register(master, FORBID)?
             ))?;
         }
     }
-    still_judged(board)
+    still_judged(board)?;
+    still_marked(board)
+}
+
+/// Returns where a register of a master is, for the guest's shell.
+fn register(master: &Master, offset: u32) -> Result<String> {
+    let (base, _) = master.device.split_once('.').context("no address")?;
+    Ok(format!("$((0x{base} + {offset:#x}))"))
+}
+
+/// Fails unless the masters know which pages they have lost.
+fn still_marked(board: &mut Board) -> Result<()> {
+    for master in &MASTERS {
+        let marks = board.sh(&format!("devmem {}", register(master, MARKS)?))?;
+        let name = master.name;
+        ensure!(marks.trim() != "0x00000000", "{name} has lost no page");
+    }
+    Ok(())
 }
 
 /// Fails unless all masters go on: only then does the count of violations say something.
