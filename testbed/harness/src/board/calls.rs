@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Counts the costs of calls of functions in the guest, with the plugin in testbed/plugins.
+//! The costs of function calls in the guest, counted by the plugin in testbed/plugins.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Board;
 use crate::paths::Paths;
 
-/// The files through which the harness and the plugin talk.
+/// The files through which the harness and the plugin communicate.
 pub struct Calls {
     functions: PathBuf,
     log: PathBuf,
@@ -28,15 +28,15 @@ pub struct Cost {
 /// One call, as the plugin reports it.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The name by which the plugin knows it.
+    /// The name that [`Calls::count`] gave to the function.
     pub function: String,
-    /// The first device that the call accessed, by the address of its registers; 0 if none.
+    /// The address of the first device that was accessed, rounded down to 64 KiB; 0 if none.
     pub device: u64,
     pub cost: Cost,
 }
 
 impl Calls {
-    /// Makes the files for one board. Nothing is counted yet.
+    /// Returns the files for the board `name`. Nothing is counted yet.
     pub fn new(paths: &Paths, name: &str) -> Self {
         let functions = paths.build().join(format!("{name}-functions"));
         let _ = fs::remove_file(&functions);
@@ -46,8 +46,8 @@ impl Calls {
         }
     }
 
-    /// Returns the argument of QEMU's `-plugin`. With a `profile`, the plugin also writes there how
-    /// often each instruction is executed.
+    /// Returns the argument for QEMU's `-plugin`. If `profile` is given, the plugin also writes
+    /// there how often each instruction was executed.
     pub fn argument(&self, plugin: &Path, profile: Option<&Path>) -> String {
         let profile = profile.map(|to| format!(",profile={}", to.display()));
         format!(
@@ -59,8 +59,8 @@ impl Calls {
         )
     }
 
-    /// Counts calls of these functions from now on: names of the harness, and addresses. The
-    /// functions must not have been called before.
+    /// Counts calls of `functions` from now on: names for the harness, and addresses. The functions
+    /// must not have been called before.
     pub fn count(&self, functions: &[(String, u64)]) -> Result<()> {
         let mut open = OpenOptions::new();
         let mut file = open.create(true).append(true).open(&self.functions)?;
@@ -68,7 +68,7 @@ impl Calls {
         Ok(file.write_all(lines.collect::<String>().as_bytes())?)
     }
 
-    /// Returns all calls so far.
+    /// Returns all calls that have returned so far.
     pub fn read(&self) -> Result<Vec<Call>> {
         fs::read_to_string(&self.log)?
             .lines()
@@ -76,7 +76,7 @@ impl Calls {
             .collect()
     }
 
-    /// Returns the calls that `work` makes.
+    /// Runs `work`, and returns the calls that returned meanwhile.
     pub fn during(&self, work: impl FnOnce() -> Result<()>) -> Result<Vec<Call>> {
         let before = self.read()?.len();
         work()?;
@@ -85,7 +85,7 @@ impl Calls {
 }
 
 impl Call {
-    /// Reads a line that the plugin wrote.
+    /// Parses a line of the plugin's log.
     pub fn parse(line: &str) -> Result<Self> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let [function, device, instructions, reads, writes] = fields[..] else {
@@ -104,15 +104,15 @@ impl Call {
 }
 
 impl Board {
-    /// Returns the address of the only function of `module` whose symbol contains `part`. `part`
-    /// may have alternatives, separated by `|`; the first one that matches counts.
+    /// Returns the address of the only function of `module` with `part` in its symbol. `part` can
+    /// be a list of alternatives, separated by `|`; the first one that matches counts.
     pub fn address_in_module(&mut self, module: &str, part: &str) -> Result<u64> {
         let found = self.addresses_in_module(module, part)?;
         ensure!(found.len() == 1, "{} functions are {part}", found.len());
         Ok(found[0])
     }
 
-    /// Returns the addresses of all such functions.
+    /// Returns the addresses of all functions that [`Self::address_in_module`] would find.
     pub fn addresses_in_module(&mut self, module: &str, part: &str) -> Result<Vec<u64>> {
         for part in part.split('|') {
             let found = self.sh(&format!(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! An SD card for the board's slot, and its eMMC.
+//! The SD card in the board's slot, and the eMMC on the board.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,7 @@ use anyhow::{Context, Result, ensure};
 use crate::exec::capture;
 use crate::paths::Paths;
 
-/// The MMC hosts of the board, with their names in QEMU, the number of the drive behind each, and
-/// the micro-TLB of IPMMU-DS1 that their DMA goes through.
+/// The MMC hosts of the board.
 pub const MMC_HOSTS: [MmcHost; 2] = [
     MmcHost {
         device: "ee100000.mmc",
@@ -27,48 +26,49 @@ pub const MMC_HOSTS: [MmcHost; 2] = [
     },
 ];
 
-/// The host with the eMMC.
+/// The MMC host with the eMMC.
 pub const EMMC: &MmcHost = &MMC_HOSTS[1];
 
-/// The size of a card is a power of two; a file of zeroes takes no space.
+/// The size of a card, which must be a power of two. Zeroes take no space in the sparse image.
 const SIZE: u64 = 256 << 20;
 
 /// One of the board's MMC hosts.
 pub struct MmcHost {
-    /// Its name in Linux.
+    /// The device name in Linux.
     pub device: &'static str,
-    /// Its name in QEMU.
+    /// The name in QEMU.
     pub label: &'static str,
+    /// The index of the drive in QEMU.
     drive: u32,
-    /// The micro-TLB of IPMMU-DS1.
+    /// The micro-TLB of IPMMU-DS1 that the DMA goes through.
     pub utlb: u32,
 }
 
 impl MmcHost {
-    /// Returns whether its card is part of the board.
+    /// Returns whether the card behind this host is the eMMC.
     pub fn is_emmc(&self) -> bool {
         self.label == EMMC.label
     }
 
-    /// Returns the image of its card on the board that is named `board`.
+    /// Returns the path of the card's image, on the board called `board`.
     pub fn image(&self, paths: &Paths, board: &str) -> PathBuf {
         let name = format!("{board}-{}.img", self.label);
         paths.build().join("images").join(name)
     }
 
-    /// Returns QEMU's option for a card with this image.
+    /// Returns QEMU's option for a card with the image `image`.
     pub fn option(&self, image: &Path) -> String {
         let (drive, image) = (self.drive, image.display());
         format!("if=sd,index={drive},{IMAGE},file={image}")
     }
 }
 
-/// How QEMU treats images. Flushes of the guest need not reach this machine's disk: that takes
-/// seconds when others write to the disk, and the guest stands still meanwhile. No test switches
-/// this machine off.
+/// QEMU's options for images. Flushes of the guest do not reach the disk of the host: that can take
+/// seconds while others write to it, during which the guest stands still. No test cuts the power of
+/// the host.
 pub const IMAGE: &str = "format=raw,cache=unsafe";
 
-/// Makes a new card with an ext4 file system that contains `files`.
+/// Creates a card with an ext4 file system that contains `files`.
 pub fn create(image: &Path, files: &[PathBuf]) -> Result<()> {
     let dir = image.parent().context("an image is in a directory")?;
     fs::create_dir_all(dir)?;
@@ -82,7 +82,7 @@ pub fn create(image: &Path, files: &[PathBuf]) -> Result<()> {
     capture(format.args(["-q", "-d"]).arg(root.path()).arg(image)).map(drop)
 }
 
-/// Copies a card, as sparse as the original.
+/// Copies a card's image as a sparse file.
 pub fn copy(original: &Path, image: &Path) -> Result<()> {
     fs::create_dir_all(image.parent().context("an image is in a directory")?)?;
     capture(
@@ -93,12 +93,12 @@ pub fn copy(original: &Path, image: &Path) -> Result<()> {
     .map(drop)
 }
 
-/// Copies a file out of the file system.
+/// Copies `file` from the card's file system to `to`.
 pub fn extract(image: &Path, file: &str, to: &Path) -> Result<()> {
     let request = format!("dump {file} {}", to.display());
     let mut debugfs = e2fsprogs("debugfs");
     capture(debugfs.args(["-R", &request]).arg(image))?;
-    // debugfs prints what went wrong, and exits with 0.
+    // On errors, debugfs prints a message and exits with 0.
     ensure!(
         fs::metadata(to).is_ok_and(|f| f.len() > 0),
         "there is no {file} on {}",
@@ -107,12 +107,12 @@ pub fn extract(image: &Path, file: &str, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the file system is clean and without errors.
+/// Fails unless the card's file system is clean and without errors.
 pub fn check(image: &Path) -> Result<()> {
     capture(e2fsprogs("e2fsck").arg("-fn").arg(image)).map(drop)
 }
 
-/// Returns the command for a tool of e2fsprogs, which not every PATH has.
+/// Returns the command for a tool of e2fsprogs, which may be in a directory that PATH lacks.
 fn e2fsprogs(tool: &str) -> Command {
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/sbin:/sbin");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The board's serial console and the agent that answers on it.
 //!
-//! The agent (testbed/guest/agent) reads `<number> <command>` lines, runs
-//! each, and ends its output with a line `@@agent <number> <exit code>@@`.
+//! The agent (testbed/guest/agent) reads lines `<number> <command>`, and runs each command. A line
+//! `@@agent <number> <exit code>@@` ends the output of a command.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// The agent's line once it listens.
+/// The line that the agent prints when it is ready for commands.
 const READY: &str = "@@agent ready@@";
 
-/// The beginning of Xen's own lines, and of those of the second domain.
+/// The prefix of lines from Xen itself, and from the second domain.
 const OF_XEN: &str = "(XEN) ";
 
-/// Lines that only a dying kernel prints on the console: the log level keeps all others away.
+/// Lines of a dying kernel. The log level keeps other messages off the console.
 const DEATH: [&str; 4] = [
     "Kernel panic",
     "Internal error: Oops",
@@ -27,30 +27,30 @@ const DEATH: [&str; 4] = [
     "Attempted to kill init",
 ];
 
-/// The beginnings of errors of a board that says nothing more.
+/// The beginnings of errors after which the board no longer answers.
 pub const LOST: [&str; 2] = ["the board did not answer", "the kernel died"];
 
 /// The result of a command.
 #[derive(Debug)]
 pub struct Output {
-    /// Standard output and error, without the marker.
+    /// Standard output and error, without the agent's marker.
     pub text: String,
     /// The exit code of the shell.
     pub code: i32,
 }
 
-/// The harness' end of the serial line.
+/// The harness's end of the serial console.
 pub struct Console {
     stream: UnixStream,
-    /// Everything that was received.
+    /// The log of everything that was received.
     transcript: File,
-    /// Received and not yet claimed by a command.
+    /// Text that was received, and that no wait has consumed yet.
     pending: String,
     next: u32,
 }
 
 impl Console {
-    /// Takes over a connected serial line, keeping a transcript.
+    /// Takes over a connected serial line. Writes everything received to `transcript`.
     pub fn new(stream: UnixStream, transcript: File) -> Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
@@ -61,22 +61,22 @@ impl Console {
         })
     }
 
-    /// Numbers the next command as the one after those on `earlier`.
+    /// Continues the command numbers of `earlier`.
     pub fn continue_from(&mut self, earlier: &Self) {
         self.next = earlier.next;
     }
 
-    /// Waits until the agent listens.
+    /// Waits until the agent is ready. Fails if the kernel dies first.
     pub fn wait_ready(&mut self, limit: Duration) -> Result<()> {
         self.wait_for(READY, limit).map(drop)
     }
 
-    /// Waits until the agent of the kernel that follows a panic listens.
+    /// Waits until the agent is ready in the next kernel, which follows the panic of this one.
     pub fn wait_ready_after_panic(&mut self, limit: Duration) -> Result<()> {
         self.wait_past(READY, limit, &[]).map(drop)
     }
 
-    /// Sends `command` to the agent without waiting; see [`Self::finish`].
+    /// Sends `command` to the agent. Returns its number, for [`Self::finish`].
     pub fn start(&mut self, command: &str) -> Result<u32> {
         assert!(!command.contains('\n'), "the agent reads one line");
         let number = self.next;
@@ -85,13 +85,13 @@ impl Console {
         Ok(number)
     }
 
-    /// Waits for the end of command `number`.
+    /// Waits until command `number` ends, and returns its result.
     pub fn finish(&mut self, number: u32, limit: Duration) -> Result<Output> {
         let before = self.wait_for(&format!("@@agent {number} "), limit)?;
         self.end_of(before, limit)
     }
 
-    /// Returns the rest of a command's output, whose number was read.
+    /// Reads the exit code of a command whose output, `before`, and number were read already.
     pub fn end_of(&mut self, before: String, limit: Duration) -> Result<Output> {
         let code = self.wait_for("@@", limit)?;
         let Ok(code) = code.parse() else {
@@ -103,8 +103,8 @@ impl Console {
         })
     }
 
-    /// Waits for the end of command `number` like [`Self::finish`], pressing
-    /// a key every millisecond once nothing was heard for `patience`.
+    /// As [`Self::finish`], but sends newlines while the board is silent, as [`Self::type_until`]
+    /// does.
     pub fn finish_while_typing(
         &mut self,
         number: u32,
@@ -116,7 +116,7 @@ impl Console {
         self.end_of(before, Duration::from_secs(1))
     }
 
-    /// Waits for one of `marks`. Returns which one it was, and the text before it.
+    /// Waits for one of `marks`. Returns its index, and the text before it.
     pub fn wait_for_any(&mut self, marks: &[&str], limit: Duration) -> Result<(usize, String)> {
         let deadline = Instant::now() + limit;
         loop {
@@ -128,14 +128,14 @@ impl Console {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || !self.receive(left)? {
-                // The error shows what came instead.
+                // Fails with an error that shows the last lines received.
                 return Ok((0, self.wait_for(marks[0], Duration::ZERO)?));
             }
         }
     }
 
-    /// Presses a key every millisecond, once nothing was heard for `patience`, until `mark` comes.
-    /// Returns the text before it.
+    /// Waits for `mark`, and returns the text before it. Sends a newline once nothing has arrived
+    /// for `patience`, and from then on after each millisecond of silence.
     pub fn type_until(
         &mut self,
         mark: &str,
@@ -153,7 +153,7 @@ impl Console {
         self.wait_for(mark, Duration::from_secs(1))
     }
 
-    /// Hears what is said during this time, for whoever waits for it later.
+    /// Receives output for the duration `time`, and stores it for later waits.
     pub fn listen(&mut self, time: Duration) -> Result<()> {
         let deadline = Instant::now() + time;
         loop {
@@ -164,7 +164,7 @@ impl Console {
         }
     }
 
-    /// Sends raw bytes, as typing does.
+    /// Sends raw bytes, as if they were typed.
     pub fn send(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -180,12 +180,12 @@ impl Console {
         Ok(())
     }
 
-    /// Reads until `mark`, and returns the text before it.
+    /// Reads up to `mark`, and returns the text before it. Fails if the kernel dies first.
     fn wait_for(&mut self, mark: &str, limit: Duration) -> Result<String> {
         self.wait_past(mark, limit, &DEATH)
     }
 
-    /// Reads until `mark`, and fails if one of `deaths` comes first.
+    /// Reads up to `mark`, and returns the text before it. Fails if one of `deaths` arrives first.
     fn wait_past(&mut self, mark: &str, limit: Duration, deaths: &[&str]) -> Result<String> {
         let deadline = Instant::now() + limit;
         loop {
@@ -195,7 +195,7 @@ impl Console {
                 return Ok(before);
             }
             if let Some(at) = deaths.iter().filter_map(|d| self.pending.find(d)).min() {
-                // The rest of the report is worth a moment.
+                // Waits for the rest of the report, until nothing arrives for 0.5 s.
                 while self.receive(Duration::from_millis(500))? {}
                 let report: Vec<&str> = self.pending[at..].lines().take(40).collect();
                 bail!("{}: {}", LOST[1], report.join("\n"));
@@ -212,7 +212,7 @@ impl Console {
         }
     }
 
-    /// Receives more; false if nothing arrives within `limit`.
+    /// Receives more output. Returns false if nothing arrives within `limit`.
     fn receive(&mut self, limit: Duration) -> Result<bool> {
         let mut fds = [PollFd::new(self.stream.as_fd(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(limit).unwrap_or(PollTimeout::MAX);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Device trees of the testbed: with one mistake, or with more devices.
+//! Modified device trees: with a mistake, or with more devices.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use super::registers::IPMMUS;
 use crate::exec::capture;
 use crate::paths::Paths;
 
-/// Returns the node of a device that Linux calls `ADDRESS.NAME`.
+/// Returns the path of the node whose device Linux calls `ADDRESS.NAME`.
 pub fn node_of(device: &str) -> String {
     let (address, name) = device.split_once('.').expect("a platform device's name");
     format!("/soc/{name}@{address}")
 }
 
-/// A device tree blob that can be changed.
+/// A device tree blob in a file. Each change rewrites the file.
 pub struct Dtb {
     path: PathBuf,
 }
 
 impl Dtb {
-    /// Returns the path of the finished blob of this name.
+    /// Returns the path of the blob called `name`.
     pub fn place(paths: &Paths, name: &str) -> PathBuf {
         paths.build().join("dtb").join(format!("{name}.dtb"))
     }
@@ -38,7 +38,7 @@ impl Dtb {
         Ok(Self { path })
     }
 
-    /// Opens a blob that was finished before.
+    /// Opens an existing blob.
     pub fn open(path: PathBuf) -> Self {
         Self { path }
     }
@@ -74,12 +74,12 @@ impl Dtb {
         })
     }
 
-    /// Sets a property to these cells.
+    /// Sets a property to `cells`.
     pub fn set_cells(self, node: &str, property: &str, cells: &[u32]) -> Result<Self> {
         self.set(node, property, fdt::value(cells))
     }
 
-    /// Sets a property to a text.
+    /// Sets a property to a string.
     pub fn set_text(self, node: &str, property: &str, text: &str) -> Result<Self> {
         self.set(node, property, [text.as_bytes(), &[0]].concat())
     }
@@ -96,7 +96,7 @@ impl Dtb {
         })
     }
 
-    /// Puts the children of a node in the reverse order.
+    /// Reverses the order of a node's children.
     pub fn reverse_children(self, node: &str) -> Result<Self> {
         self.change(node, |node| {
             node.children.reverse();
@@ -125,7 +125,7 @@ impl Dtb {
         cell.with_context(|| format!("{property} of {node} has no cell {index}"))
     }
 
-    /// Puts each of these devices behind an IPMMU, with so many micro-TLBs from 0 on.
+    /// Puts masters behind IPMMUs: for each the master, the IPMMU, and how many micro-TLBs, from 0.
     pub fn put_behind(mut self, masters: &[(&str, &str, u32)]) -> Result<Self> {
         for (master, ipmmu, utlbs) in masters {
             let utlbs: Vec<u32> = (0..*utlbs).collect();
@@ -134,7 +134,7 @@ impl Dtb {
         Ok(self)
     }
 
-    /// Puts a device behind an IPMMU, with these micro-TLBs.
+    /// Puts `master` behind `ipmmu`, with the micro-TLBs `utlbs`.
     pub fn put_one_behind(self, master: &str, ipmmu: &str, utlbs: &[u32]) -> Result<Self> {
         let (_, device) = IPMMUS
             .iter()
@@ -145,7 +145,7 @@ impl Dtb {
         self.set_cells(&node_of(master), "iommus", &cells)
     }
 
-    /// Adds device tree source, which refers to nodes by path, as `&{/soc}`.
+    /// Appends device tree source. It refers to nodes by path, as in `&{/soc}`.
     pub fn add(self, source: &str) -> Result<Self> {
         let (before, after) = (self.path.with_extension("old"), &self.path);
         fs::rename(after, &before)?;
@@ -164,7 +164,7 @@ impl Dtb {
         Ok(self)
     }
 
-    /// Returns the finished blob.
+    /// Returns the path of the finished blob.
     pub fn into_path(self) -> PathBuf {
         self.path
     }

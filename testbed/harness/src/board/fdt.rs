@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Device trees as nodes and bytes. This writes what `fdtput` and `dtc` refuse, such as a property
-//! twice in one node.
+//! Device tree blobs as nodes with properties. Other than `fdtput` and `dtc`, this can also write
+//! invalid ones, such as a node with a property twice.
 
 use anyhow::{Context, Result, bail, ensure};
 
 const MAGIC: u32 = 0xd00d_feed;
-/// The version of the format, and the oldest one that readers must know.
+/// The version of the format, and the oldest version that it is compatible with.
 const VERSION: [u32; 2] = [17, 16];
 const HEADER: usize = 40;
 
@@ -15,7 +15,7 @@ const PROPERTY: u32 = 3;
 const NOP: u32 = 4;
 const END: u32 = 9;
 
-/// A node, with its properties and children in their order.
+/// A node, with its properties and children in the order of the blob.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     pub name: String,
@@ -28,23 +28,23 @@ pub struct Node {
 pub struct Fdt {
     pub root: Node,
     boot_cpu: u32,
-    /// The list of reserved memory, unread.
+    /// The list of reserved memory, as bytes.
     reserved: Vec<u8>,
 }
 
 impl Node {
-    /// Returns the first property of this name.
+    /// Returns the value of the first property called `name`.
     pub fn property(&self, name: &str) -> Option<&[u8]> {
         let found = self.properties.iter().find(|(n, _)| n == name);
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// Returns the whole cells of a property; none if it is missing.
+    /// Returns the complete cells of a property; none if the property is missing.
     pub fn cells(&self, name: &str) -> Vec<u32> {
         self.property(name).map(cells).unwrap_or_default()
     }
 
-    /// Gives the first property of this name this value, or adds one.
+    /// Sets the first property called `name`, or adds one.
     pub fn set(&mut self, name: &str, value: Vec<u8>) {
         match self.properties.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) => *old = value,
@@ -52,7 +52,7 @@ impl Node {
         }
     }
 
-    /// Calls `f` with each node from here on, and its path; `path` is this one's.
+    /// Calls `f` for this node, whose path is `path`, and for all nodes below, with their paths.
     fn walk<'a>(&'a self, path: &str, f: &mut impl FnMut(&str, &'a Self)) {
         f(if path.is_empty() { "/" } else { path }, self);
         for child in &self.children {
@@ -62,7 +62,7 @@ impl Node {
 }
 
 impl Fdt {
-    /// Returns a tree of these nodes.
+    /// Returns a tree with the root node `root`.
     #[cfg(test)]
     pub fn new(root: Node) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Fdt {
         }
     }
 
-    /// Reads a blob.
+    /// Parses a blob.
     pub fn parse(blob: &[u8]) -> Result<Self> {
         let word = |at| cell_at(blob, at).context("the device tree blob is cut off");
         ensure!(word(0)? == MAGIC, "not a device tree blob");
@@ -95,7 +95,7 @@ impl Fdt {
         })
     }
 
-    /// Writes a blob.
+    /// Returns the tree as a blob.
     pub fn to_blob(&self) -> Vec<u8> {
         let (mut structure, mut strings) = (Vec::new(), Vec::new());
         write_node(&self.root, &mut structure, &mut strings);
@@ -133,7 +133,7 @@ impl Fdt {
         })
     }
 
-    /// Returns the node at `path`, to be changed.
+    /// Returns the node at `path`, for changes.
     pub fn node_mut(&mut self, path: &str) -> Option<&mut Node> {
         let mut names = path.split('/').filter(|name| !name.is_empty());
         names.try_fold(&mut self.root, |node, name| {
@@ -150,13 +150,13 @@ impl Fdt {
     }
 }
 
-/// Returns the whole cells of a value.
+/// Returns the complete cells of a value.
 pub fn cells(value: &[u8]) -> Vec<u32> {
     let chunks = value.chunks_exact(4);
     chunks.filter_map(|chunk| cell_at(chunk, 0)).collect()
 }
 
-/// Returns a value of these cells.
+/// Returns the value that consists of `cells`.
 pub fn value(cells: &[u32]) -> Vec<u8> {
     cells.iter().flat_map(|cell| cell.to_be_bytes()).collect()
 }
@@ -186,7 +186,7 @@ impl Reader<'_> {
         Ok(String::from_utf8(rest[..end].to_vec())?)
     }
 
-    /// Returns the node whose beginning was read.
+    /// Reads a node from behind the token that begins it.
     fn node(&mut self) -> Result<Node> {
         let name = self.text(self.at)?;
         self.at = (self.at + name.len() + 1).next_multiple_of(4);
@@ -238,7 +238,7 @@ fn write_node(node: &Node, structure: &mut Vec<u8>, strings: &mut Vec<u8>) {
     put(structure, END_NODE);
 }
 
-/// Returns the place of a name among the strings, and adds it if it is missing.
+/// Returns the offset of a name in the block of strings. Adds the name if it is missing.
 fn place_of(name: &str, strings: &mut Vec<u8>) -> u32 {
     let wanted = [name.as_bytes(), &[0]].concat();
     let mut at = 0;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Groups of devices, as the kernel shows them.
+//! IOMMU groups of devices in sysfs.
 
 use anyhow::{Context, Result, ensure};
 
 use super::Board;
 
-/// Returns the group of `device` in sysfs.
+/// Returns the path of the group of `device` in sysfs.
 pub fn path(device: &str) -> String {
     format!("/sys/bus/platform/devices/{device}/iommu_group")
 }
@@ -22,7 +22,7 @@ pub fn type_of(board: &mut Board, device: &str) -> Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// Changes the type of a DMA controller's group. The driver leaves the controller meanwhile.
+/// Changes the type of a DMA controller's group. The controller is unbound meanwhile.
 pub fn change_type(board: &mut Board, device: &str, to: &str) -> Result<()> {
     board.client("unbind", device)?;
     let changed = board.sh(&format!("echo {to} > {}/type", path(device)));

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The actions of a user at the board's console, and the checks.
+//! Actions at the board's console, and checks of the board.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ pub use super::hardware::DMACS;
 
 pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 const BIND_LIMIT: Duration = Duration::from_secs(10);
-/// Limit for a scan of kmemleak: it goes through all memory twice.
+/// The time limit for kmemleak, which scans all memory twice.
 const LEAK_LIMIT: Duration = Duration::from_secs(600);
 
-/// Words that no kernel log may contain.
+/// Strings that no kernel log may contain.
 const SPLATS: [&str; 16] = [
     "WARNING:",
     "BUG:",
@@ -33,7 +33,7 @@ const SPLATS: [&str; 16] = [
     "inconsistent lock state",
     "suspicious RCU usage",
     "refcount_t:",
-    // From the sanitised kernel: a finding, or the end of a checker.
+    // Messages of a sanitised kernel: an error was found, or a checker has stopped.
     "UBSAN:",
     "] BUG ",
     "pagealloc: ",
@@ -41,7 +41,7 @@ const SPLATS: [&str; 16] = [
 ];
 
 impl Board {
-    /// Runs a command and returns how it ended.
+    /// Runs a command, and returns its output and exit code.
     pub fn try_sh(&mut self, command: &str) -> Result<Output> {
         let number = self.console.start(command)?;
         self.console
@@ -61,7 +61,7 @@ impl Board {
         Ok(output.text)
     }
 
-    /// Runs one of the scripts in /tests and reads its verdict.
+    /// Runs a script in /tests. Fails if the script or one of its test cases fails.
     pub fn test(&mut self, script: &str) -> Result<Ktap> {
         let output = self.try_sh(&format!("/tests/{script}"))?;
         let ktap = Ktap::parse(&output.text)
@@ -71,14 +71,14 @@ impl Board {
         Ok(ktap)
     }
 
-    /// Returns the kernel messages since the last call, with their levels (`<3>…`).
+    /// Returns the new kernel messages, with their levels (`<3>…`). Fails if one is a splat.
     pub fn new_messages(&mut self) -> Result<String> {
         let text = self.raw_messages()?;
         expect_no_splat(&text)?;
         Ok(text)
     }
 
-    /// Returns the kernel messages since the last call, without judging them.
+    /// Returns the new kernel messages without a check.
     pub fn raw_messages(&mut self) -> Result<String> {
         let text = self.sh("dmesg -r -c")?;
         self.klog.push_str(&text);
@@ -86,15 +86,15 @@ impl Board {
         Ok(text)
     }
 
-    /// Returns whether the IOMMU core has told of a client that it saw late. The messages stay.
+    /// Returns whether the IOMMU core has warned of a late probe. The kernel's log is not cleared.
     pub fn told_of_late_probe(&mut self) -> Result<bool> {
         Ok(self.klog.contains(LATE_PROBE) || self.sh("dmesg")?.contains(LATE_PROBE))
     }
 
-    /// Loads this driver, where it is a module, and waits until its clients have been probed.
+    /// Loads this driver, if the board runs it as a module, and waits until clients are probed.
     pub fn load_driver(&mut self, allow: &[&str]) -> Result<()> {
         self.keep_awake()?;
-        // The other systems have no such module.
+        // These systems load it themselves if need be, and lack the module that waits.
         if matches!(self.system, System::BuiltIn | System::Debian) {
             return Ok(());
         }
@@ -112,7 +112,7 @@ impl Board {
         self.sh("modprobe probed && rmmod probed").map(drop)
     }
 
-    /// Tells the kernel of another SoC, if the setup says so.
+    /// Makes the kernel see another SoC, if the setup names one.
     pub fn name_soc(&mut self) -> Result<()> {
         if let Some(soc) = self.soc {
             self.sh(&format!("modprobe other_soc soc_id={soc} revision=ES3.0"))?;
@@ -120,7 +120,7 @@ impl Board {
         Ok(())
     }
 
-    /// Keeps IPMMUs, bound or not yet, awake while the system is, unless the setup lets them sleep.
+    /// Disables runtime suspend of IPMMUs, bound or not yet, unless the setup allows it.
     pub(super) fn keep_awake(&mut self) -> Result<()> {
         const CONTROLS: &str = "/sys/bus/platform/devices/*.iommu/power/control";
         if self.autosuspend {
@@ -132,8 +132,8 @@ impl Board {
         .map(drop)
     }
 
-    /// Waits until these DMA controllers have channels. Their driver waits for the IOMMU, and is
-    /// called again some time after the IOMMU is there.
+    /// Waits until DMA controllers have channels. Their probe is deferred until the IOMMU is there,
+    /// and repeated some time later.
     pub fn wait_for_channels(&mut self, controllers: &[&str]) -> Result<()> {
         for controller in controllers {
             self.sh(&format!(". /tests/lib.sh; channels_of {controller}"))
@@ -142,7 +142,7 @@ impl Board {
         Ok(())
     }
 
-    /// Unloads this driver. No device may be behind its IPMMUs: the core holds the module for each.
+    /// Unloads this driver. Fails while a device is behind its IPMMUs: the core pins the module.
     pub fn unload_driver(&mut self) -> Result<()> {
         self.sh("rmmod ipmmu_vmsa").map(drop)
     }
@@ -157,7 +157,7 @@ impl Board {
         Ok(())
     }
 
-    /// Binds all clients again, after [`Self::clients_leave`].
+    /// Binds all clients to their drivers again, after [`Self::clients_leave`].
     pub fn clients_come(&mut self) -> Result<()> {
         for (driver, device) in self.hardware.clients() {
             let absent = format!("[ ! -e {driver}/../../devices/{device} ]");
@@ -178,9 +178,9 @@ impl Board {
         Ok(listed.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// Fails unless the driver is bound to every IPMMU but `except`.
+    /// Fails unless the driver is bound to all IPMMUs but those in `except`, and to none of those.
     ///
-    /// Waits a while for it: a work queue of the driver core binds caches after their root.
+    /// Waits up to `BIND_LIMIT`, as a work queue of the driver core binds caches after their root.
     pub fn expect_bound_except(&mut self, except: &[&str]) -> Result<()> {
         let deadline = Instant::now() + BIND_LIMIT;
         loop {
@@ -203,8 +203,8 @@ impl Board {
         }
     }
 
-    /// Runs verified DMA on all channels given as `controller` or
-    /// `controller:index`; returns the number of bytes copied.
+    /// Runs verified DMA on channels, each given as `controller` or `controller:index`. Returns the
+    /// number of bytes that were copied.
     pub fn dma(&mut self, controllers: &[&str]) -> Result<u64> {
         let ktap = self.test(&format!("dma.sh {}", controllers.join(" ")))?;
         let bytes = ktap.sum("bytes");
@@ -223,7 +223,7 @@ impl Board {
         Ok(())
     }
 
-    /// Tries some transfers on hardware that is known to be broken.
+    /// Tries transfers that may fail, and returns the results.
     pub fn try_dma(&mut self, controller: &str, transfers: u32) -> Result<Ktap> {
         let script = format!("ITERATIONS={transfers} TIMEOUT=1000 /tests/dma.sh {controller}");
         let ktap = Ktap::parse(&self.try_sh(&script)?.text);
@@ -234,7 +234,7 @@ impl Board {
         Ok(ktap)
     }
 
-    /// Reads all IPMMU registers.
+    /// Reads all IPMMU registers. Leaves out those with meaningless values if registers are random.
     pub fn registers(&mut self) -> Result<Registers> {
         let read = Registers::read(&mut self.qmp, &self.ipmmus)?;
         Ok(match self.is_random {
@@ -243,8 +243,8 @@ impl Board {
         })
     }
 
-    /// Returns the micro-TLBs of an IPMMU that are on, without those that unkind firmware left on
-    /// and this driver parked.
+    /// Returns the micro-TLBs of an IPMMU that are on. If registers are random, parked ones are
+    /// left out: unkind firmware left them on.
     pub fn open_utlbs(&mut self, ipmmu: &str) -> Result<Vec<u32>> {
         let registers = self.registers()?;
         let is_open = |utlb: &u32| match registers.context_of(ipmmu, *utlb) {
@@ -254,18 +254,18 @@ impl Board {
         Ok((0..UTLBS).filter(is_open).collect())
     }
 
-    /// Fails if a register is not what it was.
+    /// Fails if a register differs from `before`.
     pub fn expect_registers(&mut self, before: &Registers) -> Result<()> {
         expect_same(before, &self.registers()?)
     }
 
-    /// Fails if a register in use is not what it was; `before` has no others. The registers of a
-    /// context that was given back keep their values until the power goes.
+    /// Fails if a register in use differs from `before`, which must contain no others. The
+    /// registers of a context that is no longer in use keep their values until power is lost.
     pub fn expect_in_use(&mut self, before: &Registers) -> Result<()> {
         expect_same(before, &self.registers()?.in_use())
     }
 
-    /// Returns how often software touched registers that do not exist.
+    /// Returns how often software accessed registers that do not exist.
     pub fn guest_errors(&mut self) -> Result<u64> {
         self.qmp
             .get("/machine", "guest-errors")?
@@ -273,7 +273,7 @@ impl Board {
             .context("guest-errors is no number")
     }
 
-    /// Checks what must hold at the end of every scenario.
+    /// Fails after a splat, or an access to a missing register. For the end of every scenario.
     pub fn expect_clean(&mut self) -> Result<()> {
         self.new_messages()?;
         let errors = self.guest_errors()?;
@@ -284,8 +284,8 @@ impl Board {
         Ok(())
     }
 
-    /// Checks, on a sanitised kernel, what must hold at the end of a board's life: no leak, no
-    /// error of a DMA mapping, and no checker that stopped.
+    /// Fails, on a sanitised kernel, if memory was leaked, a DMA mapping was wrong, or a checker
+    /// has stopped. For the end of a board's life.
     pub fn expect_no_leak(&mut self) -> Result<()> {
         // Only objects that are older than five seconds and did not change between two scans count.
         const LEAKS: &str = "leaks=/sys/kernel/debug/kmemleak; echo scan > $leaks && sleep 6 && \
@@ -305,7 +305,7 @@ impl Board {
         Ok(())
     }
 
-    /// Returns a counter of one of the machine's devices.
+    /// Reads a counter of a device from QEMU.
     pub fn count(&mut self, device: &str, counter: &str) -> Result<u64> {
         self.qmp
             .get(&format!("/machine/{device}"), counter)?
@@ -313,7 +313,7 @@ impl Board {
             .with_context(|| format!("{counter} of {device} is no number"))
     }
 
-    /// Sets a property of one IPMMU, such as a fault in its hardware.
+    /// Sets a property of an IPMMU in QEMU, such as a hardware fault.
     pub fn set_ipmmu(
         &mut self,
         ipmmu: &str,
@@ -324,7 +324,7 @@ impl Board {
     }
 }
 
-/// Fails if kernel messages contain a word that no log may.
+/// Fails if kernel messages contain one of [`SPLATS`].
 pub fn expect_no_splat(text: &str) -> Result<()> {
     for splat in SPLATS {
         if let Some(at) = text.find(splat) {

@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The hardware of the boards, as far as tests know it.
+//! The hardware of the boards that tests refer to.
 
 use super::cards::MMC_HOSTS;
 use super::pcie::FUNCTIONS;
 use super::registers::IPMMUS;
 
-/// The DMA controllers of the board whose channels go through an IPMMU.
+/// The H3 board's DMA controllers that are behind an IPMMU.
 pub const DMACS: [&str; 3] = [
     "e6700000.dma-controller",
     "e7300000.dma-controller",
     "e7310000.dma-controller",
 ];
 
-/// The DMA controllers' driver.
+/// The driver of the DMA controllers, in sysfs.
 pub const DMAC_DRIVER: &str = "/sys/bus/platform/drivers/rcar-dmac";
 
-/// A board.
+/// The hardware of a board.
 #[derive(Debug)]
 pub struct Hardware {
-    /// Its CPUs, as QEMU knows them.
+    /// QEMU's name of the CPU model.
     pub cpu: &'static str,
-    /// Its IPMMUs, by the machine's name and by their device name in Linux.
+    /// The IPMMUs: names in QEMU, and device names in Linux.
     pub ipmmus: &'static [(&'static str, &'static str)],
-    /// Its DMA controllers.
+    /// The device names of the DMA controllers.
     pub dmacs: &'static [&'static str],
-    /// Whether MMC hosts are behind an IPMMU, too.
+    /// Whether the MMC hosts are behind an IPMMU, too.
     mmc: bool,
 }
 
-/// The Starter Kit.
+/// The Starter Kit with an R-Car H3.
 pub const H3: Hardware = Hardware {
     cpu: "cortex-a57",
     ipmmus: &IPMMUS,
@@ -36,7 +36,7 @@ pub const H3: Hardware = Hardware {
     mmc: true,
 };
 
-/// 32 bits, and an IPMMU of R-Car Gen2: see `testbed/guest/gen2.dts`.
+/// A board with 32-bit CPUs and an IPMMU of R-Car Gen2; see `testbed/guest/gen2.dts`.
 pub const GEN2: Hardware = Hardware {
     cpu: "cortex-a15",
     ipmmus: &[("ipmmu_extra", "e8000000.iommu")],
@@ -44,12 +44,12 @@ pub const GEN2: Hardware = Hardware {
     mmc: false,
 };
 
-/// An IPMMU that no H3 has, and its cache, which Gen2 does not have.
+/// QEMU's names of an extra root, which no H3 has, and of its cache; Gen2 has no caches.
 const EXTRA_IPMMUS: [&str; 2] = ["ipmmu_extra", "ipmmu_extra0"];
 
 impl Hardware {
-    /// Returns the machine's names of the IPMMUs, with those that `extra` adds, if they are not the
-    /// board's own.
+    /// Returns QEMU's names of the IPMMUs, each once, including those that the generation `extra`
+    /// adds.
     pub fn labels(&self, extra: Option<&str>) -> Vec<String> {
         let more = match extra {
             None => 0,
@@ -62,8 +62,8 @@ impl Hardware {
         labels.into_iter().map(str::to_owned).collect()
     }
 
-    /// Returns all devices whose DMA our driver translates, with their drivers; the disk is on some
-    /// boards only.
+    /// Returns the driver and the name of each device that this driver translates. The disk is on
+    /// some boards only.
     pub fn clients(&self) -> Vec<(&'static str, &'static str)> {
         let sdhi = "/sys/bus/platform/drivers/renesas_sdhi_internal_dmac";
         let hosts = MMC_HOSTS.iter().filter(|_| self.mmc);

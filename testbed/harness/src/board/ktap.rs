@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Test results in the kernel's format, from guest scripts and from KUnit.
+//! Test results in KTAP, the kernel's format, from guest scripts and from KUnit.
 
 use anyhow::{Result, bail};
 
 /// The results in a KTAP stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ktap {
-    /// Names of the test cases that passed. A suite that sums up its cases is not a case.
+    /// Names of the test cases that passed or were skipped, without suites that sum up their cases.
     pub passed: Vec<String>,
     /// Names of the suites that passed.
     pub suites: Vec<String>,
-    /// Names of the cases that were skipped.
+    /// Names of the test cases that were skipped. They are also in `passed`.
     pub skipped: Vec<String>,
-    /// Names of the cases and suites that failed.
+    /// Names of the test cases and suites that failed.
     pub failed: Vec<String>,
-    /// `key=value` diagnostics, in order.
+    /// Diagnostics of the form `key=value`, in order.
     pub facts: Vec<(String, String)>,
-    /// The number of cases that the suites announced.
+    /// The number of cases that suites have announced. Plans outside of suites do not count.
     planned: usize,
 }
 
 impl Ktap {
-    /// Reads KTAP at any nesting; other lines are ignored.
+    /// Parses KTAP at any nesting level. Ignores other lines.
     pub fn parse(text: &str) -> Self {
         let mut ktap = Self::default();
         let mut suites: Vec<&str> = Vec::new();
@@ -53,7 +53,7 @@ impl Ktap {
         ktap
     }
 
-    /// Fails unless all announced cases ran, at least one, and none failed.
+    /// Fails unless at least one case and all cases announced by suites ran, and none failed.
     pub fn judge(self) -> Result<Self> {
         if !self.failed.is_empty() {
             bail!("failed in the guest: {}", self.failed.join(", "));
@@ -65,7 +65,7 @@ impl Ktap {
         Ok(self)
     }
 
-    /// Returns the sum of all facts of one name.
+    /// Returns the sum of all facts with the key `key`.
     pub fn sum(&self, key: &str) -> u64 {
         self.facts
             .iter()
@@ -75,7 +75,7 @@ impl Ktap {
     }
 }
 
-/// Returns `ok 1 name` or `not ok 1 name # directive`.
+/// Parses `ok 1 name` or `not ok 1 name # directive`. Returns whether it is good, and the name.
 fn result(line: &str) -> Option<(bool, &str)> {
     let (good, rest) = match line.strip_prefix("not ok ") {
         Some(rest) => (false, rest),
@@ -87,7 +87,7 @@ fn result(line: &str) -> Option<(bool, &str)> {
     Some((good, name.trim_start_matches("- ").trim()))
 }
 
-/// Returns a kernel log line without its `[    1.234567] `.
+/// Removes a time stamp like `[    1.234567] ` from the beginning of a line.
 fn without_time_stamp(line: &str) -> &str {
     match line.strip_prefix('[').and_then(|l| l.split_once("] ")) {
         Some((time, rest)) if time.trim().parse::<f64>().is_ok() => rest,

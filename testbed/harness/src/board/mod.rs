@@ -41,53 +41,53 @@ use wiring::Wiring;
 
 pub use setup::{Driver, Setup, System};
 
-/// Long enough for a loaded machine without acceleration.
+/// The time limit of a boot. Suffices on a loaded machine without acceleration.
 pub const BOOT_LIMIT: Duration = Duration::from_secs(120);
 const CONNECT_LIMIT: u16 = 30_000;
 
-/// The contents of the cards when the board is switched on.
+/// The contents of the cards at power-on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CardsAre {
-    /// Empty file systems; the logs begin anew, too.
+    /// The contents that the setup asks for. The logs begin anew, too.
     New,
-    /// The contents of when the board was last switched off.
+    /// The contents at the last power-off. The logs are continued.
     Kept,
 }
 
 /// A running board.
 pub struct Board {
     qemu: Child,
-    /// The control socket.
+    /// QEMU's control socket.
     pub qmp: Qmp,
-    /// The serial line.
+    /// The serial console.
     pub console: Console,
-    /// The other end of the second serial port, if there is one.
+    /// The harness's end of the second serial port, if the board has one.
     pub port: Option<UnixStream>,
-    /// Every kernel message so far.
+    /// Every kernel message that was read so far.
     pub klog: String,
-    /// The driver that it was booted for.
+    /// The IOMMU driver that the board was booted for.
     pub driver: Driver,
-    /// The system that it runs.
+    /// The system that the board runs.
     system: System,
-    /// The machine's names of its IPMMUs.
+    /// The names of the IPMMUs in QEMU.
     ipmmus: Vec<String>,
-    /// What its device tree says, if the machine was made from it.
+    /// The wiring in the device tree that the machine was made from; otherwise empty.
     pub wiring: Wiring,
-    /// Its hardware, as far as tests know it.
+    /// The hardware that tests refer to.
     pub hardware: &'static Hardware,
     /// Whether IPMMUs may sleep while the system is awake.
     autosuspend: bool,
     stage2: bool,
     soc: Option<&'static str>,
-    /// Whether its kernel looks for leaks.
+    /// Whether the kernel checks for leaks.
     is_sanitised: bool,
-    /// Whether registers are random when power comes.
+    /// Whether registers are random at power-on.
     is_random: bool,
     _sockets: TempDir,
 }
 
 impl Board {
-    /// Boots until the agent answers.
+    /// Boots the board, and waits until the agent is ready.
     pub fn boot(provision: &Provision, setup: &Setup) -> Result<Self> {
         let mut board = Self::start(provision, setup, CardsAre::New)?;
         board
@@ -98,8 +98,8 @@ impl Board {
         Ok(board)
     }
 
-    /// Takes the power away and boots again, with the cards as they are. Commands are numbered on:
-    /// a system that comes back from a card may still answer one.
+    /// Cuts the power and boots again, with the same contents of the cards. Command numbers
+    /// continue, as a system that resumes from a card may still answer an earlier command.
     pub fn power_cycle(&mut self, provision: &Provision, setup: &Setup) -> Result<()> {
         self.qemu.kill()?;
         self.qemu.wait()?;
@@ -113,7 +113,7 @@ impl Board {
         self.keep_awake()
     }
 
-    /// Starts QEMU, and connects to its sockets.
+    /// Starts QEMU and connects to its sockets.
     fn start(provision: &Provision, setup: &Setup, cards_are: CardsAre) -> Result<Self> {
         let paths = &provision.paths;
         let sockets = tempfile::tempdir()?;
@@ -155,7 +155,7 @@ impl Board {
         }
         let mut qemu = command
             .stdin(Stdio::null())
-            // Nothing writes to it; its end shows that QEMU has ended.
+            // Nothing is written to this pipe. It is closed when QEMU ends.
             .stdout(Stdio::piped())
             .stderr(errors_file)
             .spawn()
@@ -207,13 +207,13 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        // Already gone after power_off; otherwise no longer needed.
+        // After power_off QEMU has ended already; otherwise it is no longer needed.
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }
 }
 
-/// Boots a board whose console is the user's terminal, and waits until it is switched off.
+/// Boots a board with the user's terminal as its console, and waits until QEMU ends.
 pub fn on_terminal(provision: &Provision, setup: &Setup) -> Result<()> {
     let mut qemu = qemu_command(provision, setup, CardsAre::New)?;
     let ended = qemu.args(["-serial", "mon:stdio"]).status()?;
@@ -221,10 +221,10 @@ pub fn on_terminal(provision: &Provision, setup: &Setup) -> Result<()> {
     Ok(())
 }
 
-/// Returns QEMU with the board, but for the places where its console and others lead to.
+/// Returns the command that runs QEMU with the board, without options for its console and sockets.
 fn qemu_command(provision: &Provision, setup: &Setup, cards_are: CardsAre) -> Result<Command> {
     let paths = &provision.paths;
-    // setpriv: no board may outlive the process that booted it.
+    // setpriv kills QEMU when the process that booted the board ends.
     let mut command = Command::new("setpriv");
     command
         .args(["--pdeathsig", "KILL", "--"])
@@ -261,7 +261,7 @@ fn qemu_command(provision: &Provision, setup: &Setup, cards_are: CardsAre) -> Re
     Ok(command)
 }
 
-/// Returns the device tree that the board boots.
+/// Returns the path of the device tree blob that the board boots with.
 fn dtb(provision: &Provision, setup: &Setup) -> PathBuf {
     match (&setup.dtb, setup.tree) {
         (Some(dtb), _) => dtb.clone(),
@@ -270,7 +270,7 @@ fn dtb(provision: &Provision, setup: &Setup) -> PathBuf {
     }
 }
 
-/// Returns the kernel's command line. Some checkers have to be switched on.
+/// Returns the kernel's command line. On a sanitised kernel it switches some checkers on.
 fn command_line(provision: &Provision, setup: &Setup) -> String {
     const WATCH: &str = "iommu.debug_pagealloc=1 page_poison=1 kasan_multi_shot ";
     let watch = match provision.kernel.is_sanitised() {
@@ -299,7 +299,7 @@ fn insert_cards(
     Ok(())
 }
 
-/// Waits for QEMU to connect; fails if QEMU ends.
+/// Waits until QEMU connects. Fails if QEMU ends first.
 fn accept(listener: &UnixListener, alive: &OwnedFd) -> Result<UnixStream> {
     let mut fds = [
         PollFd::new(listener.as_fd(), PollFlags::POLLIN),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! QEMU's control socket: properties of the models, sleep and wake-up.
+//! QEMU's control socket: properties of the models, events, and power buttons.
 
 use std::io::{BufReader, BufWriter};
 use std::os::fd::AsFd;
@@ -11,8 +11,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use qapi::qmp;
 use serde_json::Value;
 
-/// A command is written at once. QEMU obeys when it has seen the last bracket; after `quit`, a
-/// write of the rest of the line would fail.
+/// The stream of a session. Its buffer makes each command a single write: QEMU acts on the last
+/// bracket, and after `quit` a write of the rest of the line would fail.
 type Stream = qapi::Stream<BufReader<UnixStream>, BufWriter<UnixStream>>;
 
 /// A QMP session.
@@ -22,7 +22,7 @@ pub struct Qmp {
 }
 
 impl Qmp {
-    /// Greets QEMU on a connected socket.
+    /// Opens a session on a connected socket.
     pub fn new(stream: UnixStream) -> Result<Self> {
         let reader = BufReader::new(stream.try_clone()?);
         let mut inner = qapi::Qmp::new(qapi::Stream::new(reader, BufWriter::new(stream)));
@@ -57,13 +57,13 @@ impl Qmp {
         Ok(())
     }
 
-    /// Returns whether the board sleeps and what its CPUs do, as text for reports of a silent
-    /// board.
+    /// Returns the state of QEMU and the registers of the CPUs, as text for reports about a board
+    /// that does not answer.
     pub fn cpus(&mut self) -> Result<String> {
         Ok(self.monitor("info status")? + &self.monitor("info registers -a")?)
     }
 
-    /// Reads memory at a physical address, `count` words of 32 bits.
+    /// Reads `count` words of 32 bits at a physical address.
     pub fn memory(&mut self, address: u64, count: usize) -> Result<Vec<u32>> {
         let text = self.monitor(&format!("xp /{count}wx {address:#x}"))?;
         let numbers = text.lines().filter_map(|line| line.split_once(':'));
@@ -90,13 +90,13 @@ impl Qmp {
             .with_context(|| line.to_owned())
     }
 
-    /// Returns whether the board has gone to sleep since this was last told.
+    /// Returns whether QEMU has reported that the board sleeps. Consumes one such event.
     pub fn fell_asleep(&mut self) -> Result<bool> {
         self.inner.nop()?;
         Ok(self.take(|e| matches!(e, qmp::Event::SUSPEND { .. })))
     }
 
-    /// Forgets earlier events, so that only later ones are waited for.
+    /// Discards earlier events, so that waits see later ones only.
     pub fn forget_events(&mut self) -> Result<()> {
         self.inner.nop()?;
         self.inner.events().for_each(drop);
@@ -104,7 +104,7 @@ impl Qmp {
         Ok(())
     }
 
-    /// Presses the power button of a sleeping board.
+    /// Presses the power button of a sleeping board, and waits until QEMU reports its wake-up.
     pub fn wake(&mut self) -> Result<()> {
         self.inner
             .execute(&qmp::system_wakeup {})
@@ -114,15 +114,15 @@ impl Qmp {
         })
     }
 
-    /// Presses the reset button.
+    /// Presses the reset button of the board.
     pub fn reset(&mut self) -> Result<()> {
         let reset = qmp::system_reset {};
         self.inner.execute(&reset).context("resetting the board")?;
         Ok(())
     }
 
-    /// Keeps QEMU running when the board switches itself off or resets itself, so that it can still
-    /// be asked; see [`Self::wait_shutdown`].
+    /// Keeps QEMU running when the board switches itself off or resets itself, so that its state
+    /// can still be read; see [`Self::wait_shutdown`].
     pub fn stay_after_shutdown(&mut self) -> Result<()> {
         self.inner
             .execute(&qmp::set_action {
@@ -135,7 +135,7 @@ impl Qmp {
         Ok(())
     }
 
-    /// Waits until the board has switched itself off.
+    /// Waits until QEMU reports that the board has switched itself off.
     pub fn wait_shutdown(&mut self, limit: Duration) -> Result<()> {
         self.wait("SHUTDOWN", limit, |e| {
             matches!(e, qmp::Event::SHUTDOWN { .. })
@@ -148,14 +148,14 @@ impl Qmp {
         Ok(())
     }
 
-    /// Takes one event out of those that were read.
+    /// Removes the first wanted event from those received. Returns whether there was one.
     fn take(&mut self, wanted: impl Fn(&qmp::Event) -> bool) -> bool {
         self.seen.extend(self.inner.events());
         let at = self.seen.iter().position(wanted);
         at.map(|at| self.seen.remove(at)).is_some()
     }
 
-    /// Waits for one event, keeping the others for later.
+    /// Waits for a wanted event. The others stay for later waits.
     fn wait(
         &mut self,
         name: &str,
@@ -169,7 +169,7 @@ impl Qmp {
                 bail!("QEMU reported no {name} within {} s", limit.as_secs());
             }
             self.wait_readable(left)?;
-            // The crate reads events only on the way to an answer.
+            // The crate reads events only while it waits for an answer.
             self.inner.nop()?;
         }
         Ok(())

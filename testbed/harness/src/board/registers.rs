@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The contents of the IPMMUs, as only an emulator can tell.
+//! Snapshots of the IPMMUs' registers, as read from the emulator.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 
 use super::qmp::Qmp;
 
-/// The IPMMUs of an R-Car H3 by their labels in the device tree, with their
-/// device names in Linux. The first one is the root.
+/// The IPMMUs of an R-Car H3: labels in the device tree, and device names in Linux. The first one
+/// is the root.
 pub const IPMMUS: [(&str, &str); 17] = [
     ("ipmmu_mm", "e67b0000.iommu"),
     ("ipmmu_ds0", "e6740000.iommu"),
@@ -30,26 +30,26 @@ pub const IPMMUS: [(&str, &str); 17] = [
     ("ipmmu_vp1", "fe980000.iommu"),
 ];
 
-/// The context of a root of Gen3 that this driver parks micro-TLBs in.
+/// The context of a Gen3 root that this driver uses for parking.
 pub const PARKING: u32 = 7;
 
-/// IMTTBCR.PMB, which is never set for tables of stage 1.
+/// IMTTBCR.PMB, which is never set for page tables of stage 1.
 const STAGE_2: u32 = 1 << 30;
 
-/// The contexts that an IPMMU of Gen4 has; others have fewer.
+/// The number of contexts of a Gen4 IPMMU; others have fewer.
 const CONTEXTS: u32 = 16;
 
-/// The micro-TLBs that an IPMMU of Gen4 has; others have fewer.
+/// The number of micro-TLBs of a Gen4 IPMMU; others have fewer.
 pub(super) const UTLBS: u32 = 64;
 
-/// Returns the device name of an IPMMU of the H3.
+/// Returns the device name in Linux of an IPMMU of the H3.
 pub fn device_of(ipmmu: &str) -> Result<&'static str> {
     let found = IPMMUS.iter().find(|(label, _)| *label == ipmmu);
     let (_, device) = found.with_context(|| format!("an H3 has no {ipmmu}"))?;
     Ok(device)
 }
 
-/// All non-zero registers of all IPMMUs, by (IPMMU, register).
+/// The registers that are not zero, by (IPMMU, register).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registers(BTreeMap<(String, String), u32>);
 
@@ -58,7 +58,7 @@ pub struct Registers(BTreeMap<(String, String), u32>);
 pub struct Difference {
     /// `ipmmu_xx.NAME`
     pub name: String,
-    /// Its value in the first and in the second snapshot.
+    /// The values in the first and in the second snapshot.
     pub values: (u32, u32),
 }
 
@@ -70,7 +70,7 @@ impl fmt::Display for Difference {
 }
 
 impl Registers {
-    /// Returns those of IPMMUs whose names begin with `prefix`.
+    /// Returns the registers of IPMMUs whose names begin with `prefix`.
     pub fn within(&self, prefix: &str) -> Self {
         let mut registers = self.clone();
         registers
@@ -90,8 +90,8 @@ impl Registers {
         Ok(Self(all))
     }
 
-    /// Returns a copy with names and values changed by `change`, which gets an IPMMU, a register's
-    /// name and its value.
+    /// Returns a copy with names and values changed by `change`. Its arguments are an IPMMU, and a
+    /// register's name and value.
     pub fn changed(&self, change: impl Fn(&str, &str, u32) -> (String, u32)) -> Self {
         let changed = self.0.iter().map(|((ipmmu, name), value)| {
             let (name, value) = change(ipmmu, name, *value);
@@ -105,8 +105,8 @@ impl Registers {
         self.0.len()
     }
 
-    /// Removes the registers of contexts that are off, which keep values of their last use. A cache
-    /// in which nothing is parked any more does not use parking.
+    /// Removes the registers of contexts that are off, which still contain the values of their last
+    /// use. Also removes those of parking in caches without a parked micro-TLB.
     pub fn in_use(mut self) -> Self {
         let all = self.clone();
         self.0
@@ -119,9 +119,9 @@ impl Registers {
         self
     }
 
-    /// Removes the registers of micro-TLBs that are off, fault addresses, the memory attributes of
-    /// contexts of stage 2, and control registers of a cache without a context that is on: they are
-    /// random where registers are random at power-on.
+    /// Removes the registers of micro-TLBs that are off, fault addresses, memory attributes of
+    /// stage 2 contexts, and control registers of caches without a context that is on. All of them
+    /// have random values if registers are random at power-on.
     pub fn written(mut self) -> Self {
         let all = self.clone();
         self.0
@@ -140,16 +140,16 @@ impl Registers {
         self
     }
 
-    /// Returns whether a context of an IPMMU is on.
+    /// Returns whether any context of an IPMMU is on.
     fn has_context(&self, ipmmu: &str) -> bool {
         let is_on = |context| self.get(ipmmu, &format!("IMCTR({context})")) & 1 != 0;
         (0..CONTEXTS).any(is_on)
     }
 
-    /// Returns whether a context is on, and used.
+    /// Returns whether a context is on. For parking in a cache a micro-TLB must also point to it.
     fn is_used(&self, ipmmu: &str, context: &str) -> bool {
         let is_on = self.get(ipmmu, &format!("IMCTR({context})")) & 1 != 0;
-        // A root walks tables, and has no micro-TLBs.
+        // Only a root walks tables. On Gen3 it has no micro-TLBs.
         let is_root = self.get(ipmmu, &format!("IMTTBCR({context})")) != 0;
         let parks = context == PARKING.to_string();
         let of_it = |utlb| self.context_of(ipmmu, utlb) == Some(PARKING);
@@ -161,13 +161,13 @@ impl Registers {
         self.0.keys().filter(|(of, _)| of == ipmmu).count()
     }
 
-    /// Returns a register's value; those not listed are zero.
+    /// Returns a register's value; 0 if the register is not listed.
     pub fn get(&self, ipmmu: &str, name: &str) -> u32 {
         let key = (ipmmu.to_owned(), name.to_owned());
         self.0.get(&key).copied().unwrap_or(0)
     }
 
-    /// Returns the registers that differ in `later`.
+    /// Returns the registers with another value in `later`.
     pub fn differences(&self, later: &Self) -> Vec<Difference> {
         let mut keys: Vec<_> = self.0.keys().chain(later.0.keys()).collect();
         keys.sort();
@@ -181,7 +181,7 @@ impl Registers {
             .collect()
     }
 
-    /// Returns the context that a uTLB goes through, if it is enabled.
+    /// Returns the context that a micro-TLB points to, if the micro-TLB is on.
     pub fn context_of(&self, ipmmu: &str, utlb: u32) -> Option<u32> {
         let imuctr = self.get(ipmmu, &format!("IMUCTR({utlb})"));
         (imuctr & 1 != 0).then_some((imuctr >> 4) & 0x1f)

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Reports of the kernel's, from `cut here` to their end.
+//! Kernel reports in a log, from `cut here` to `end trace`.
 
-/// The IOMMU core's warning about a client that it first sees when a driver is bound to it.
+/// The IOMMU core's warning about a client that it first probes when a driver is bound to it.
 pub const LATE_PROBE: &str = "late IOMMU probe at driver bind, something fishy here!";
 
-/// The reports in `log`, and the rest of it.
+/// Splits `log` into its reports and the remaining lines.
 pub fn split(log: &str) -> (Vec<String>, String) {
     const BEGIN: &str = "[ cut here ]";
     const END: &str = "[ end trace ";

@@ -9,20 +9,20 @@ use super::hardware::{GEN2, H3, Hardware};
 use super::{pcie, unkind};
 use crate::provision::Arch;
 
-/// The command line of every boot. Messages stay in the log, for `dmesg`; oopses still reach the
-/// console.
+/// The kernel's command line for every boot. Messages go to the log only, for `dmesg`; oopses also
+/// go to the console.
 const APPEND: &str = "console=ttySC0,115200 loglevel=1 printk.devkmsg=on log_buf_len=1M";
 
 /// The IOMMU driver that the board runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Driver {
-    /// Upstream's.
+    /// Upstream's driver.
     C,
-    /// This one.
+    /// This driver.
     Rust,
 }
 
-/// The system that boots, and where the driver is in it.
+/// The system that boots, and the place of the driver in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum System {
     /// The testbed's kernel, with the C driver built in, and this driver as a module.
@@ -39,7 +39,7 @@ pub enum System {
     InTree,
     /// Debian's kernel, with the package of this driver.
     Debian,
-    /// The testbed's kernel as a domain of Xen, which has the IPMMUs.
+    /// The testbed's kernel in domains of Xen. Xen drives the IPMMUs.
     Xen,
 }
 
@@ -48,76 +48,76 @@ impl System {
     pub const COUNT: usize = Self::Xen as usize + 1;
 }
 
-/// A board to boot. Fields with `generate` can be set by functions of their names.
+/// A board to boot. Setters are derived for fields with `generate`.
 #[derive(Clone, Debug, Setters)]
 #[setters(generate = false)]
 pub struct Setup {
-    /// The name of the board, and of its logs.
+    /// The name of the board and of its logs.
     pub name: String,
-    /// The driver that should find the IPMMUs.
+    /// The driver that is expected to drive the IPMMUs.
     #[setters(generate)]
     pub driver: Driver,
     /// The system that boots.
     #[setters(generate)]
     pub system: System,
-    /// The value of the SoC's product register, if it is not an H3's.
+    /// The value of the SoC's product register, if not that of an H3.
     #[setters(generate, strip_option)]
     pub prr: Option<u32>,
-    /// The board whose device tree the machine is made from, as the kernel's sources call it; the
-    /// H3's machine if there is none.
+    /// The board whose device tree the machine is made from, by its name in the kernel's sources;
+    /// none for the H3's machine.
     pub tree: Option<&'static str>,
-    /// The device tree, if it is not the board's own.
+    /// The device tree blob, if not the board's own.
     #[setters(generate, strip_option)]
     pub dtb: Option<PathBuf>,
     /// The architecture of the kernel.
     pub arch: Arch,
-    /// The hardware, as far as tests know it.
+    /// The hardware that tests refer to.
     pub hardware: &'static Hardware,
-    /// Additions to the command line.
+    /// Additions to the kernel's command line.
     pub append: String,
-    /// Whether there is a second serial port.
+    /// Whether the board has a second serial port.
     pub port: bool,
-    /// Whether every MMC host has a new card.
+    /// Whether there is a card behind every MMC host.
     #[setters(generate, bool)]
     pub cards: bool,
-    /// The generation of an IPMMU that no H3 has.
+    /// The generation of an extra IPMMU, which no H3 has.
     #[setters(generate, strip_option, rename = "extra_ipmmu")]
     pub extra: Option<&'static str>,
-    /// Whether there are masters that never stop, which the device tree must name.
+    /// Whether there are masters that never stop. The device tree must contain them.
     #[setters(generate, bool)]
     pub traffic: bool,
     /// Whether IPMMUs lose their registers with the power of their area.
     pub power_areas: bool,
-    /// Whether an IPMMU that nobody needs may sleep while the system is awake. If not, registers do
-    /// not depend on when a row looks at them.
+    /// Whether idle IPMMUs may sleep while the system is awake. If not, the registers do not depend
+    /// on the time at which a row reads them.
     #[setters(generate, bool)]
     pub autosuspend: bool,
-    /// Whether this driver is told to use page tables of stage 2.
+    /// Whether this driver is loaded with the option to use page tables of stage 2.
     #[setters(generate, bool)]
     pub stage2: bool,
-    /// The SoC that the kernel is told of, instead of that of the product register.
+    /// The SoC that the kernel sees, if not that of the product register.
     pub soc: Option<&'static str>,
-    /// The functions of the card in each PCIe slot, as for QEMU's `-device`.
+    /// The functions of the card in each PCIe slot, in the notation of QEMU's `-device`.
     pub pcie: [Vec<String>; pcie::SLOTS],
     /// The files on the cards.
     #[setters(generate, into)]
     pub files: Vec<PathBuf>,
-    /// The image that the eMMC is a copy of; a new file system if there is none.
+    /// The image that is copied to the eMMC; none for a new file system.
     #[setters(generate, strip_option)]
     pub emmc: Option<PathBuf>,
-    /// The initramfs, if it is not the usual one with the driver.
+    /// The initramfs, if not the usual one with the driver.
     pub initramfs: Option<PathBuf>,
-    /// How unkind the IPMMUs are: words of the model, joined by `+`.
+    /// How unkind the IPMMUs are: keywords of the model, joined by `+`.
     pub unkind: Option<String>,
-    /// A plugin of QEMU, with its arguments.
+    /// A QEMU plugin, with its arguments.
     #[setters(generate, strip_option)]
     pub plugin: Option<String>,
-    /// More options of QEMU.
+    /// Additional options for QEMU.
     pub options: Vec<String>,
 }
 
 impl Setup {
-    /// Describes a board for `driver`, without changes.
+    /// Describes the H3's board with `driver`, and defaults for all else.
     pub fn new(name: &str, driver: Driver) -> Self {
         Self {
             name: unkind::called(name),
@@ -158,7 +158,7 @@ impl Setup {
         }
     }
 
-    /// Describes the board of this name in the kernel's sources, made from its device tree.
+    /// Describes a machine made from the device tree of `board` in the kernel's sources.
     pub fn of_tree(name: &str, board: &'static str) -> Self {
         Self {
             tree: Some(board),
@@ -167,52 +167,52 @@ impl Setup {
         }
     }
 
-    /// Cuts power areas for real.
+    /// Makes IPMMUs lose their registers with the power of their area, and lets them sleep.
     pub fn power_areas(mut self) -> Self {
         self.power_areas = true;
         self.autosuspend()
     }
 
-    /// Uses page tables of stage 2, on a board whose product register names no SoC: the kernel is
-    /// told of one that has such tables.
+    /// Uses page tables of stage 2, and makes the kernel see a SoC of Gen3 that has them. The
+    /// board's product register must name no SoC.
     pub fn stage2_of_gen3(mut self) -> Self {
         self.soc = Some("r8a77965");
         self.stage2()
     }
 
-    /// Adds to the command line.
+    /// Sets the additions to the kernel's command line, in place of earlier ones.
     pub fn append(mut self, text: &str) -> Self {
         self.append = text.into();
         self
     }
 
-    /// Adds a second serial port, which the device tree must enable, and boots a kernel that uses
-    /// DMA for it.
+    /// Adds a second serial port, and boots a kernel that uses DMA for it. The device tree must
+    /// enable the port.
     pub fn port(mut self) -> Self {
         self.port = true;
         self.system(System::Serial)
     }
 
-    /// Puts a card with these functions into the first PCIe slot. The device tree must have the
-    /// slot: [`pcie::device_tree`].
+    /// Puts a card with `functions` into the first PCIe slot. The device tree must enable the slot:
+    /// [`pcie::device_tree`].
     pub fn pcie(self, functions: &[&str]) -> Self {
         self.pcie_slot(0, functions)
     }
 
-    /// Puts a card with these functions into this PCIe slot.
+    /// Puts a card with `functions` into PCIe slot `slot`.
     pub fn pcie_slot(mut self, slot: usize, functions: &[&str]) -> Self {
         self.pcie[slot] = functions.iter().map(|&f| f.into()).collect();
         self
     }
 
-    /// Makes IPMMUs unkind in these ways, and in no others.
+    /// Makes IPMMUs unkind in the ways of `words`, and in no others.
     pub fn unkind(mut self, words: &str) -> Self {
         self.unkind = Some(words.into()).filter(|w: &String| !w.is_empty());
         self
     }
 
-    /// Makes IPMMUs refuse where a context is off. The driver relies on that from the end of a
-    /// kernel to the probe of the next one, and while an image is made.
+    /// Makes contexts that are off refuse, on IPMMUs that are unkind in all ways. The driver relies
+    /// on it between the end of a kernel and the probe of the next, and while an image is made.
     pub fn refuses_when_off(mut self) -> Self {
         if self.unkind.as_deref() == Some(unkind::ALL) {
             let words = unkind::WORDS.into_iter();
@@ -230,20 +230,20 @@ impl Setup {
             .any(|word| [unkind::ALL, "reset"].contains(&word))
     }
 
-    /// Adds options of QEMU.
+    /// Adds options for QEMU.
     pub fn options(mut self, options: &[impl ToString]) -> Self {
         self.options.extend(options.iter().map(ToString::to_string));
         self
     }
 
-    /// Lets time advance with instructions, so that timers do not depend on the speed of the
-    /// machine; with one CPU, so that tasks do not migrate.
+    /// Lets time advance with executed instructions, so that timers do not depend on the host's
+    /// speed. Uses one CPU, so that tasks do not migrate.
     pub fn counted_time(self) -> Self {
         self.append("maxcpus=1")
             .options(&["-icount", "shift=0,sleep=off"])
     }
 
-    /// Returns the type of the groups that devices are in by default.
+    /// Returns the type that groups have by default.
     pub fn group_type(&self) -> &'static str {
         match self.append.contains("iommu.strict=0") {
             true => "DMA-FQ",
@@ -251,8 +251,8 @@ impl Setup {
         }
     }
 
-    /// Returns the kernel's command line. Clients wait for a driver that is a module, however slow
-    /// the machine is.
+    /// Returns the kernel's command line. If this driver is a module, clients wait for it without a
+    /// time limit, as the host may be slow.
     pub(super) fn command_line(&self) -> String {
         let driver = match (self.system, self.driver) {
             (System::Testbed | System::Serial | System::Kvm | System::Socs, Driver::Rust) => {

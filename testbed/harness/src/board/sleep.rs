@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Sleeping and waking.
+//! Suspend, resume and hibernation of the board.
 
 use std::time::{Duration, Instant};
 
@@ -10,17 +10,17 @@ use super::guest::COMMAND_LIMIT;
 use super::registers::Registers;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Between two questions whether the board sleeps.
+/// The interval between two queries whether the board sleeps.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The result of a suspend.
 pub struct Slept {
-    /// The registers while everything was off.
+    /// The registers while the board slept.
     pub asleep: Registers,
 }
 
 impl Board {
-    /// Sleeps and wakes once; `while_asleep` acts on the board in between.
+    /// Suspends and resumes once. Calls `while_asleep` while the board sleeps.
     pub fn suspend(&mut self, while_asleep: impl FnOnce(&mut Self) -> Result<()>) -> Result<Slept> {
         self.sh("echo deep > /sys/power/mem_sleep")
             .context("the kernel offers no deep sleep")?;
@@ -35,8 +35,8 @@ impl Board {
         Ok(Slept { asleep })
     }
 
-    /// Waits until the board has gone to sleep, and listens meanwhile: QEMU keeps some hundred
-    /// characters that nobody reads, and Xen sleeps after it has said its last one.
+    /// Waits until the board sleeps. Reads the console meanwhile: QEMU buffers only a few hundred
+    /// unread characters, and Xen does not sleep before it has sent its last one.
     pub fn wait_suspend(&mut self, limit: Duration) -> Result<()> {
         let deadline = Instant::now() + limit;
         while !self.qmp.fell_asleep()? {
@@ -50,7 +50,7 @@ impl Board {
         Ok(())
     }
 
-    /// Sleeps and wakes once: the SoC loses its registers, and all of them come back.
+    /// Suspends and resumes once. Fails unless all registers are lost meanwhile, and all come back.
     pub fn suspend_and_compare(&mut self) -> Result<()> {
         let before = self.registers()?;
         let kept = self.suspend(|_| Ok(()))?.asleep.len();
@@ -61,8 +61,8 @@ impl Board {
         self.expect_registers(&before)
     }
 
-    /// Hibernates, in one of the modes that return to this board, until it is
-    /// awake again.
+    /// Hibernates in `mode`, and waits until the board is awake again: the mode must be one that
+    /// returns to this board.
     pub fn hibernate(&mut self, mode: &str) -> Result<()> {
         self.sh(&format!("echo {mode} > /sys/power/disk"))?;
         self.sh("echo disk > /sys/power/state").map(drop)

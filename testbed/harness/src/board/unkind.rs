@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Unkind IPMMUs: the words of the model.
+//! Unkind IPMMUs: the model's keywords for them.
 
 use std::env;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The model's word for all ways of being unkind at once.
+/// The model's keyword for all ways of being unkind at once.
 pub const ALL: &str = "all";
-/// The model's word for contexts that let everything through while they are off.
+/// The model's keyword for contexts that let everything through while they are off.
 pub const OFF_PASSES: &str = "off-passes";
-/// The model's words, one for each way.
+/// The model's keywords, one for each way of being unkind.
 pub const WORDS: [&str; 12] = [
     "posted",
     "slow-flush",
@@ -27,12 +27,12 @@ pub const WORDS: [&str; 12] = [
 /// Whether `make check-full` is in its second round.
 static UNKIND: AtomicBool = AtomicBool::new(false);
 
-/// Makes boards unkind from now on, unless their setup says otherwise; their names show it.
+/// Makes boards unkind from now on, unless their setup says otherwise. Their names show it.
 pub fn make_boards_unkind() {
     UNKIND.store(true, Ordering::Relaxed);
 }
 
-/// Returns the name of a board, which shows whether it is unkind.
+/// Returns the name of a board, with a prefix if boards are unkind.
 pub fn called(name: &str) -> String {
     match UNKIND.load(Ordering::Relaxed) {
         true => format!("unkind-{name}"),
@@ -40,8 +40,8 @@ pub fn called(name: &str) -> String {
     }
 }
 
-/// Returns how unkind a board is by default: with `IPMMU_UNKIND=posted make check`, all rows run on
-/// a model that is unkind in that way.
+/// Returns the keywords for boards by default. With `IPMMU_UNKIND=posted make check`, all rows run
+/// on a model that is unkind in that way.
 pub(super) fn boards() -> Option<String> {
     match UNKIND.load(Ordering::Relaxed) {
         true => Some(ALL.into()),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! What a SoC's device tree says of IPMMUs, and of what is behind them.
+//! The IPMMUs in a SoC's device tree, and the masters behind them.
 
 use std::collections::BTreeMap;
 
@@ -14,26 +14,26 @@ const MAIN: &str = "renesas,ipmmu-main";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ipmmu {
     pub device: String,
-    /// Its root, if it is a cache.
+    /// The device name of the root, if the IPMMU is a cache.
     pub root: Option<String>,
     pub is_gen4: bool,
 }
 
-/// A master with `iommus`, by its device name in Linux.
+/// A master with the property `iommus`, by its device name in Linux.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     pub device: String,
-    /// Its IPMMUs and micro-TLBs, in the order of its ports.
+    /// The IPMMU and the micro-TLB of each port, in order.
     pub ports: Vec<(String, u32)>,
-    /// Whether the tree enables it.
+    /// Whether the master is enabled in the device tree.
     pub is_enabled: bool,
     pub kind: Kind,
 }
 
-/// What a master is, as far as the emulated board has a model of it.
+/// The kind of a master, if the emulated board has a model of it; otherwise `Other`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A SYS-DMAC, with the address of its channels, and the distance between them.
+    /// A SYS-DMAC: the address of the first channel, and the distance between channels.
     Dmac {
         channels: u64,
         stride: u64,
@@ -42,7 +42,7 @@ pub enum Kind {
     Other,
 }
 
-/// A SoC's IPMMUs and masters.
+/// The IPMMUs of a SoC, and the masters behind them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wiring {
     pub ipmmus: Vec<Ipmmu>,
@@ -50,7 +50,7 @@ pub struct Wiring {
 }
 
 impl Wiring {
-    /// Reads a blob. Disabled IPMMUs are left out.
+    /// Reads a device tree blob. Leaves out disabled IPMMUs.
     pub fn of(blob: &[u8]) -> Result<Self> {
         let fdt = Fdt::parse(blob)?;
         let nodes = fdt.nodes();
@@ -102,8 +102,8 @@ fn is_enabled(node: &Node) -> bool {
     status.is_none_or(|status| status == b"okay\0")
 }
 
-/// Returns the name of a node's device in Linux, if it has registers. All trees of these SoCs have
-/// addresses of two cells where there are devices.
+/// Returns the device name in Linux of a node with registers. In all device trees of these SoCs,
+/// addresses of devices have two cells.
 fn device(node: &Node) -> Option<String> {
     let (name, _) = node.name.split_once('@')?;
     let reg = node.cells("reg");

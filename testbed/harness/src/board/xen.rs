@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A board that runs Xen: what its domains boot, and from where.
+//! A board that runs Xen: the images that its domains boot, and their addresses.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,12 +11,12 @@ use super::setup::{Driver, Setup, System};
 use crate::paths::Paths;
 use crate::provision::{Provision, Xen};
 
-/// Where `testbed/guest/xen.dtsi` expects the kernels that the harness loads.
+/// The addresses at which `testbed/guest/xen.dtsi` expects the kernels.
 const KERNELS: [u64; 2] = [0x5800_0000, 0x5a00_0000];
 const INITRAMFSES: [u64; 2] = [0x5900_0000, 0x5b00_0000];
 const GUEST: u64 = 0x5c00_0000;
 
-/// Returns a board with two domains of this kernel, whose device tree is `original`.
+/// Describes a board with two domains. Its device tree is `original` with additions for Xen.
 pub fn setup(paths: &Paths, original: &Path, name: &str) -> Result<Setup> {
     let guest = paths.testbed().join("guest");
     let more = std::fs::read_to_string(guest.join("xen.dtsi"))?;
@@ -31,7 +31,7 @@ pub fn setup(paths: &Paths, original: &Path, name: &str) -> Result<Setup> {
         .options(&load(&of_guest.into_path(), GUEST)))
 }
 
-/// Adds QEMU's options that load Xen, and what its domains boot.
+/// Adds QEMU's options that load Xen, and the kernels and initramfses of its domains.
 pub(super) fn boot(command: &mut Command, xen: &Xen, provision: &Provision) {
     command.arg("-kernel").arg(&xen.binary);
     for address in KERNELS {
