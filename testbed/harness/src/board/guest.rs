@@ -324,7 +324,7 @@ impl Board {
     }
 }
 
-/// Fails if kernel messages contain one of [`SPLATS`].
+/// Fails if kernel messages contain one of `SPLATS`.
 pub fn expect_no_splat(text: &str) -> Result<()> {
     for splat in SPLATS {
         if let Some(at) = text.find(splat) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files from the mirror of the system's own apt.
+//! Files from the Debian mirror that the host's apt uses.
 //!
-//! A private apt root asks that mirror for another suite than the system's, without touching the
-//! system's package lists. apt checks signatures against Debian's keyring; sizes and hashes come
-//! from the signed lists.
+//! A private apt root makes other suites than the host's available, and leaves the host's package
+//! lists alone. apt checks signatures against Debian's keyring. Sizes and hashes come from the
+//! signed lists.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,21 +19,21 @@ use crate::lock::Lock;
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// The suite whose sources are used, whatever the host runs.
+/// The suite of packages and sources, regardless of the host's.
 const SUITE: &str = "trixie";
-/// An older suite, of which sources alone are used.
+/// An older suite. Only sources are used from it.
 const OLDER: &str = "bookworm";
-/// The suite with packages that no release has yet.
+/// The suite of packages that are in no release yet.
 const UNSTABLE: &str = "sid";
 
-/// The error when apt failed.
+/// The error message after apt has failed.
 const NO_NETWORK: &str = "cannot fetch from the Debian mirror that this system's apt uses \
                           (is there a network?)";
 
 /// One file, as apt's signed lists describe it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Download {
-    /// Its name in the download directory.
+    /// The name in the download directory.
     pub name: String,
     sha256: String,
 }
@@ -43,22 +43,22 @@ pub struct Download {
 pub enum Wanted<'a> {
     /// A binary package.
     Package(&'a str),
-    /// A source package, of the suite if it names no other: `NAME/SUITE`.
+    /// A source package: `NAME`, or `NAME/SUITE` for another suite than the usual one.
     Source(&'a str),
     /// Binary packages, with all their dependencies.
     System(System<'a>),
-    /// Binary packages with their dependencies, from the suite ahead of all releases.
+    /// Binary packages with all their dependencies, from the unstable suite.
     Unstable(System<'a>),
 }
 
-/// Packages for a system in which nothing is installed yet.
+/// Packages for a system on which nothing is installed yet.
 #[derive(Clone, Copy, Debug)]
 pub struct System<'a> {
-    /// Its purpose.
+    /// The name of the system in messages.
     pub name: &'a str,
-    /// Its architecture, in Debian's words.
+    /// Debian's name of the architecture.
     pub architecture: &'a str,
-    /// The installed packages, as apt takes them.
+    /// The packages to install, in apt's notation.
     pub packages: &'a [&'a str],
 }
 
@@ -70,7 +70,7 @@ impl Wanted<'_> {
         }
     }
 
-    /// Returns the key by which a choice is remembered.
+    /// Returns the key under which the chosen files are stored.
     fn key(&self) -> String {
         match self {
             Self::Package(name) | Self::Source(name) => (*name).into(),
@@ -110,7 +110,7 @@ impl System<'_> {
             format!("APT::Architectures={architecture}"),
             "APT::Install-Recommends=false".into(),
             "Dir::State::status=/dev/null".into(),
-            // Otherwise `install` prints MD5 alone.
+            // Without this, `install` prints only MD5 hashes.
             "Acquire::ForceHash=SHA256".into(),
         ];
         let options = options.into_iter().flat_map(|o| ["-o".into(), o]);
@@ -120,14 +120,13 @@ impl System<'_> {
     }
 }
 
-/// The cache, which no other process changes meanwhile, and downloads for it, made through the
-/// private apt root.
+/// The cache, locked against other processes, with downloads into it through a private apt root.
 pub struct Store<'a> {
     pub paths: &'a Paths,
     _lock: Lock,
-    /// Earlier choices: versions stay the same until the cache is removed.
+    /// Earlier choices. Versions change only if the mirror no longer offers the chosen one.
     chosen: BTreeMap<String, Vec<Download>>,
-    /// The suites whose lists were read in this run.
+    /// The suites with package lists that were read in this run.
     updated: Vec<&'static str>,
 }
 
@@ -147,7 +146,7 @@ impl<'a> Store<'a> {
         Ok(this)
     }
 
-    /// Returns the directory of downloads.
+    /// Returns the download directory.
     pub fn directory(&self) -> PathBuf {
         self.paths.cache.join("dl")
     }
@@ -156,7 +155,7 @@ impl<'a> Store<'a> {
         paths.cache.join("dl/chosen.json")
     }
 
-    /// Returns the files of `wanted`; asks the mirror the first time.
+    /// Returns the files of `wanted`. Asks the mirror only the first time.
     pub fn choose(&mut self, wanted: Wanted<'_>) -> Result<Vec<Download>> {
         if let Some(files) = self.chosen.get(&wanted.key()) {
             return Ok(files.clone());
@@ -181,7 +180,7 @@ impl<'a> Store<'a> {
         Ok(files)
     }
 
-    /// Fetches the files of `wanted` unless they are there and intact. Returns their paths.
+    /// Fetches the files of `wanted`, unless they are present and intact. Returns their paths.
     pub fn fetch(&mut self, wanted: Wanted<'_>) -> Result<Vec<PathBuf>> {
         let files = self.choose(wanted)?;
         if !self.all_good(&files)? {
@@ -189,7 +188,7 @@ impl<'a> Store<'a> {
             let step = Step::new(format!("Fetching {}", wanted.name()));
             let mut log = Log::create(self.paths, &format!("fetch-{}", file_safe(wanted.name())))?;
             let mut get = self.apt_get(wanted.suite());
-            // `install` puts files into the archives, `download` puts them here.
+            // `install` stores files in the archives, `download` in the current directory.
             fs::create_dir_all(self.directory().join("partial"))?;
             get.arg("-o").arg(format!(
                 "Dir::Cache::archives={}/",
@@ -224,7 +223,7 @@ impl<'a> Store<'a> {
             .collect()
     }
 
-    /// Returns whether all files are present and intact; removes damaged ones, so that apt fetches
+    /// Returns whether all files are present and intact. Removes damaged ones, so that apt fetches
     /// them again.
     fn all_good(&self, files: &[Download]) -> Result<bool> {
         let mut good = true;
@@ -241,7 +240,7 @@ impl<'a> Store<'a> {
         Ok(good)
     }
 
-    /// Brings the private package lists of a suite up to date, once per run.
+    /// Updates the private package lists of a suite, once per run.
     fn update(&mut self, suite: &'static str) -> Result<()> {
         if self.updated.contains(&suite) {
             return Ok(());
@@ -258,8 +257,8 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Returns the private root of a suite. Each has its own: apt would take the newest package of
-    /// all suites that it knows.
+    /// Returns the private root of a suite. The unstable one has its own root, as apt takes the
+    /// newest package of all suites in a root.
     fn root(&self, suite: &str) -> PathBuf {
         self.paths.cache.join(match suite {
             UNSTABLE => "apt-unstable",
@@ -319,7 +318,7 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Returns the Debian mirror in the system's own apt configuration.
+/// Returns the Debian mirror in the configuration of the host's apt.
 fn system_mirror() -> Result<String> {
     let format = "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(RELEASE)|$(COMPONENT)";
     let targets = capture(Command::new("apt-get").args([
@@ -335,13 +334,13 @@ fn system_mirror() -> Result<String> {
             .find(|r| !r[2].contains("security") && !r[3].contains("security"))
             .map(|r| r[1].to_owned())
     };
-    // Without package lists, as in a container image, apt knows no origins yet.
+    // Without package lists, as in a container image, apt knows no origin.
     ours("Debian")
         .or_else(|| ours(""))
         .context("this system's apt names no Debian mirror")
 }
 
-/// Reads one `'URI' name size SHA256:hash` line of `--print-uris`.
+/// Parses a line `'URI' name size SHA256:hash` of `--print-uris`.
 fn parse_uri(line: &str) -> Result<Download> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let [_, name, _, hash] = fields[..] else {

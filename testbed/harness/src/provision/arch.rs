@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Differences between kernels of 64 and of 32 bits, and between purposes.
+//! The differences between kernels of 64 and 32 bits, and between purposes.
 
 use std::env;
 
@@ -10,19 +10,19 @@ use super::apt::Wanted;
 /// The purpose of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Finds errors of the driver, and of its own.
+    /// Tests. Finds errors of the driver and of the kernel itself.
     Tests,
-    /// Measurements, and long loads.
+    /// Measurements, and long runs under load.
     Bench,
     /// As `Tests`, with serial ports that use DMA.
     Serial,
-    /// Runs in a domain of Xen.
+    /// Tests in a domain of Xen.
     Xen,
     /// As `Tests`, with KVM.
     Kvm,
     /// As `Tests`, with all SoCs of R-Car Gen3 and Gen4, and of RZ/G2.
     Socs,
-    /// Finds errors that leave no trace otherwise.
+    /// Tests. Finds errors that leave no trace otherwise.
     Sanitised,
     /// As `Tests`, with PREEMPT_RT.
     Realtime,
@@ -31,11 +31,11 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// Kernels that rows can run on instead of `Tests`.
+    /// The purposes of kernels that all rows can run on instead of `Tests`.
     const OTHERS: [Self; 3] = [Self::Sanitised, Self::Realtime, Self::LargePages];
 
-    /// Returns the kernel that rows run on: with `IPMMU_KERNEL=sanitised make check`, all of them
-    /// run on the sanitised one.
+    /// Returns the purpose of the kernel that rows run on. With `IPMMU_KERNEL=sanitised make
+    /// check`, all rows run on the sanitised kernel.
     pub fn of_rows() -> Result<Self> {
         let Some(wanted) = env::var("IPMMU_KERNEL")
             .ok()
@@ -51,7 +51,7 @@ impl Purpose {
         })
     }
 
-    /// Returns the part of a result's name for this purpose.
+    /// Returns the suffix for names of results with this purpose; empty for `Tests`.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Tests => "",
@@ -66,7 +66,7 @@ impl Purpose {
         }
     }
 
-    /// Returns the configuration for this purpose, below the testbed.
+    /// Returns the path of the configuration for this purpose, below the testbed.
     pub fn config(self, arch: Arch) -> &'static str {
         match self {
             Self::Xen => "guest/kernel-xen.config",
@@ -74,7 +74,7 @@ impl Purpose {
         }
     }
 
-    /// Returns changes of the configuration, below the testbed.
+    /// Returns the path of changes to the configuration, below the testbed.
     pub fn changes(self) -> Option<String> {
         match self {
             Self::Tests | Self::Xen => None,
@@ -82,8 +82,8 @@ impl Purpose {
         }
     }
 
-    /// Returns the purpose of a kernel that differs little, so that its build is copied to begin
-    /// with.
+    /// Returns the purpose of a kernel with few differences. A copy of its build is the beginning
+    /// of this one.
     pub fn model(self) -> Option<Self> {
         match self {
             Self::Serial | Self::Socs => Some(Self::Tests),
@@ -100,14 +100,14 @@ impl Purpose {
 /// The architecture of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arch {
-    /// The R-Car H3's own.
+    /// 64 bits, the architecture of the R-Car H3.
     Arm64,
     /// 32 bits.
     Arm,
 }
 
 impl Arch {
-    /// Returns its name in the kernel's build.
+    /// Returns the name in the kernel's build.
     pub fn name(self) -> &'static str {
         match self {
             Self::Arm64 => "arm64",
@@ -115,7 +115,7 @@ impl Arch {
         }
     }
 
-    /// Returns the part of a result's name; none for the H3's own, which came first.
+    /// Returns the suffix for names of results; empty for the architecture of the H3.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::Arm64 => "",
@@ -123,7 +123,7 @@ impl Arch {
         }
     }
 
-    /// Returns a kernel's configuration, below the testbed.
+    /// Returns the path of the kernel's configuration, below the testbed.
     pub fn config(self) -> &'static str {
         match self {
             Self::Arm64 => "guest/kernel.config",
@@ -131,7 +131,7 @@ impl Arch {
         }
     }
 
-    /// Returns the image that boots, below the kernel's build directory.
+    /// Returns the path of the image that boots, below the kernel's build directory.
     pub fn image(self) -> &'static str {
         match self {
             Self::Arm64 => "arch/arm64/boot/Image",
@@ -139,8 +139,8 @@ impl Arch {
         }
     }
 
-    /// Returns the targets of the kernel's build. The device tree of the 32-bit board is the
-    /// testbed's own.
+    /// Returns the targets of the kernel's build. No device tree is needed for 32 bits, as that
+    /// board uses one of the testbed.
     pub fn targets(self) -> &'static [&'static str] {
         match self {
             Self::Arm64 => &["Image", "modules", "dtbs"],
@@ -148,7 +148,7 @@ impl Arch {
         }
     }
 
-    /// Returns the guest's user space.
+    /// Returns the package of busybox, which is the guest's user space.
     pub fn busybox(self) -> Wanted<'static> {
         match self {
             Self::Arm64 => Wanted::Package("busybox-static:arm64"),

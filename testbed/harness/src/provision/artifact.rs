@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Results in the cache, named by a hash of their inputs.
+//! Results in the cache, named after a hash of their inputs.
 
 use std::fs::{self, File};
 use std::io;
@@ -12,34 +12,34 @@ use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 use walkdir::WalkDir;
 
-/// Written last: a directory without it is unfinished.
+/// The file that is written last. A directory without it is unfinished.
 const STAMP: &str = ".complete";
 
-/// How many results of one kind are kept. The least recently used ones are removed, unless a
-/// process uses them.
+/// The number of results of one kind that stay in the cache. Those used least recently are removed,
+/// unless a process uses them.
 const KEEP: usize = 4;
 
 /// The stamps of the results that this process uses, locked until it ends.
 static IN_USE: Mutex<Vec<Flock<File>>> = Mutex::new(Vec::new());
 
-/// The hash of all inputs of one artifact, in the order they are given.
+/// A hash of all inputs of a result. Their order matters.
 pub struct Key(Sha256);
 
 impl Key {
-    /// Begins with the recipe's version, so that a change of the recipe changes the name.
+    /// Begins a key with the recipe's version, so that another recipe gives another name.
     pub fn new(recipe: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(recipe);
         Self(hash)
     }
 
-    /// Adds a named piece of text.
+    /// Adds a named string.
     pub fn text(mut self, name: &str, value: &str) -> Self {
         self.0.update(format!("\0{name}={}:{value}", value.len()));
         self
     }
 
-    /// Adds a file's content.
+    /// Adds the name and the content of a file.
     pub fn file(self, path: &Path) -> Result<Self> {
         let hash = file_sha256(path)?;
         let name = path
@@ -50,7 +50,7 @@ impl Key {
         Ok(self.text(&name, &hash))
     }
 
-    /// Adds every file below `dir`, with its path and whether it is executable.
+    /// Adds the path and the content of every file below `dir`.
     pub fn tree(mut self, dir: &Path) -> Result<Self> {
         for entry in WalkDir::new(dir).sort_by_file_name() {
             let entry = entry?;
@@ -66,13 +66,13 @@ impl Key {
         Ok(self)
     }
 
-    /// Returns the hash as it stands in directory names.
+    /// Returns the hash for use in directory names: its first 8 bytes, in hexadecimal.
     pub fn finish(self) -> String {
         hex::encode(&self.0.finalize()[..8])
     }
 }
 
-/// Returns the SHA-256 of a file, in hexadecimal.
+/// Returns the SHA-256 of a file's content, in hexadecimal.
 pub fn file_sha256(path: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     let mut file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -80,9 +80,9 @@ pub fn file_sha256(path: &Path) -> Result<String> {
     Ok(hex::encode(hash.finalize()))
 }
 
-/// Returns `<cache>/<name>-<key>`, made by `make` unless it is there already.
+/// Returns the directory `<cache>/<name>-<key>`. Calls `make` to fill it, unless it is finished.
 ///
-/// `make` may find the remains of an interrupted attempt in the directory, and has to continue or
+/// `make` may find the results of an interrupted attempt in the directory, and must continue or
 /// replace them.
 pub fn keyed(
     cache: &Path,
@@ -96,7 +96,7 @@ pub fn keyed(
         fs::create_dir_all(&dir)?;
         make(&dir)?;
     }
-    // Also for a finished one: the time shows which ones are in use.
+    // The time shows when a result was last used, so a finished one also gets a new time.
     let stamp = File::create(&stamp)?;
     stamp.set_modified(SystemTime::now())?;
     let held = Flock::lock(stamp, FlockArg::LockShared)
@@ -107,14 +107,14 @@ pub fn keyed(
     Ok(dir)
 }
 
-/// Returns whether a process uses the result in `dir`.
+/// Returns whether any process uses the result in `dir`.
 fn is_in_use(dir: &Path) -> bool {
     File::open(dir.join(STAMP))
         .is_ok_and(|stamp| Flock::lock(stamp, FlockArg::LockExclusiveNonblock).is_err())
 }
 
-/// Removes the least recently used results of one kind that no process uses, and all unfinished
-/// ones: only the holder of the cache's lock makes any.
+/// Removes results of one kind that no process uses: those used least recently, and all unfinished
+/// ones. The cache must be locked, so that no other process is making one.
 fn prune(cache: &Path, name: &str) -> Result<()> {
     let mut kept = Vec::new();
     for entry in fs::read_dir(cache)? {

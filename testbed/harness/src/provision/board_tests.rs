@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's tests as an archive for a real board.
+//! The guest's tests as an archive for real boards, and the schema of LAVA's jobs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,10 +14,10 @@ use crate::exec::Log;
 use crate::paths::copy_tree;
 use crate::ui::Step;
 
-/// The only directory at its top.
+/// The only top-level directory of the archive.
 const TOP: &str = "ipmmu-tests";
 
-/// Writes the archive, and returns its path.
+/// Packs the archive, and returns its path.
 pub fn archive(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
     let paths = store.paths;
     let programs = userspace::programs(store, kernel)?;
@@ -43,7 +43,7 @@ pub fn archive(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
     let name = format!("board-tests-{}.tar.gz", kernel.arch.name());
     let archive = paths.build().join(name);
     let mut tar = Command::new("tar");
-    // The same files give the same archive.
+    // Equal files give equal archives.
     tar.args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"])
         .args([
             "--mtime=@0",
@@ -60,10 +60,10 @@ pub fn archive(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
     Ok(archive)
 }
 
-/// The package with LAVA's schema of jobs.
+/// The package with the schema of LAVA's jobs.
 const LAVA: Wanted = Wanted::Package("lava-common");
 
-/// Unpacks LAVA's schema of jobs. Returns the directory of its Python modules.
+/// Unpacks the schema of LAVA's jobs. Returns the directory of its Python modules.
 pub fn lava(store: &mut Store) -> Result<PathBuf> {
     let dir = source::packages(store, "lava", "LAVA's schema", &[LAVA])?;
     Ok(dir.join("usr/lib/python3/dist-packages"))

@@ -31,7 +31,7 @@ pub(super) struct Build<'a> {
 }
 
 impl Build<'_> {
-    /// Builds into `out`, and continues an interrupted build.
+    /// Builds the kernel in `out`, or continues a build there. Returns the log.
     pub fn run(&self, out: &Path) -> Result<Log> {
         let step = Step::new(match self.arch {
             _ if out.join("vmlinux").exists() => "Building what differs in the kernel",
@@ -47,7 +47,7 @@ impl Build<'_> {
         Ok(log)
     }
 
-    /// Writes the configuration into `out`.
+    /// Writes the complete configuration into `out`.
     pub fn configure(&self, out: &Path, step: &Step, log: &mut Log) -> Result<()> {
         fs::create_dir_all(out)?;
         let mut configure = self.make(out, &["allnoconfig"]);
@@ -55,7 +55,7 @@ impl Build<'_> {
         log.run(step, "configuring the kernel", &mut configure)
     }
 
-    /// Returns `make` of these targets in `out`.
+    /// Returns the command that makes `targets` in `out`.
     pub fn make(&self, out: &Path, targets: &[&str]) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(self.tree);
@@ -71,7 +71,7 @@ impl Build<'_> {
     }
 }
 
-/// Fails if Kconfig dropped an option, which it does without a word.
+/// Fails if Kconfig has dropped an option, about which it prints no message.
 fn check_config(wanted: &Path, got: &Path) -> Result<()> {
     let got = fs::read_to_string(got)?;
     for line in fs::read_to_string(wanted)?.lines() {

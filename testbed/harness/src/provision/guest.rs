@@ -17,27 +17,27 @@ use crate::exec::{Log, capture};
 use crate::paths::copy_tree;
 use crate::ui::Step;
 
-/// Mount points, and directories that scripts expect.
+/// The mount points, and the directories that scripts expect.
 const DIRECTORIES: [&str; 9] = [
     "bin", "dev", "etc", "lib", "proc", "root", "run", "sys", "tmp",
 ];
 
 /// The contents of the initramfs besides busybox and the scripts.
 pub struct Contents<'a> {
-    /// The kernel that it is for.
+    /// The kernel that the initramfs is for.
     pub kernel: &'a Kernel,
-    /// The result of its `make modules_install`.
+    /// The directory that the kernel's `make modules_install` has filled.
     pub installed: Option<&'a Path>,
-    /// Modules from outside its tree.
+    /// Modules from outside the kernel's tree.
     pub modules: &'a [PathBuf],
     /// Programs for `/bin`.
     pub programs: &'a [PathBuf],
-    /// The directory of compiled tests, if it has them.
+    /// The directory of compiled tests, if they are wanted.
     pub tests: Option<&'a Path>,
 }
 
 impl<'a> Contents<'a> {
-    /// Returns contents with scripts alone, for this kernel.
+    /// Returns contents without additions to busybox and the scripts.
     pub fn of(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
@@ -49,14 +49,14 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Packs the current directory, for root, whoever packs.
+/// Packs the current directory, with root as the owner of all files.
 const PACK: &str = "find . -mindepth 1 -printf '%P\\0' | LC_ALL=C sort -z |
 cpio --quiet --null --create --format=newc --owner=0:0 | gzip -1n >\"$1\"";
 
-/// Scripts that run before anything else.
+/// The scripts that run first.
 const SCRIPTS: [&str; 2] = ["init", "agent"];
 
-/// Builds the initramfs, and returns the image.
+/// Builds the initramfs, unless the cache has it. Returns the path of the image.
 pub fn image(store: &mut Store, contents: &Contents<'_>) -> Result<PathBuf> {
     let paths = store.paths;
     let busybox = contents.kernel.arch.busybox();
@@ -108,7 +108,7 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
         fs::create_dir_all(root.join(dir))?;
     }
     fs::copy(busybox, root.join("bin/busybox"))?;
-    // The shell by its name, for `#!`; init lets busybox install the others.
+    // Only the shell needs its name now, for `#!`. init makes busybox install the other commands.
     symlink("busybox", root.join("bin/sh"))?;
     for name in SCRIPTS {
         executable(&scripts.join(name), &root.join(name))?;
@@ -121,7 +121,7 @@ fn lay_out(root: &Path, busybox: &Path, scripts: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Adds the compiled tests to the scripts, to be called like them.
+/// Installs the compiled tests beside the scripts, so that they are called alike.
 fn install_tests(tests: &Path, root: &Path) -> Result<()> {
     for name in SELFTESTS.into_iter().chain(OURS) {
         executable(&tests.join(name), &root.join("tests").join(name))?;
@@ -135,7 +135,7 @@ fn executable(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Installs the modules where `modprobe` looks.
+/// Installs the modules in the directory of `modprobe`, and indexes them.
 fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &Step) -> Result<()> {
     let release = &contents.kernel.release;
     if let Some(installed) = contents.installed {
@@ -148,7 +148,7 @@ fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &S
         fs::copy(module, dir.join("extra").join(name))?;
     }
     for name in ["modules.order", "modules.builtin"] {
-        // Appended, if it is there.
+        // Created if missing, otherwise unchanged.
         OpenOptions::new()
             .create(true)
             .append(true)
@@ -159,7 +159,7 @@ fn install_modules(root: &Path, contents: &Contents<'_>, log: &mut Log, step: &S
     log.run(step, "indexing the modules", &mut depmod)
 }
 
-/// Writes `image`, a copy of `base` with `module` in place of the driver.
+/// Writes `image`, a copy of `base` with `module` in place of the driver's module.
 pub fn overlay(base: &Path, release: &str, module: &Path, image: &Path) -> Result<()> {
     let dir = Path::new("lib/modules").join(release).join("extra");
     with_file(base, module, &dir.join("ipmmu_vmsa.ko"), image)
@@ -172,14 +172,13 @@ pub fn with_file(base: &Path, file: &Path, name: &Path, image: &Path) -> Result<
     fs::create_dir_all(target.parent().context("a file is in a directory")?)?;
     fs::copy(file, target)?;
     pack(stage.path(), image)?;
-    // The kernel unpacks one archive after the other.
+    // The kernel unpacks concatenated archives in order, and the last file of a name counts.
     let over = fs::read(image)?;
     fs::write(image, [fs::read(base)?, over].concat())?;
     Ok(())
 }
 
-/// Packs `root` in the kernel's format. Needs no privileges, as all device nodes come from
-/// devtmpfs.
+/// Packs `root` as an initramfs. This needs no privileges, as all device nodes come from devtmpfs.
 fn pack(root: &Path, image: &Path) -> Result<()> {
     let mut pack = Command::new("bash");
     pack.args(["-o", "pipefail", "-c", PACK, "bash"]).arg(image);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! herd7, which knows the kernel's memory model. No release of Debian has one that is new enough.
+//! herd7, which runs litmus tests. Debian's releases are too old for the kernel's memory model.
 
 use std::env::consts::ARCH;
 use std::path::{Path, PathBuf};
@@ -10,21 +10,21 @@ use anyhow::{Result, ensure};
 use super::apt::{Store, System, Wanted};
 use super::source;
 
-/// With its libc, which is newer than the machine's.
+/// herd7 with its libc, which is newer than that of the host.
 const HERD: Wanted<'_> = Wanted::Unstable(System {
     name: "herd7",
     architecture: "amd64",
     packages: &["herdtools7"],
 });
 
-/// herd7, unpacked, and the kernel's model.
+/// The directories of herd7 and of the kernel's memory model.
 pub struct Herd {
     root: PathBuf,
     model: PathBuf,
 }
 
 impl Herd {
-    /// Fetches or finds herd7 and the model.
+    /// Fetches herd7 and the memory model, unless the cache has them.
     pub(super) fn prepare(store: &mut Store) -> Result<Self> {
         ensure!(
             ARCH == "x86_64",
@@ -36,10 +36,10 @@ impl Herd {
         })
     }
 
-    /// Returns the command that judges the test in the file `test`.
+    /// Returns the command that runs the litmus test in the file `test`.
     pub fn command(&self, test: &Path) -> Command {
         let below = |path: &str| self.root.join("usr").join(path);
-        // Its own libc is not where it would look.
+        // herd7 would look for its libc in the host's directories.
         let mut command = Command::new(below("lib64/ld-linux-x86-64.so.2"));
         command
             .arg("--library-path")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver as part of a kernel: a copy of the kernel's source with the driver, kernels built
-//! from it, and configurations to try it in.
+//! The driver as part of a kernel: a copy of the kernel's source with the driver, and kernels and
+//! configurations that are built from it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,29 +20,29 @@ use crate::paths::Paths;
 use crate::tree::{self, Author, Tree};
 use crate::ui::Step;
 
-/// Symbols of a kernel's configuration, and their values.
+/// Symbols of a kernel's configuration, with their values.
 pub type Changes = &'static [(&'static str, &'static str)];
 
-/// A kernel to build the driver for.
+/// A configuration to build the driver in.
 pub struct Config {
     /// The name of the row.
     pub name: &'static str,
     pub arch: Arch,
     /// Differences from the testbed's configuration.
     pub changes: Changes,
-    /// Whether the kernel is built, too.
+    /// Whether the kernel is built and linked, too.
     pub is_linked: bool,
 }
 
-/// Options that the driver in the tree needs, and that exclude it.
+/// Options that build the driver in the tree; the C driver excludes it.
 const WITH_DRIVER: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "y")];
 const AS_MODULE: [(&str, &str); 2] = [("IPMMU_VMSA", "n"), ("IPMMU_VMSA_RUST", "m")];
 
-/// Where the kernels that boot are built.
+/// The build directories of the kernels that boot.
 const BUILT_IN: &str = "built-in";
 const MODULE: &str = "module";
 
-/// The build directory of one kernel, and its source.
+/// The paths of one kernel's source, configuration and build.
 struct Site {
     arch: Arch,
     tree: PathBuf,
@@ -52,8 +52,8 @@ struct Site {
 
 /// A kernel source with the driver, and the builds from it.
 ///
-/// It stays in its place, and changes only where the driver changed, so that builds continue where
-/// they stopped.
+/// The source stays in one place, and files are only rewritten when the driver changes. Builds
+/// therefore rebuild only what has changed.
 pub struct InTree<'a> {
     paths: &'a Paths,
     toolchain: Toolchain,
@@ -62,9 +62,9 @@ pub struct InTree<'a> {
 }
 
 impl<'a> InTree<'a> {
-    /// Makes the copy, or updates the driver in it.
+    /// Makes the copy of the source, or updates the driver in it.
     ///
-    /// The cache's lock is not held: this takes long.
+    /// Locks the copy, and not the whole cache, as builds take long.
     pub fn prepare(paths: &'a Paths) -> Result<Self> {
         let original = source::linux(&mut Store::open(paths)?)?;
         let this = Self {
@@ -82,7 +82,7 @@ impl<'a> InTree<'a> {
         self.top.join("linux")
     }
 
-    /// Copies by hard links, which [`Tree`] does not write through.
+    /// Copies the source as hard links. [`Tree`] replaces files instead of writing to links.
     fn copy(&self, original: &Path) -> Result<()> {
         let note = self.top.join("copied");
         let wanted = original.to_string_lossy();
@@ -111,8 +111,8 @@ impl<'a> InTree<'a> {
         self.kernel(site)
     }
 
-    /// Builds a kernel with the driver among its modules. Returns also the directory that they are
-    /// installed in.
+    /// Builds a kernel with the driver among its modules. Also returns the directory in which the
+    /// modules are installed.
     pub fn module(&self) -> Result<(Kernel, PathBuf)> {
         let site = self.site(MODULE, Arch::Arm64, &AS_MODULE)?;
         let build = self.build(&site, "kernel-in-tree-module");
@@ -128,7 +128,7 @@ impl<'a> InTree<'a> {
         log.run(&step, "make modules_install", &mut make)?;
         step.done();
         let kernel = self.kernel(site)?;
-        // The link leads to the build directory, which the board does not have.
+        // The link points to the build directory, which is not on the board.
         let release = installed.join("lib/modules").join(&kernel.release);
         fs::remove_file(release.join("build"))?;
         Ok((kernel, installed))
@@ -139,7 +139,7 @@ impl<'a> InTree<'a> {
         Kernel::at(site.out, site.arch, Some(toolchain))
     }
 
-    /// Returns the site of a kernel whose configuration is the testbed's with `changes`.
+    /// Prepares the site of a kernel with the testbed's configuration and `changes`.
     fn site(&self, name: &str, arch: Arch, changes: &[(&str, &str)]) -> Result<Site> {
         let dir = self.top.join(name);
         if arch == Arch::Arm64 {
@@ -167,8 +167,8 @@ impl<'a> InTree<'a> {
         }
     }
 
-    /// Builds the driver for `config`, and the kernel if that is to be linked. Any warning is an
-    /// error.
+    /// Builds the driver in the configuration `config`, and links the kernel if `config` says so.
+    /// Fails on any warning.
     pub fn driver(&self, config: &Config) -> Result<()> {
         let &Config {
             name,
@@ -181,8 +181,8 @@ impl<'a> InTree<'a> {
         let is_changed = |symbol: &str| changes.iter().any(|(s, _)| *s == symbol);
         let usual = WITH_DRIVER.iter().filter(|(symbol, _)| !is_changed(symbol));
         let all: Vec<_> = usual.chain(changes).copied().collect();
-        // Linked ones have a directory of their own: between configurations nearly all of a kernel
-        // has to be built anew.
+        // A linked kernel has its own directory: a change of configuration would rebuild nearly all
+        // of it.
         let dir = match is_linked {
             true => name.to_owned(),
             false => format!("configs{}", arch.suffix()),
@@ -216,7 +216,7 @@ impl<'a> InTree<'a> {
         Ok(())
     }
 
-    /// Returns the testbed's configuration with other values for some symbols.
+    /// Returns the testbed's configuration with `changes`.
     fn config(&self, arch: Arch, changes: &[(&str, &str)]) -> Result<String> {
         let path = self.paths.testbed().join(arch.config());
         let text = fs::read_to_string(&path).context("the kernel's configuration")?;
@@ -226,7 +226,7 @@ impl<'a> InTree<'a> {
     }
 }
 
-/// Fails unless the kernel's configuration has `changes`.
+/// Fails unless the kernel's configuration contains `changes`.
 fn expect(config: &Path, changes: &[(&str, &str)]) -> Result<()> {
     let text = fs::read_to_string(config)?;
     for (symbol, value) in changes {

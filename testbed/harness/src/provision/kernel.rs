@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The guest's kernel, and the module built against it.
+//! The guest's kernel, and modules that are built against it.
 
 use std::env::{self, consts::ARCH};
 use std::fs;
@@ -19,30 +19,30 @@ use crate::exec::{Log, capture};
 use crate::paths::{Paths, driver_sources};
 use crate::ui::Step;
 
-/// The directory of device trees, in the kernel's tree.
+/// The directory of device trees in the kernel's tree.
 const DEVICE_TREES: &str = "arch/arm64/boot/dts/renesas";
 
-/// The device tree of the emulated board, in the kernel's tree.
+/// The device tree blob of the emulated board in the kernel's tree.
 pub(super) const DTB: &str = "arch/arm64/boot/dts/renesas/r8a77951-ulcb.dtb";
 
-/// The module that is built from the checkout.
+/// The file name of the driver's module.
 pub(super) const MODULE: &str = "ipmmu_vmsa.ko";
 
-/// A built kernel, the testbed's or the user's.
+/// A built kernel: that of the testbed, of the user, or of Debian.
 pub struct Kernel {
-    /// Its build directory, which modules are built against.
+    /// The build directory, which modules are built against.
     pub kdir: PathBuf,
-    /// Its architecture.
+    /// The architecture.
     pub arch: Arch,
     purpose: Purpose,
-    /// Its release, as in `uname -r`.
+    /// The release, as in `uname -r`.
     pub release: String,
-    /// The testbed's tools, unless the user's kernel needs the user's tools.
+    /// The testbed's tools; none if the testbed has not built this kernel.
     toolchain: Option<Toolchain>,
 }
 
 impl Kernel {
-    /// Returns the user's own build.
+    /// Returns the user's own kernel. Fails unless it is complete, and built with Rust.
     pub fn given(kdir: &Path) -> Result<Self> {
         let kdir = fs::canonicalize(kdir)
             .with_context(|| format!("KDIR={} does not exist", kdir.display()))?;
@@ -62,7 +62,7 @@ impl Kernel {
         Self::at(kdir, Arch::Arm64, None)
     }
 
-    /// Returns the testbed's build, made unless the cache has it.
+    /// Builds the testbed's kernel, unless the cache has it.
     pub fn provided(store: &mut Store, arch: Arch, purpose: Purpose) -> Result<Self> {
         let paths = store.paths;
         let toolchain = Toolchain::prepare(paths)?;
@@ -123,7 +123,7 @@ impl Kernel {
         })
     }
 
-    /// Returns its source tree, wherever it was built.
+    /// Returns the source tree, which may also be the build directory.
     pub fn tree(&self) -> PathBuf {
         let source = self.kdir.join("source");
         if source.exists() {
@@ -133,32 +133,32 @@ impl Kernel {
         }
     }
 
-    /// Returns its purpose.
+    /// Returns the purpose of the kernel.
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }
 
-    /// Returns whether it finds errors that leave no trace otherwise.
+    /// Returns whether the kernel finds errors that leave no trace otherwise.
     pub fn is_sanitised(&self) -> bool {
         self.purpose == Purpose::Sanitised
     }
 
-    /// Returns the image that boots.
+    /// Returns the path of the image that boots.
     pub fn image(&self) -> PathBuf {
         self.kdir.join(self.arch.image())
     }
 
-    /// Returns the board's device tree.
+    /// Returns the path of the emulated board's device tree blob.
     pub fn dtb(&self) -> PathBuf {
         self.kdir.join(DTB)
     }
 
-    /// Returns the device tree of a board, by its name in the kernel's sources.
+    /// Returns the path of a board's device tree blob, by the board's name in the kernel's sources.
     pub fn dtb_of(&self, board: &str) -> PathBuf {
         self.kdir.join(DEVICE_TREES).join(format!("{board}.dtb"))
     }
 
-    /// Returns `make` against this kernel, with the tools that it was built with.
+    /// Returns a `make` command in the build directory, with the tools that built this kernel.
     pub fn make(&self) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(&self.kdir).arg(jobs());
@@ -176,7 +176,7 @@ impl Kernel {
         make
     }
 
-    /// Returns make's variables for those tools.
+    /// Returns the variables of make that select the tools that built this kernel.
     fn make_variables(&self) -> Vec<String> {
         match &self.toolchain {
             Some(_) => Toolchain::make_variables(self.arch),
@@ -187,14 +187,14 @@ impl Kernel {
         }
     }
 
-    /// Lets `command` find the tools that this kernel was built with.
+    /// Makes `command` use the testbed's tools, if they built this kernel.
     pub fn with_tools(&self, command: &mut Command) {
         if let Some(toolchain) = &self.toolchain {
             toolchain.apply(command);
         }
     }
 
-    /// Returns `make` at the top of the checkout, as the user calls it, with the module in `built`.
+    /// Returns `make` as a user calls it in the checkout, with the module in `built`.
     pub fn user_make(&self, paths: &Paths, built: &Path) -> Command {
         let mut make = Command::new("make");
         make.arg("-C").arg(&paths.repo);
@@ -208,7 +208,7 @@ impl Kernel {
         make
     }
 
-    /// Writes a note from which `make` alone knows this kernel and its tools.
+    /// Writes a file with this kernel and its tools, for use by `make` without the testbed.
     fn write_note(&self, paths: &Paths) -> Result<()> {
         let Some(toolchain) = &self.toolchain else {
             return Ok(());
@@ -230,7 +230,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Builds the module from the checkout, and returns the `.ko`.
+    /// Builds the module from the checkout, unless the cache has it. Returns the `.ko` file.
     pub fn module(&self, paths: &Paths) -> Result<PathBuf> {
         let key = self.module_key(paths)?;
         let name = self.named("module");
@@ -240,7 +240,7 @@ impl Kernel {
         Ok(dir.join(MODULE))
     }
 
-    /// Builds the module from `source` into `out`, and returns the `.ko`.
+    /// Builds the module from `source` in `out`. Returns the `.ko` file.
     pub fn build_module(
         &self,
         paths: &Paths,
@@ -263,7 +263,7 @@ impl Kernel {
         Ok(module)
     }
 
-    /// Builds the modules that tests load beside the driver, and returns the `.ko` files.
+    /// Builds the modules that tests need besides the driver. Returns the `.ko` files.
     pub fn test_modules(&self, paths: &Paths) -> Result<Vec<PathBuf>> {
         let sources = paths.testbed().join("guest/modules");
         let key = Key::new("test modules 1")
@@ -291,7 +291,7 @@ impl Kernel {
         Ok(modules)
     }
 
-    /// Returns the name of a result for this kernel.
+    /// Returns the name in the cache of a result `what` for this kernel.
     pub fn named(&self, what: &str) -> String {
         named(what, self.arch, self.purpose)
     }
@@ -309,13 +309,13 @@ impl Kernel {
     }
 }
 
-/// Begins a build with a copy of another one, if there is one, so that `make` builds only the
-/// difference.
+/// Begins the build `build` as a copy of `model`, if that exists, so that `make` builds only the
+/// differences.
 pub(super) fn begin(model: &Path, build: &Path) -> Result<()> {
     if build.exists() || !model.exists() {
         return Ok(());
     }
-    // Under another name until it is complete.
+    // The copy has another name until it is complete.
     let copy = build.with_extension("copy");
     if copy.exists() {
         fs::remove_dir_all(&copy)?;
@@ -324,12 +324,12 @@ pub(super) fn begin(model: &Path, build: &Path) -> Result<()> {
     Ok(fs::rename(copy, build)?)
 }
 
-/// Returns the name of a result for such a kernel.
+/// Returns the name in the cache of a result `what` for a kernel.
 fn named(what: &str, arch: Arch, purpose: Purpose) -> String {
     format!("{what}{}{}", arch.suffix(), purpose.suffix())
 }
 
-/// Returns the configuration `base` with `changes`, and without other values for the same symbols.
+/// Returns the configuration `base` with `changes`, which replace values of the same symbols.
 pub(super) fn changed(base: &str, changes: &str) -> String {
     let symbol = |line: &str| {
         let name = line.trim_start_matches("# ").split(['=', ' ']).next()?;
@@ -344,8 +344,8 @@ pub(super) fn changed(base: &str, changes: &str) -> String {
         .collect()
 }
 
-/// Returns make's variable for the compiler of a user's kernel, from its configuration and the
-/// user's variables for `make`, which are in the environment.
+/// Returns the variable of make that selects the compiler of a user's kernel. It depends on the
+/// kernel's configuration, and on the variables for `make` in the environment.
 fn compiler_of(config: &str) -> String {
     let given = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     if config.contains("CONFIG_CC_IS_GCC=y") {

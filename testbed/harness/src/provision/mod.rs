@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Everything that a board needs to boot.
+//! Builds and fetches everything that a board needs to boot.
 
 mod apt;
 mod arch;
@@ -39,7 +39,7 @@ pub use qemu::Qemu;
 pub use userspace::{BUILD_STD, RUST_TARGET, SELFTESTS, UAPI};
 pub use xen::Xen;
 
-/// Kernel and emulator of the user, instead of the testbed's.
+/// The kernel and the emulator of the user, which replace those of the testbed.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     /// `KDIR=`
@@ -48,39 +48,39 @@ pub struct Given {
     pub qemu: Option<PathBuf>,
 }
 
-/// How much is needed.
+/// The parts that are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// A board to boot.
+    /// A board that boots.
     Board,
-    /// Also the programs that some tests need in the guest.
+    /// As `Board`, with the programs that some tests need in the guest.
     Programs,
-    /// A board with a kernel that does not look for its own errors.
+    /// A board with a kernel that does not check for errors of its own.
     Bare,
-    /// As `Bare`, with the benchmarks.
+    /// As `Bare`, with the kernel's benchmark of mapping for DMA.
     Bench,
 }
 
-/// A board ready to boot.
+/// A board that is ready to boot.
 pub struct Provision {
-    /// The paths for its logs and results.
+    /// The paths for logs and results.
     pub paths: Paths,
     /// The emulator.
     pub qemu: Qemu,
-    /// Its plugins, unless the emulator is the user's.
+    /// The plugins of the emulator, unless it is the user's.
     pub plugins: Option<Plugins>,
     /// The guest's kernel.
     pub kernel: Kernel,
     /// The guest's initramfs.
     pub initramfs: PathBuf,
-    /// Why the initramfs has no module, if it has none.
+    /// The error of the module's build, if the module is missing for that reason.
     pub no_module: Option<String>,
     /// Xen, if the kernel runs on it.
     pub xen: Option<Xen>,
 }
 
 impl Provision {
-    /// Returns a board with this initramfs, and nothing else.
+    /// Returns a board with the given parts, and no others.
     fn plain(paths: &Paths, qemu: &Qemu, kernel: Kernel, initramfs: PathBuf) -> Self {
         Self {
             paths: paths.clone(),
@@ -93,9 +93,9 @@ impl Provision {
         }
     }
 
-    /// Makes or finds everything.
+    /// Makes all parts, or finds them in the cache.
     ///
-    /// If the module does not build, that is no error here: some rows do not need it.
+    /// A module that does not build is no error here, as some rows do not need it.
     pub fn prepare(paths: &Paths, given: &Given, extent: Extent) -> Result<Self> {
         let store = &mut Store::open(paths)?;
         let purpose = match extent {
@@ -122,7 +122,7 @@ impl Provision {
         Ok(Self { plugins, ..board })
     }
 
-    /// Makes or finds a board with another kernel, for the same QEMU.
+    /// Makes or finds a board with another kernel and the same QEMU.
     pub fn prepare_other(&self, arch: Arch, purpose: Purpose) -> Result<Self> {
         let store = &mut Store::open(&self.paths)?;
         let kernel = Kernel::provided(store, arch, purpose)?;
@@ -135,7 +135,7 @@ impl Provision {
         Ok(Self { plugins, ..board })
     }
 
-    /// Makes or finds Xen and a domain of it: Debian's Xen, or the tree `given`.
+    /// Makes or finds a board with Xen, built from Debian's source or from the tree `given`.
     pub fn prepare_xen(paths: &Paths, qemu: &Qemu, given: Option<&Path>) -> Result<Self> {
         let store = &mut Store::open(paths)?;
         let xen = Some(Xen::prepare(store, given)?);
@@ -174,12 +174,12 @@ impl Provision {
         Ok(Self::plain(&self.paths, &self.qemu, kernel, initramfs))
     }
 
-    /// Builds the driver in the tree for a kernel like this.
+    /// Builds the driver in a kernel's tree with the configuration `config`.
     pub fn try_config(paths: &Paths, config: &Config) -> Result<()> {
         InTree::prepare(paths)?.driver(config)
     }
 
-    /// Adds modules and the guest to a kernel.
+    /// Returns a board with `kernel`, its modules, and an initramfs.
     fn complete(
         store: &mut Store,
         qemu: &Qemu,
@@ -217,7 +217,7 @@ impl Provision {
         }
     }
 
-    /// Makes or finds the guest's programs for `kernel` alone.
+    /// Makes or finds the guest's programs alone, for `kernel`.
     pub fn programs(paths: &Paths, kernel: &Kernel) -> Result<PathBuf> {
         userspace::programs(&mut Store::open(paths)?, kernel)
     }
@@ -227,12 +227,12 @@ impl Provision {
         board_tests::archive(&mut Store::open(paths)?, kernel)
     }
 
-    /// Fetches or finds LAVA's schema of jobs, as Python modules.
+    /// Fetches or finds the schema of LAVA's jobs, as Python modules.
     pub fn lava(paths: &Paths) -> Result<PathBuf> {
         board_tests::lava(&mut Store::open(paths)?)
     }
 
-    /// Fetches or finds herd7, which judges litmus tests.
+    /// Fetches or finds herd7, which runs litmus tests.
     pub fn herd(paths: &Paths) -> Result<Herd> {
         Herd::prepare(&mut Store::open(paths)?)
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The QEMU plugins: one counts the costs of calls in the guest, one holds the guest's CPUs.
+//! The QEMU plugins: one counts the costs of calls in the guest, one delays the guest's CPUs.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -14,12 +14,12 @@ use crate::ui::Step;
 
 const NAMES: [&str; 2] = ["calls", "holds"];
 
-/// The libraries.
+/// The directory of the plugins' libraries.
 #[derive(Clone)]
 pub struct Plugins(PathBuf);
 
 impl Plugins {
-    /// Builds testbed/plugins/.
+    /// Builds the plugins in testbed/plugins, unless the cache has them.
     pub fn prepare(store: &mut Store) -> Result<Self> {
         let paths = store.paths;
         let from = |name: &str| paths.testbed().join(format!("plugins/{name}.c"));
@@ -50,12 +50,12 @@ impl Plugins {
         Ok(Self(dir))
     }
 
-    /// Returns the plugin that counts.
+    /// Returns the path of the plugin that counts the costs of calls.
     pub fn calls(&self) -> PathBuf {
         self.0.join("calls.so")
     }
 
-    /// Returns the plugin that holds.
+    /// Returns the path of the plugin that delays CPUs.
     pub fn holds(&self) -> PathBuf {
         self.0.join("holds.so")
     }

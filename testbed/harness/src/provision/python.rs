@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Programs that are Python packages, in environments of their own.
+//! Programs from Python packages, each in its own environment.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,12 +10,12 @@ use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// Returns the name of the results of a `package` of one version.
+/// Returns the name in the cache of a `package` with a version.
 pub fn named(package: &str) -> String {
     package.replace("==", "-")
 }
 
-/// Puts a `package` into the cache, and returns one of its programs.
+/// Installs a `package` in the cache, unless it is there. Returns the path of its program `name`.
 pub fn program(paths: &Paths, package: &str, name: &str) -> Result<PathBuf> {
     let venv = paths.cache.join("tools").join(named(package));
     let program = venv.join("bin").join(name);
@@ -28,7 +28,7 @@ pub fn program(paths: &Paths, package: &str, name: &str) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Makes a Python environment with these packages.
+/// Creates the Python environment `venv` with `packages`.
 pub fn environment(venv: &Path, packages: &[&str], step: &Step, log: &mut Log) -> Result<()> {
     let mut create = Command::new("/usr/bin/python3");
     create.args(["-m", "venv", "--clear"]).arg(venv);

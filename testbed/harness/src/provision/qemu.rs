@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! QEMU with the testbed's machine, and the model's own tests.
+//! QEMU with the testbed's machine, and the tests of its device models.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,11 +19,11 @@ use crate::ui::Step;
 
 const BINARY: &str = "qemu-system-aarch64";
 
-/// Python packages that QEMU's build needs and Debian's source lacks, in the versions of its
+/// Python packages that QEMU's build needs and Debian's source lacks, in the versions of QEMU's
 /// pythondeps.toml.
 const PYTHON_TOOLS: [&str; 2] = ["meson==1.5.0", "pycotap==1.3.1"];
 
-/// Only the testbed's machine: half of the build steps of all Arm machines.
+/// Options for the testbed's machine alone. All Arm machines would take twice the build steps.
 const CONFIGURE: [&str; 13] = [
     "--target-list=aarch64-softmmu",
     "--with-devices-aarch64=rcar",
@@ -40,17 +40,17 @@ const CONFIGURE: [&str; 13] = [
     "--disable-werror",
 ];
 
-/// A QEMU to run.
+/// A QEMU that can be run.
 #[derive(Clone)]
 pub struct Qemu {
     /// The emulator.
     pub binary: PathBuf,
-    /// The model's own tests, if the testbed built them.
+    /// The tests of the device models, if the testbed has built this QEMU.
     pub qtests: Vec<PathBuf>,
 }
 
 impl Qemu {
-    /// Returns the user's own QEMU, which must have the testbed's machine.
+    /// Returns the user's own QEMU. Fails unless it has the testbed's machine.
     pub fn given(binary: &Path) -> Result<Self> {
         let machines = capture(Command::new(binary).args(["-M", "help"]))
             .with_context(|| format!("QEMU={} does not run", binary.display()))?;
@@ -63,7 +63,7 @@ impl Qemu {
         })
     }
 
-    /// Returns the testbed's build, made unless the cache has it.
+    /// Builds the testbed's QEMU, unless the cache has it.
     pub fn provided(store: &mut Store) -> Result<Self> {
         let paths = store.paths;
         let ours = paths.testbed().join("qemu");
@@ -74,8 +74,8 @@ impl Qemu {
             .tree(&ours)?;
         let dir = keyed(&paths.cache, "qemu", key, |dir| {
             let original = source::qemu(store)?;
-            // One tree for all states of the testbed's files, so that ninja rebuilds only what they
-            // changed.
+            // All versions of the testbed's files share one tree, so that ninja rebuilds only what
+            // has changed.
             let tree_key = Key::new("qemu tree 2")
                 .text("source", &source)
                 .text("configure", &CONFIGURE.join(" "))
@@ -135,7 +135,7 @@ impl Build<'_> {
         for test in &tests {
             fs::copy(build.join("tests/qtest").join(test), result.join(test))?;
         }
-        // QEMU looks for it beside the binary, as in a build tree.
+        // QEMU looks for firmware beside the binary, as in a build tree.
         let firmware = result.join("pc-bios");
         if !firmware.is_symlink() {
             symlink(self.tree.dir.join("pc-bios"), firmware)?;
@@ -144,7 +144,7 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Returns the tests of the testbed's models.
+    /// Returns the names of the tests of the testbed's device models.
     fn tests(&self) -> Result<Vec<String>> {
         let dir = self.tree.ours.join("overlay/tests/qtest");
         let mut tests = Vec::new();
@@ -180,7 +180,7 @@ impl Build<'_> {
         log.run(step, "configuring QEMU", self.environment(&mut configure))
     }
 
-    /// Puts the distribution's tools first in PATH, and uses a ccache that works across trees.
+    /// Sets PATH to the distribution's tools, and lets ccache share results between trees.
     fn environment<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! QEMU's source with the testbed's files in it, kept so that ninja rebuilds only what they
-//! changed.
+//! QEMU's source with the testbed's files. The tree stays in the cache, so that ninja rebuilds only
+//! what depends on changed files.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 use crate::exec::Log;
 use crate::ui::Step;
 
-/// Firmware that Debian's tarball lacks. The testbed's machine runs none of it, but configure
+/// Firmware that Debian's tarball lacks. The testbed's machine runs no firmware, but configure
 /// unpacks it.
 const FIRMWARE: [&str; 12] = [
     "aarch64-code",
@@ -35,21 +35,21 @@ const FIRMWARE: [&str; 12] = [
 /// An empty bzip2 stream.
 const EMPTY_BZ2: &[u8] = b"BZh9\x17\x72\x45\x38\x50\x90\x00\x00\x00\x00";
 
-/// A build tree and its sources.
+/// A tree to build in, and the sources of its files.
 pub struct Tree<'a> {
-    /// The source as it was published.
+    /// QEMU's source as it was published.
     pub original: &'a Path,
-    /// The checkout's `testbed/qemu`: patches and an overlay.
+    /// `testbed/qemu` of the checkout, with patches and an overlay.
     pub ours: &'a Path,
-    /// The directory with both.
+    /// The tree, which combines both.
     pub dir: &'a Path,
 }
 
 impl Tree<'_> {
     /// Brings the tree up to date.
     ///
-    /// A file is written only if its content differs, so that time stamps are right for ninja, also
-    /// where a patch was changed or dropped.
+    /// Writes a file only if its content differs, so that ninja sees correct time stamps, also
+    /// after a patch was changed or dropped.
     pub fn update(&self, step: &Step, log: &mut Log) -> Result<()> {
         self.populate(step, log)?;
         let stage = self.stage(step, log)?;
@@ -81,7 +81,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Copies the source, if there is no copy yet.
+    /// Copies QEMU's source into the tree, unless that was done before.
     fn populate(&self, step: &Step, log: &mut Log) -> Result<()> {
         let stamp = self.dir.with_extension("populated");
         if stamp.exists() {
@@ -103,7 +103,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Removes the remains of this tree, and trees of other versions: they are large, and quickly
+    /// Removes an incomplete copy, and the trees of other versions, which are large and quickly
     /// made again.
     fn remove_others(&self) -> Result<()> {
         let cache = self.dir.parent().context("the tree is in the cache")?;
@@ -122,7 +122,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Makes the testbed's files alone: patched copies of QEMU's, and the overlay.
+    /// Makes a directory of the testbed's files alone: patched files of QEMU, and the overlay.
     fn stage(&self, step: &Step, log: &mut Log) -> Result<TempDir> {
         let stage = tempfile::tempdir()?;
         let patches = self.patches()?;
@@ -168,7 +168,7 @@ impl Tree<'_> {
         self.dir.with_extension("ours")
     }
 
-    /// Returns the files that were the testbed's the last time.
+    /// Returns the testbed's files as of the last update.
     fn listed(&self) -> BTreeSet<PathBuf> {
         let text = fs::read_to_string(self.list()).unwrap_or_default();
         text.lines().map(PathBuf::from).collect()

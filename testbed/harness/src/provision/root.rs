@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A Debian 13 to build in, with the compilers that Debian's kernel was built with, unpacked into a
-//! directory that is their root.
+//! Debian 13 systems in directories, which become the root of processes: one with the compilers of
+//! Debian's kernel, and one with lintian.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -16,8 +16,8 @@ use super::source;
 use crate::exec::{Log, capture};
 use crate::ui::Step;
 
-/// The packages that build Debian's kernel for arm64 on amd64; also for its Rust, and for the
-/// programs that the kernel's build makes for itself.
+/// The packages that build Debian's kernel for arm64 on amd64, with those for its Rust code and for
+/// programs that run during the build.
 const COMPILERS: System<'_> = System {
     name: "the compilers of Debian 13",
     architecture: "amd64",
@@ -54,7 +54,7 @@ const COMPILERS: System<'_> = System {
     ],
 };
 
-/// lintian, which checks packages, and the programs that it calls.
+/// The package checker lintian, and the programs that it calls.
 const LINTIAN: System<'_> = System {
     name: "Debian's lintian",
     architecture: "amd64",
@@ -74,7 +74,7 @@ const LINTIAN: System<'_> = System {
     ],
 };
 
-/// Directories that are left out: half of the system, without anything that compiles.
+/// Paths that are not unpacked: half of the system, but nothing that the compilers need.
 const NOT_NEEDED: [&str; 8] = [
     "./usr/share/doc",
     "./usr/share/locale",
@@ -86,7 +86,7 @@ const NOT_NEEDED: [&str; 8] = [
     "./usr/src/rustc-*/vendor",
 ];
 
-/// Makes the directory the root of a process, and mounts others there. Only that process sees the
+/// Runs a program with a directory as its root and others mounted there. Only this process sees the
 /// mounts, and they end with it.
 const ENTER: &str = r#"
 set -e
@@ -104,21 +104,21 @@ shift
 exec env -i PATH=/usr/sbin:/usr/bin HOME=/root LC_ALL=C chroot "$root" "$@"
 "#;
 
-/// The unpacked system.
+/// The directory of an unpacked system.
 pub struct Root(PathBuf);
 
 impl Root {
-    /// Makes or finds a system with the compilers.
+    /// Unpacks a system with the compilers, unless the cache has it.
     pub fn compilers(store: &mut Store) -> Result<Self> {
         Self::prepare(store, "debian-root", COMPILERS)
     }
 
-    /// Makes or finds a system with lintian.
+    /// Unpacks a system with lintian, unless the cache has it.
     pub fn lintian(store: &mut Store) -> Result<Self> {
         Self::prepare(store, "debian-lintian", LINTIAN)
     }
 
-    /// Makes the system unless the cache has it.
+    /// Unpacks a system unless the cache has it, and checks that it can be entered.
     fn prepare(store: &mut Store, name: &str, system: System<'_>) -> Result<Self> {
         let paths = store.paths;
         ensure!(
@@ -135,7 +135,7 @@ impl Root {
                 fs::remove_dir_all(dir)?;
             }
             unpack(&debs, dir, &NOT_NEEDED, &mut log, &step)?;
-            // The work of the packages' scripts.
+            // These links are otherwise made by scripts of the packages.
             symlink("mawk", dir.join("usr/bin/awk"))?;
             symlink("debian", dir.join("etc/dpkg/origins/default"))?;
             step.done();
@@ -152,7 +152,7 @@ impl Root {
         Ok(this)
     }
 
-    /// Returns `program` in this system, with directories of the host mounted.
+    /// Returns the command that runs `program` in this system, with host directories mounted.
     pub fn command(&self, mounts: &[(&Path, &str)], program: &str) -> Command {
         let mut command = Command::new("unshare");
         command.arg("--mount");
@@ -168,7 +168,7 @@ impl Root {
         command
     }
 
-    /// Returns a text that changes when any of its packages does.
+    /// Returns a string that changes with any package of the system.
     pub fn key(&self) -> String {
         self.0.to_string_lossy().into_owned()
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Unpacked sources.
+//! Sources and packages, unpacked in the cache.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub const QEMU: Wanted<'_> = Wanted::Source("qemu");
 /// Xen's source, as Debian 12 packages it.
 pub const XEN: Wanted<'_> = Wanted::Source("xen/bookworm");
 
-/// Returns a name for exactly these files, which changes when any of them does.
+/// Returns the names of the packages and original tarballs among `files`, versions included.
 pub fn version(files: &[Download]) -> String {
     files
         .iter()
@@ -30,7 +30,7 @@ pub fn version(files: &[Download]) -> String {
         .join(" ")
 }
 
-/// Unpacks the kernel source into `<cache>/src/linux-…` unless it is there.
+/// Unpacks the kernel's source into `<cache>/src/linux-…`, unless it is there.
 pub fn linux(store: &mut Store) -> Result<PathBuf> {
     let paths = store.paths;
     unpacked(store, LINUX, "linux", |files, dir, log, step| {
@@ -45,12 +45,12 @@ pub fn linux(store: &mut Store) -> Result<PathBuf> {
     })
 }
 
-/// Unpacks the QEMU source into `<cache>/src/qemu-…` unless it is there.
+/// Unpacks QEMU's source into `<cache>/src/qemu-…`, unless it is there.
 pub fn qemu(store: &mut Store) -> Result<PathBuf> {
     original(store, QEMU, "qemu")
 }
 
-/// Unpacks the source of Xen into `<cache>/src/xen-…` unless it is there.
+/// Unpacks Xen's source into `<cache>/src/xen-…`, unless it is there.
 pub fn xen(store: &mut Store) -> Result<PathBuf> {
     original(store, XEN, "xen")
 }
@@ -66,7 +66,7 @@ fn original(store: &mut Store, wanted: Wanted<'_>, name: &str) -> Result<PathBuf
     })
 }
 
-/// Unpacks these packages into a directory of the cache.
+/// Unpacks the packages `wanted` into a directory of the cache, unless they are there.
 pub fn packages(
     store: &mut Store,
     name: &str,
@@ -90,7 +90,7 @@ pub fn packages(
     })
 }
 
-/// Adds these packages to a key.
+/// Adds the versions of the packages `wanted` to a key.
 pub fn packages_in(mut key: Key, store: &mut Store, wanted: &[Wanted<'_>]) -> Result<Key> {
     for &package in wanted {
         key = key.text("package", &version(&store.choose(package)?));
@@ -104,7 +104,7 @@ fn extract(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<()> {
     log.run(step, "unpacking a package", &mut extract)
 }
 
-/// Takes busybox out of its package into `dir`.
+/// Unpacks busybox's package into `dir`. Returns the path of the program.
 pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<PathBuf> {
     extract(deb, dir, log, step)?;
     ["bin/busybox", "usr/bin/busybox"]
@@ -114,7 +114,7 @@ pub fn busybox(deb: &Path, dir: &Path, log: &mut Log, step: &Step) -> Result<Pat
         .context("the busybox package holds no busybox")
 }
 
-/// Returns the directory for the sources of `wanted`, filled by `unpack` if new.
+/// Returns the directory for the source `wanted`. Calls `unpack` to fill a new one.
 fn unpacked(
     store: &mut Store,
     wanted: Wanted<'_>,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The compilers of kernel and module, and make's variables for them.
+//! The compilers for the kernel and the module, and the variables of make that select them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,20 +12,20 @@ use crate::exec::{Log, capture};
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// The LLVM of both supported Debian releases.
+/// The directory of LLVM on both supported Debian releases.
 const LLVM: &str = "/usr/lib/llvm-19";
 
-/// The bindgen that is built where the distribution's is older than the kernel needs.
+/// The version of bindgen that is built if the distribution's is older than the minimum.
 const BINDGEN_VERSION: &str = "0.73.2";
 const BINDGEN_MINIMUM: (u32, u32, u32) = (0, 71, 1);
 
-/// The distribution's tools, whatever else is first in the user's PATH.
+/// The distribution's tools, regardless of the user's PATH.
 pub struct Toolchain {
     path: String,
 }
 
 impl Toolchain {
-    /// Finds the tools, building bindgen when the system's is too old.
+    /// Finds the tools. Builds bindgen if the distribution's is too old.
     pub fn prepare(paths: &Paths) -> Result<Self> {
         let system = format!("{LLVM}/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         let path = if version_of_bindgen(Path::new("/usr/bin/bindgen")) >= Some(BINDGEN_MINIMUM) {
@@ -37,7 +37,7 @@ impl Toolchain {
         Ok(Self { path })
     }
 
-    /// Returns `command` with the testbed's PATH, and without the user's build variables.
+    /// Makes `command` use these tools, without the user's build variables.
     pub fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         for name in [
             "MAKEFLAGS",
@@ -55,7 +55,7 @@ impl Toolchain {
             .env("LC_ALL", "C")
     }
 
-    /// Returns the variables that make needs besides PATH.
+    /// Returns the variables that make needs in addition to PATH.
     pub fn make_variables(arch: Arch) -> Vec<String> {
         [
             &format!("ARCH={}", arch.name()),
@@ -70,7 +70,7 @@ impl Toolchain {
         .to_vec()
     }
 
-    /// Returns the tools' versions, so that an upgrade is noticed.
+    /// Returns the versions of the tools, for keys that change with an upgrade.
     pub fn versions(&self) -> Result<String> {
         let mut all = String::new();
         for tool in ["clang", "rustc", "bindgen"] {
@@ -81,13 +81,13 @@ impl Toolchain {
         Ok(all)
     }
 
-    /// Returns the PATH to build with, for the note that `make` alone reads.
+    /// Returns the PATH to build with, for use by `make` without the testbed.
     pub fn path(&self) -> &str {
         &self.path
     }
 }
 
-/// Builds bindgen into the cache, and returns its directory.
+/// Builds bindgen in the cache, unless it is there. Returns its directory.
 fn bindgen(paths: &Paths) -> Result<PathBuf> {
     let root = paths.cache.join(format!("tools/bindgen-{BINDGEN_VERSION}"));
     let bin = root.join("bin");
@@ -116,7 +116,7 @@ fn bindgen(paths: &Paths) -> Result<PathBuf> {
     Ok(bin)
 }
 
-/// Returns the version that a bindgen prints, if it runs at all.
+/// Returns the version that a bindgen prints; none if it does not run.
 fn version_of_bindgen(tool: &Path) -> Option<(u32, u32, u32)> {
     let said = capture(Command::new(tool).arg("--version")).ok()?;
     let mut parts = said.split_whitespace().nth(1)?.split('.');

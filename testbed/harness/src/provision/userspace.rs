@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Compiled programs of the guest: the testbed's, the kernel's tests of VFIO, and its benchmark of
-//! mapping for DMA. They are linked statically, against the headers of the kernel that they run on.
+//! Compiled programs for the guest: the testbed's own, the kernel's tests of VFIO, and the kernel's
+//! benchmark of mapping for DMA. They are static, and use the headers of the kernel they run on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// Libraries of arm64 programs.
+/// The packages with the libraries for arm64 programs.
 const LIBRARIES: [Wanted<'_>; 4] = [
     Wanted::Package("libc6-dev:arm64"),
     Wanted::Package("libc6:arm64"),
@@ -29,13 +29,13 @@ const LIBRARIES: [Wanted<'_>; 4] = [
 const CLANG_TARGET: &str = "aarch64-linux-gnu";
 /// The target of the testbed's programs.
 pub const RUST_TARGET: &str = "aarch64-unknown-linux-gnu";
-/// cargo's arguments to build the standard library, too; they need `RUSTC_BOOTSTRAP=1`.
+/// Arguments with which cargo also builds the standard library. They need `RUSTC_BOOTSTRAP=1`.
 pub const BUILD_STD: [&str; 2] = ["-Z", "build-std=std,panic_abort"];
 
-/// The testbed's programs, all of one crate.
+/// The testbed's programs, which are one crate.
 pub const OURS: [&str; 4] = ["userdma", "kexec", "scattered", "shortage"];
 
-/// The kernel's tests of VFIO that work on this board.
+/// The kernel's tests of VFIO that can run on the emulated board.
 pub const SELFTESTS: [&str; 3] = [
     "vfio_iommufd_setup_test",
     "vfio_dma_mapping_test",
@@ -43,10 +43,10 @@ pub const SELFTESTS: [&str; 3] = [
 ];
 const SELFTESTS_SOURCE: &str = "tools/testing/selftests/vfio";
 
-/// The kernel's interface in Rust, which `userdma` includes.
+/// Rust bindings of the kernel's interface, which `userdma` includes.
 pub const UAPI: &str = "uapi.rs";
 
-/// Builds the programs for `kernel`, and returns their directory.
+/// Builds the programs for `kernel`, unless the cache has them. Returns their directory.
 pub fn programs(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
     let maker = Maker::new(store, kernel)?;
     let source = store.paths.testbed().join("guest/userdma");
@@ -66,7 +66,7 @@ pub fn programs(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
     })
 }
 
-/// Builds the kernel's benchmark of mapping for DMA, and returns the program.
+/// Builds the kernel's benchmark of mapping for DMA, unless the cache has it. Returns its path.
 pub fn dma_map_benchmark(store: &mut Store, kernel: &Kernel) -> Result<PathBuf> {
     let maker = Maker::new(store, kernel)?;
     let source = kernel.tree().join("tools/dma/dma_map_benchmark.c");
@@ -111,7 +111,7 @@ impl<'a> Maker<'a> {
         source::packages_in(key, store, &LIBRARIES)
     }
 
-    /// Makes programs by `work`, unless the cache has them.
+    /// Calls `work` to build programs, unless the cache has them. Returns their directory.
     fn make(
         &self,
         store: &mut Store,
@@ -141,7 +141,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// The tools and libraries of a program's build.
+/// The tools and libraries to build a program with.
 struct Build<'a> {
     paths: &'a Paths,
     toolchain: &'a Toolchain,
@@ -160,7 +160,7 @@ impl Build<'_> {
             .run(self.step, "installing the kernel's headers", &mut make)
     }
 
-    /// Returns clang's arguments to compile for the guest.
+    /// Returns the arguments with which clang compiles for the guest.
     fn clang_arguments(&self) -> [String; 2] {
         [
             format!("--target={CLANG_TARGET}"),
@@ -168,8 +168,8 @@ impl Build<'_> {
         ]
     }
 
-    /// Builds the testbed's programs, along with the standard library for their target: Debian has
-    /// it for the host only.
+    /// Builds the testbed's programs, along with the standard library for their target, which
+    /// Debian provides for the host only.
     fn ours(&mut self, source: &Path, dir: &Path) -> Result<()> {
         let uapi = dir.join(UAPI);
         let mut bindgen = Command::new("bindgen");
@@ -205,7 +205,7 @@ impl Build<'_> {
         cargo
             .env_remove("RUSTUP_TOOLCHAIN")
             .env("RUSTC", "/usr/bin/rustc")
-            // Building the standard library is unstable.
+            // A build of the standard library needs unstable options.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", &target)
             .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))

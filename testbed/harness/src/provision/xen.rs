@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Xen, the hypervisor alone, from Debian's source or the user's.
+//! Xen's hypervisor, without tools, from Debian's source or the user's.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::exec::Log;
 use crate::paths::Paths;
 use crate::ui::Step;
 
-/// Options that Xen's own configuration for arm64 lacks. A tree without such an option drops it.
+/// Options that are added to Xen's defconfig for arm64. Trees that lack an option ignore it.
 const WANTED: &str = "\
 CONFIG_EXPERT=y
 CONFIG_UNSUPPORTED=y
@@ -25,20 +25,20 @@ CONFIG_SBSA_VUART_CONSOLE=y
 CONFIG_SYSTEM_SUSPEND=y
 ";
 
-/// Where a build finds the source and puts its results.
+/// The directories of the source and of the results, inside the system with the compilers.
 const SOURCE: &str = "/source";
 const OUT: &str = "/out";
 
 /// A built Xen.
 pub struct Xen {
-    /// The image that boots.
+    /// The image that QEMU boots.
     pub binary: PathBuf,
-    /// Whether its configuration has suspend of the host.
+    /// Whether suspend of the host is configured.
     pub suspends: bool,
 }
 
 impl Xen {
-    /// Builds the tree `given`, or makes or finds Debian's.
+    /// Builds the tree `given`; without one, builds Debian's, unless the cache has it.
     pub fn prepare(store: &mut Store, given: Option<&Path>) -> Result<Self> {
         let paths = store.paths;
         let root = Root::compilers(store)?;
@@ -51,7 +51,7 @@ impl Xen {
                     "XEN_SRC={} is no source tree of Xen: xen/Kconfig is missing",
                     tree.display()
                 );
-                // Each tree has its own key: make compares files by age alone.
+                // Each tree has its own build directory, as make compares only the age of files.
                 let key = Key::new("xen tree 1").text("path", &tree.to_string_lossy());
                 let out = paths.build().join(format!("xen-{}", key.finish()));
                 build(paths, &root, &tree, &out)?;
@@ -77,7 +77,7 @@ impl Xen {
     }
 }
 
-/// Builds `tree` into `out`, or what changed of it.
+/// Builds `tree` in `out`. A later build there rebuilds only what has changed.
 fn build(paths: &Paths, root: &Root, tree: &Path, out: &Path) -> Result<()> {
     let step = Step::new("Building Xen (about a minute on two cores)");
     let mut log = Log::create(paths, "xen")?;
@@ -90,7 +90,7 @@ fn build(paths: &Paths, root: &Root, tree: &Path, out: &Path) -> Result<()> {
             "CROSS_COMPILE=aarch64-linux-gnu-",
             "CC=aarch64-linux-gnu-gcc-14",
             "HOSTCC=gcc-14",
-            // A compiler that is newer than the source warns more.
+            // The compiler is newer than the source, and gives more warnings.
             "EXTRA_CFLAGS_XEN_CORE=-Wno-error",
         ]);
         log.run(&step, "building Xen", make.arg(target))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A small Debian 13 for the board, with Debian's kernel and its initramfs-tools, before the
-//! driver's packages are installed.
+//! A small Debian 13 for the board, with Debian's kernel and initramfs-tools, but without the
+//! driver's packages.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -22,9 +22,9 @@ use crate::provision::root::unpack;
 use crate::provision::source;
 use crate::ui::Step;
 
-/// Its packages beside the kernel.
+/// The packages of the system, besides the kernel.
 const PACKAGES: [&str; 22] = [
-    // The kernel's packages need a newer one than Debian 13's first.
+    // The kernel's packages need a newer version than that of the first Debian 13.
     "linux-base/trixie-backports",
     "initramfs-tools",
     "kmod",
@@ -49,7 +49,7 @@ const PACKAGES: [&str; 22] = [
     "util-linux",
 ];
 
-/// Modules of Debian's kernel for mounting the card before Debian has an initramfs, in the order of
+/// Modules of Debian's kernel that mount the card while Debian has no initramfs, in the order of
 /// their dependencies.
 const MODULES: [&str; 10] = [
     "fixed",
@@ -64,18 +64,18 @@ const MODULES: [&str; 10] = [
     "ext4",
 ];
 
-/// The size of the card, a power of two.
+/// The size of the card, which must be a power of two.
 const SIZE: u64 = 1 << 30;
 
-/// The system.
+/// The unpacked system.
 pub struct Disk {
     dir: PathBuf,
-    /// Its kernel, with the board's device tree.
+    /// Debian's kernel, with the board's device tree.
     pub kernel: Kernel,
 }
 
 impl Disk {
-    /// Unpacks the system unless the cache has it.
+    /// Unpacks the system, unless the cache has it.
     pub fn prepare(store: &mut Store, release: &Release) -> Result<Self> {
         let paths = store.paths;
         let image = format!("linux-image-{}", release.name);
@@ -121,19 +121,19 @@ impl Disk {
         Ok(Self { dir, kernel })
     }
 
-    /// Returns the image of the eMMC.
+    /// Returns the path of the eMMC's image.
     pub fn image(&self) -> PathBuf {
         self.dir.join("emmc.img")
     }
 
-    /// Returns the modules with which a card can be mounted.
+    /// Returns the paths of the modules that are needed to mount a card.
     pub fn modules(&self) -> Vec<PathBuf> {
         let dir = self.dir.join("modules");
         MODULES.map(|m| dir.join(format!("{m}.ko"))).into()
     }
 }
 
-/// Tells dpkg which packages are installed, as if it had installed them.
+/// Registers the packages with dpkg, as if it had installed them.
 fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     let dpkg = tree.join("var/lib/dpkg");
     for dir in ["info", "updates"] {
@@ -173,7 +173,7 @@ fn register(debs: &[PathBuf], tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Copies the files that the board boots.
+/// Copies the files that the board boots, and unpacks the modules that mount its card.
 fn boot_files(dir: &Path, tree: &Path, release: &str) -> Result<()> {
     let modules = tree.join("usr/lib/modules").join(release);
     let board = Path::new(DTB).file_name().context("the dtb is a file")?;
@@ -190,7 +190,7 @@ fn boot_files(dir: &Path, tree: &Path, release: &str) -> Result<()> {
     fs::create_dir_all(kernel.join("include/config"))?;
     fs::write(kernel.join("include/config/kernel.release"), release)?;
 
-    // Configuring the kernel's packages would copy this, too.
+    // This is otherwise done when dpkg configures the kernel's packages.
     fs::copy(
         modules.join("config"),
         tree.join(format!("boot/config-{release}")),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Debian's kernel for arm64, as far as a module in Rust needs it.
+//! The parts of Debian's kernel for arm64 that a module in Rust needs.
 //!
-//! Debian's headers have all of it but the crates. These are built again, from the same source with
-//! the same configuration and the same compilers.
+//! Debian's headers contain all parts but the crates. The crates are built again, from the same
+//! source with the same configuration and the same compilers.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -22,7 +22,7 @@ use crate::provision::root::Root;
 use crate::provision::source;
 use crate::ui::Step;
 
-/// Where the build finds its inputs.
+/// The directories of the build, inside the system with the compilers.
 const SOURCE: &str = "/src";
 const OUT: &str = "/out";
 const REPO: &str = "/repo";
@@ -31,21 +31,21 @@ const MODULE_OUT: &str = "/mod";
 /// A release of Debian's kernel.
 #[derive(Clone, Debug)]
 pub struct Release {
-    /// Its name, as in `uname -r`.
+    /// The name, as in `uname -r`.
     pub name: String,
-    /// The version of its packages.
+    /// The version of the packages.
     pub version: String,
 }
 
 impl Release {
-    /// Returns the kernel that Debian built from the source that the testbed uses.
+    /// Returns the release that Debian has built from the testbed's kernel source.
     pub fn find(store: &mut Store) -> Result<Self> {
         let files = store.choose(source::LINUX)?;
         let file = files.first().context("linux-source has no file")?;
         Self::built_from(file).with_context(|| format!("{} says no version", file.name))
     }
 
-    /// Returns the release of a source: `7.3.4+deb13-arm64` of
+    /// Returns the release that is built from a source package, such as `7.3.4+deb13-arm64` from
     /// `linux-source-7.3_7.3.4-1~bpo13+1_all.deb`.
     fn built_from(source: &Download) -> Option<Self> {
         let version = source.name.split('_').nth(1)?;
@@ -56,13 +56,13 @@ impl Release {
         })
     }
 
-    /// Returns the package of its headers.
+    /// Returns the name of the package with the headers.
     fn headers(&self) -> String {
         format!("linux-headers-{}:arm64", self.name)
     }
 }
 
-/// The kernel, with its crates.
+/// Debian's headers, and a build of the kernel's crates.
 pub struct DebianKernel<'a> {
     paths: &'a Paths,
     pub root: &'a Root,
@@ -72,7 +72,7 @@ pub struct DebianKernel<'a> {
 }
 
 impl<'a> DebianKernel<'a> {
-    /// Builds the crates unless the cache has them.
+    /// Builds the crates, unless the cache has them.
     pub fn prepare(store: &mut Store<'a>, root: &'a Root) -> Result<Self> {
         let paths = store.paths;
         let release = Release::find(store)?;
@@ -109,7 +109,7 @@ impl<'a> DebianKernel<'a> {
         Ok(this)
     }
 
-    /// Returns the build directory.
+    /// Returns the directory with the build of the crates.
     pub fn build_dir(&self) -> PathBuf {
         self.dir.join("build")
     }
@@ -120,7 +120,7 @@ impl<'a> DebianKernel<'a> {
             .join(format!("headers/usr/src/linux-headers-{name}"))
     }
 
-    /// Returns `make` with Debian's variables, and those of this build.
+    /// Returns a `make` command with the variables of Debian and of this build.
     fn make(&self, mounts: &[(&Path, &str)]) -> Command {
         let build = self.build_dir();
         let mut all = vec![(self.source.as_path(), SOURCE), (build.as_path(), OUT)];
@@ -150,7 +150,7 @@ impl<'a> DebianKernel<'a> {
         extract.arg("-x").arg(headers).arg(dir.join("headers"));
         log.run(&step, "unpacking Debian's headers", &mut extract)?;
         let from = self.headers_dir();
-        // Also the exports of Debian's kernel, and its types for BTF.
+        // The last two are the exports of Debian's kernel, and its types for BTF.
         for file in [".config", "Module.symvers", "vmlinux"] {
             fs::copy(from.join(file), self.build_dir().join(file))
                 .with_context(|| format!("Debian's headers have no {file}"))?;
@@ -174,18 +174,18 @@ impl<'a> DebianKernel<'a> {
         symbols::same_configuration(&read(self.build_dir())?, &read(self.headers_dir())?)
     }
 
-    /// Returns the number of symbols in both crates, Debian's and these: all of them.
+    /// Fails unless Debian's crates and these export equal Rust symbols. Returns their number.
     fn rust_exports(&self) -> Result<usize> {
         let ours = symbols::exports_of_crates(&self.build_dir())?;
         symbols::same_crates(&ours, &self.exports()?)
     }
 
-    /// Returns the exports of Debian's kernel.
+    /// Returns the names of the symbols that Debian's kernel exports.
     fn exports(&self) -> Result<BTreeSet<String>> {
         symbols::exports(&self.headers_dir().join("Module.symvers"))
     }
 
-    /// Builds the module unless the cache has it, and returns the `.ko`.
+    /// Builds the module, unless the cache has it. Returns the path of the `.ko` file.
     pub fn module(&self) -> Result<PathBuf> {
         let mut key = Key::new("debian module 1").text("kernel", &self.dir.to_string_lossy());
         for file in driver_sources(&self.paths.repo)? {
@@ -208,7 +208,7 @@ impl<'a> DebianKernel<'a> {
         Ok(dir.join(MODULE))
     }
 
-    /// Fails unless the module fits Debian's kernel. Returns what was compared.
+    /// Fails unless the module fits Debian's kernel. Returns the result of the comparison.
     pub fn agreement(&self, module: &Path) -> Result<Agreement> {
         self.expect_configuration()?;
         let dir = module.parent().context("the module is in no directory")?;
@@ -228,7 +228,7 @@ impl<'a> DebianKernel<'a> {
     }
 }
 
-/// Returns the kernel that a module is for, in the module's words.
+/// Returns the vermagic of a module, which says for which kernel it was built.
 pub fn vermagic(module: &Path) -> Result<String> {
     let mut modinfo = Command::new("/sbin/modinfo");
     let text = capture(modinfo.args(["-F", "vermagic"]).arg(module))?;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Packages of the module for Debian's own kernel, and a Debian for the board.
+//! Packages of the module for Debian's own kernel, and a Debian system for the board.
 
 mod disk;
 mod kernel;
@@ -23,7 +23,7 @@ use kernel::{DebianKernel, Release};
 pub use package::INITRAMFS;
 pub use symbols::Agreement;
 
-/// Builds the packages, and returns their paths.
+/// Builds the Debian packages, and returns their paths.
 pub fn packages(paths: &Paths) -> Result<Vec<PathBuf>> {
     let store = &mut Store::open(paths)?;
     let root = Root::compilers(store)?;
@@ -52,8 +52,8 @@ pub fn lintian(paths: &Paths, packages: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the module fits Debian's kernel: its exports, its configuration, and the vermagic
-/// of one of Debian's own modules.
+/// Fails unless the module fits the exports and the configuration of Debian's kernel, and has the
+/// vermagic of Debian's own modules.
 pub fn agreement(paths: &Paths) -> Result<Agreement> {
     let store = &mut Store::open(paths)?;
     let root = Root::compilers(store)?;
@@ -72,16 +72,16 @@ pub fn agreement(paths: &Paths) -> Result<Agreement> {
     Ok(found)
 }
 
-/// The board before the driver is installed.
+/// A board with Debian, before the driver is installed.
 pub struct Bare {
-    /// Debian's kernel, with an initramfs of the testbed that can mount the eMMC.
+    /// Debian's kernel, with the testbed's initramfs, which can mount the eMMC.
     pub provision: Provision,
-    /// The image of the eMMC.
+    /// The path of the eMMC's image.
     pub emmc: PathBuf,
 }
 
 impl Bare {
-    /// Makes or finds it, for this emulator.
+    /// Makes the board for this emulator, or finds it in the cache.
     pub fn prepare(paths: &Paths, qemu: &Qemu) -> Result<Self> {
         let store = &mut Store::open(paths)?;
         let release = Release::find(store)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The packages: one with the module, for one kernel, and one that adds it to the initramfs of
-//! every kernel. Their texts are in `packaging/debian`.
+//! The Debian packages: one with the module for one kernel, and one that adds the module to the
+//! initramfs of every kernel. Their texts are in `packaging/debian`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,16 +17,16 @@ use crate::provision::kernel::MODULE;
 use crate::tree::Author;
 use crate::ui::Step;
 
-/// Where `modprobe` looks first.
+/// The directory of modules that `modprobe` searches first.
 const UPDATES: &str = "updates";
 
-/// The source in every package's documentation.
+/// The name of the source package. Names of packages begin with it.
 const SOURCE: &str = "ipmmu-vmsa";
 
-/// The driver's files for the initramfs, below the directory of initramfs-tools.
+/// The files that add the driver to an initramfs, below the directory of initramfs-tools.
 pub const INITRAMFS: [&str; 2] = ["hooks/ipmmu_vmsa", "scripts/init-top/ipmmu_vmsa"];
 
-/// Builds the packages into `build/deb`, in place of older ones.
+/// Builds the packages in `build/deb`, in place of older ones. Returns their paths.
 pub fn build(paths: &Paths, kernel: &DebianKernel<'_>) -> Result<Vec<PathBuf>> {
     let module = kernel.module()?;
     let step = Step::new("Packing the Debian packages");
@@ -58,7 +58,7 @@ pub fn build(paths: &Paths, kernel: &DebianKernel<'_>) -> Result<Vec<PathBuf>> {
     Ok(vec![first, second])
 }
 
-/// Compresses the module as Debian does: without debug information, in xz's format.
+/// Strips debug information from the module and compresses it with xz, as Debian does.
 fn compress(kernel: &DebianKernel<'_>, module: &Path, log: &mut Log, step: &Step) -> Result<()> {
     let dir = module.parent().context("the module is in no directory")?;
     let mounts = [(dir, "/mod")];
@@ -81,9 +81,9 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
 struct Packer {
     texts: PathBuf,
     out: PathBuf,
-    /// The words between `@` in the texts, and their values.
+    /// The placeholders that stand between `@` in the texts, and their values.
     words: Vec<(&'static str, String)>,
-    /// The time of all files.
+    /// The time stamp of all files.
     epoch: String,
 }
 
@@ -118,7 +118,7 @@ impl Packer {
         self.words.iter().fold(text.to_owned(), fill)
     }
 
-    /// Adds the common files of packages to `stage`, and packs it.
+    /// Adds the files that all packages contain to `stage`, and packs it. Returns the package.
     fn pack(&mut self, kind: &str, name: &str, arch: &str, stage: &Path) -> Result<PathBuf> {
         let doc = stage.join("usr/share/doc").join(name);
         fs::create_dir_all(&doc)?;
@@ -130,7 +130,7 @@ impl Packer {
         let changelog = doc.join("changelog");
         fs::write(&changelog, read("changelog")?)?;
         capture(Command::new("gzip").arg("-9n").arg(&changelog))?;
-        // Before the control files, which are not installed, are there.
+        // Before the control files are added, as these are not installed.
         let size = format!("\nInstalled-Size: {}\n", kilobytes(stage)?);
         let sums = checksums(stage)?;
         let control = stage.join("DEBIAN");
@@ -159,7 +159,7 @@ impl Packer {
     }
 }
 
-/// Returns the size of the package for apt.
+/// Returns the installed size in KiB, for apt.
 fn kilobytes(stage: &Path) -> Result<u64> {
     let mut sum = 0;
     for entry in WalkDir::new(stage) {
@@ -172,13 +172,13 @@ fn kilobytes(stage: &Path) -> Result<u64> {
     Ok(sum)
 }
 
-/// Returns the checksums for `dpkg --verify`.
+/// Returns the checksums of the installed files, for `dpkg --verify`.
 fn checksums(stage: &Path) -> Result<String> {
     let script = "find usr -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum";
     capture(Command::new("sh").args(["-c", script]).current_dir(stage))
 }
 
-/// Sets permissions that do not depend on the user.
+/// Sets permissions that do not depend on the user's umask.
 fn tidy(stage: &Path) -> Result<()> {
     for entry in WalkDir::new(stage) {
         let entry = entry?;

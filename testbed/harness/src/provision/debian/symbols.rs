@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Compares the crates' build with Debian's kernel.
+//! Compares this build of the kernel's crates, and the module, with Debian's kernel.
 //!
-//! Names of Rust symbols contain hashes of the compiler's version and of the crate, so that crates
-//! that differ export different names.
+//! Names of Rust symbols contain hashes of the compiler's version and of the crate. Different
+//! crates therefore export different names.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,32 +11,31 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-/// Options that this build may lack: there is no compiler here for the vDSO of 32-bit programs, and
-/// no module is compiled otherwise because of that.
+/// Options that may differ. This build lacks the compiler for the vDSO of 32-bit programs, which
+/// makes no difference to modules.
 const NOT_OURS: [&str; 2] = ["CONFIG_COMPAT_VDSO=y", "CONFIG_THUMB2_COMPAT_VDSO=y"];
 
-/// The numbers of equal items.
+/// The result of a comparison without differences.
 #[derive(Clone, Debug, Serialize)]
 pub struct Agreement {
-    /// Rust symbols that both Debian's kernel and this build of its crates export.
+    /// The number of Rust symbols that Debian's kernel and this build of its crates export.
     pub rust_exports: usize,
-    /// Symbols that the module needs, all of which Debian's kernel exports.
+    /// The number of symbols that the module imports. Debian's kernel exports all of them.
     pub imports: usize,
-    /// Those of them that are Rust's.
+    /// The number of Rust symbols among the imports.
     pub rust_imports: usize,
     /// The text that the kernel compares before it loads the module.
     pub vermagic: String,
 }
 
-/// Returns the names in a `Module.symvers`.
+/// Returns the names of the symbols in a `Module.symvers`.
 pub fn exports(symvers: &Path) -> Result<BTreeSet<String>> {
     let text = fs::read_to_string(symvers).with_context(|| format!("no {}", symvers.display()))?;
     let names = text.lines().filter_map(|l| l.split('\t').nth(1));
     Ok(names.map(str::to_owned).collect())
 }
 
-/// Returns the names that this build of the kernel's crates exports, from the headers that it makes
-/// of them.
+/// Returns the names that this build of the kernel's crates exports, from its generated headers.
 pub fn exports_of_crates(build: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for part in ["core", "helpers", "bindings", "kernel"] {
@@ -51,7 +50,7 @@ pub fn exports_of_crates(build: &Path) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// Returns whether a symbol comes from Rust code, or exists for it.
+/// Returns whether a symbol is one of Rust code, or a helper for it.
 pub fn is_rust(name: &str) -> bool {
     name.starts_with("_R") || name.starts_with("rust_helper_")
 }
@@ -75,7 +74,7 @@ pub fn same_crates(ours: &BTreeSet<String>, kernel: &BTreeSet<String>) -> Result
     Ok(theirs.len())
 }
 
-/// Fails unless the kernel exports all that the module needs.
+/// Fails unless the kernel exports all symbols that the module imports.
 pub fn resolved(imports: &BTreeSet<String>, kernel: &BTreeSet<String>) -> Result<()> {
     let missing: Vec<&str> = imports.difference(kernel).map(String::as_str).collect();
     ensure!(
@@ -87,8 +86,8 @@ pub fn resolved(imports: &BTreeSet<String>, kernel: &BTreeSet<String>) -> Result
     Ok(())
 }
 
-/// Fails unless both configurations are the same, the compilers' versions in
-/// them included.
+/// Fails unless both configurations are equal except for `NOT_OURS`. They include the versions of
+/// the compilers.
 pub fn same_configuration(ours: &str, theirs: &str) -> Result<()> {
     let set = |text: &'_ str| -> BTreeSet<String> {
         let values = text.lines().filter(|l| l.starts_with("CONFIG_"));
