@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The author of the driver, for the kernel's tree.
+//! The author of the driver, as named in the kernel's tree.
 
 use std::fmt;
 use std::path::Path;
@@ -9,12 +9,12 @@ use anyhow::{Context, Result};
 
 use crate::exec::capture;
 
-/// The person that signs off.
+/// The person that signs off, as `name <address>`.
 #[derive(Clone)]
 pub struct Author(String);
 
 impl Author {
-    /// Finds the user's name in git's settings, or else the author of the last commit.
+    /// Returns the user in git's settings, or else the author of the last commit.
     pub fn find(repo: &Path) -> Result<Self> {
         let git =
             |arguments: &[&str]| capture(Command::new("git").arg("-C").arg(repo).args(arguments));
@@ -25,7 +25,7 @@ impl Author {
         Self::parse(&ident).with_context(|| format!("\"{}\" is no author", ident.trim()))
     }
 
-    /// Takes `name <address>` from the beginning of `ident`.
+    /// Parses `name <address>` at the beginning of `ident`.
     pub fn parse(ident: &str) -> Option<Self> {
         let end = ident.find('>')?;
         let (name, address) = ident[..end].split_once(" <")?;

@@ -5,13 +5,13 @@ use anyhow::{Context, Result};
 
 use super::author::Author;
 
-/// The place of a block of lines.
+/// The place of a block, beside a line of the file.
 pub enum Place {
     Before(&'static str),
     After(&'static str),
 }
 
-/// What is added there.
+/// The lines of a block.
 pub enum Block {
     Lines(&'static str),
     Entry(Entry),
@@ -22,24 +22,24 @@ pub struct Entry {
     pub heading: &'static str,
     /// The mailing lists.
     pub lists: &'static [&'static str],
-    /// The directories of its files.
+    /// The directories with the files of the entry.
     pub tops: &'static [&'static str],
 }
 
-/// A block of lines in one file.
+/// A block of lines to add to one file.
 pub struct Edit {
-    /// The file.
+    /// The path of the file in the kernel's tree.
     pub file: &'static str,
     pub place: Place,
     pub block: Block,
-    /// The files and directories of the driver that need it; none for an entry, which grows with
-    /// each file.
+    /// The files and directories of the driver that need this edit; none for an entry, which grows
+    /// with each file.
     pub with: &'static [&'static str],
 }
 
 impl Entry {
-    /// Returns the lines for those of `patterns`, which are sorted, that are its files; none for no
-    /// files.
+    /// Returns the lines of the entry, with those of the sorted `patterns` that are in its
+    /// directories. Returns an empty string if there are none.
     fn text(&self, author: &Author, patterns: &[String]) -> String {
         let is_ours = |p: &&String| self.tops.iter().any(|top| p.starts_with(top));
         let files: String = patterns
@@ -63,7 +63,7 @@ impl Entry {
 }
 
 impl Edit {
-    /// Returns `text` with the block, which it did not have. An entry without files is none.
+    /// Returns `text`, which must lack the block, with it. An entry without files adds nothing.
     pub fn insert(&self, text: &str, author: &Author, patterns: &[String]) -> Result<String> {
         let block = match &self.block {
             Block::Lines(lines) => (*lines).to_owned(),
@@ -101,24 +101,24 @@ impl Edit {
         )
     }
 
-    /// Returns whether `path` is one of the files that need it.
+    /// Returns whether the file `path` needs this edit.
     pub fn is_for(&self, path: &str) -> bool {
         self.with.iter().any(|with| is_below(path, with))
     }
 
-    /// Returns whether it grows with each file.
+    /// Returns whether the block grows with each file.
     pub fn grows(&self) -> bool {
         matches!(self.block, Block::Entry(..))
     }
 }
 
-/// Returns whether `path` is `other`, or in that directory.
+/// Returns whether `path` is `other`, or is in the directory `other`.
 pub fn is_below(path: &str, other: &str) -> bool {
     path.strip_prefix(other)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns where the lines `wanted` are in `text`.
+/// Returns the offset of the lines `wanted` in `text`.
 fn find_line(text: &str, wanted: &str) -> Option<usize> {
     text.match_indices(wanted)
         .map(|(at, _)| at)

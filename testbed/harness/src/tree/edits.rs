@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! All lines that the driver adds to files of the kernel.
+//! All edits of the kernel's own files.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::edit::Place::{After, Before};
 use super::edit::{Block, Edit, Entry, Place};
 
-/// The entries in MAINTAINERS.
+/// The entries in MAINTAINERS for the abstractions, and for the driver.
 const ABSTRACTIONS: Entry = Entry {
     heading: "IOMMU DRIVER ABSTRACTIONS [RUST]\n",
     lists: &["iommu@lists.linux.dev", "rust-for-linux@vger.kernel.org"],
@@ -26,7 +26,7 @@ const DRIVER: Entry = Entry {
 
 const BINDINGS: &str = "rust/bindings/bindings_helper.h";
 
-/// Functions that are inline in C.
+/// Helpers for functions that are inline in C.
 const DMA_HELPERS: &str = "\
 __rust_helper bool rust_helper_dev_is_dma_coherent(struct device *dev)
 {
@@ -42,7 +42,7 @@ __rust_helper void rust_helper_dma_sync_single_for_device(struct device *dev,
 
 ";
 
-/// The includes of headers without bindings.
+/// Includes of headers that have no bindings yet.
 const IOMMU_HEADERS: &str = "\
 /* Drivers of IOMMUs forward calls of the IOMMU core to the DMA API. */
 #include <../../drivers/iommu/dma-iommu.h>
@@ -62,12 +62,12 @@ const u32 RUST_CONST_HELPER_DL_FLAG_AUTOREMOVE_SUPPLIER = DL_FLAG_AUTOREMOVE_SUP
 ";
 const QUIRKS: &str =
     "const size_t RUST_CONST_HELPER_IO_PGTABLE_QUIRK_ARM_NS = IO_PGTABLE_QUIRK_ARM_NS;\n\n";
-/// A line beside which they are.
+/// The place of constants.
 const CONSTANTS: Place = Before("const xa_mark_t RUST_CONST_HELPER_XA_PRESENT = XA_PRESENT;\n");
 
 const IO_PGTABLE: &str = "#[cfg(CONFIG_IOMMU_IO_PGTABLE)]\npub mod io_pgtable;\n";
 
-/// In the order of the series: some go beside lines of others.
+/// All edits, in the order of the series. Some are placed beside lines of earlier ones.
 pub const EDITS: [Edit; 24] = [
     entry(ABSTRACTIONS, Before("IOMMU SUBSYSTEM\n")),
     entry(DRIVER, Before("IPS SCSI RAID DRIVER\n")),
@@ -232,13 +232,13 @@ const fn lines(
     }
 }
 
-/// Returns the files and directories below `rust/` that are the driver's.
+/// Returns the files and directories of the driver below `rust/`.
 pub fn in_crate() -> impl Iterator<Item = &'static str> {
     let all = EDITS.iter().flat_map(|edit| edit.with.iter().copied());
     all.filter(|path| path.starts_with("rust/"))
 }
 
-/// Returns the texts that `read` returns for the files, without the driver's lines.
+/// Reads all files that have edits, by `read`. Returns their texts without the driver's lines.
 pub fn originals(read: impl Fn(&str) -> Result<String>) -> Result<BTreeMap<&'static str, String>> {
     let mut texts = BTreeMap::new();
     for edit in &EDITS {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The abstractions as a part of the `kernel` crate: the same files, at the same paths below
-//! another directory.
+//! The abstractions as a part of the `kernel` crate: their files have the same relative paths,
+//! below another directory.
 
 /// The directory of the abstractions in the checkout.
 pub const HERE: &str = "abstractions/";
-/// Their directory in a kernel's tree.
+/// The directory of the abstractions in a kernel's tree.
 pub const THERE: &str = "rust/kernel/";
 
-/// Files that stand for what a kernel's tree has of its own.
+/// Files of the checkout that a kernel's tree does not need, as it has its own.
 const STAND_INS: [&str; 8] = [
     "bindings.rs",
     "device/mod.rs",
@@ -19,26 +19,26 @@ const STAND_INS: [&str; 8] = [
     "sync/mod.rs",
 ];
 
-/// What the driver says of the abstractions as a module of its own.
+/// Lines of the driver about the abstractions. In a kernel's tree they are not its module.
 const MODULE: [&str; 2] = [
     "mod abstractions;\n",
     "//!\n//! Safe Rust over the kernel's C is in [`abstractions`].\n",
 ];
 
-/// Returns the path of an abstraction in a kernel's tree. Stand-ins have none.
+/// Returns the path of an abstraction in a kernel's tree; none for stand-ins and other files.
 pub fn path(name: &str) -> Option<String> {
     let name = name.strip_prefix(HERE)?;
     (!STAND_INS.contains(&name)).then(|| format!("{THERE}{name}"))
 }
 
-/// Returns the text of an abstraction as the `kernel` crate has it.
+/// Returns the text of an abstraction for the `kernel` crate.
 pub fn abstraction(text: &str) -> String {
     text.replace("crate::abstractions::", "crate::")
         .replace("\nuse kernel::", "\nuse crate::")
         .replace("pub(crate)", "pub")
 }
 
-/// Returns the text of a file of the driver, which uses the `kernel` crate.
+/// Returns the text of a file of the driver, with abstractions from the `kernel` crate.
 pub fn driver(text: &str) -> String {
     let text = MODULE
         .iter()
@@ -46,7 +46,7 @@ pub fn driver(text: &str) -> String {
     text.replace("crate::abstractions::", "kernel::")
 }
 
-/// Returns the text of a page, or of a figure, about both.
+/// Returns the text of a page or a figure, with paths in a kernel's tree.
 pub fn page(text: &str) -> String {
     text.replace("abstractions/bindings.rs", "rust/helpers/")
         .replace(HERE, THERE)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver as part of a kernel's source tree: added, removed, and as a series of patches.
+//! The driver in a kernel's source tree: installation, removal, and a series of patches.
 
 mod author;
 mod edit;
@@ -23,8 +23,8 @@ pub use source::Tree;
 
 use crate::paths::Paths;
 
-/// Writes the documentation below `top` as it is in a kernel's tree. Returns the name of its first
-/// page for sphinx.
+/// Writes the documentation below `top`, as in a kernel's tree. Returns the name of the first page
+/// for sphinx.
 pub fn write_documentation(repo: &Path, top: &Path) -> Result<String> {
     let tree = Tree {
         top: top.to_owned(),
@@ -38,7 +38,7 @@ pub fn write_documentation(repo: &Path, top: &Path) -> Result<String> {
     Ok(format!("{dir}/index"))
 }
 
-/// `make install-tree`
+/// Implements `make install-tree`.
 pub fn install(repo: &Path, ksrc: &Path) -> Result<()> {
     let tree = Tree::open(ksrc)?;
     tree.install(repo, &Author::find(repo)?)?;
@@ -49,7 +49,7 @@ pub fn install(repo: &Path, ksrc: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `make uninstall-tree`
+/// Implements `make uninstall-tree`.
 pub fn uninstall(ksrc: &Path) -> Result<()> {
     let tree = Tree::open(ksrc)?;
     ensure!(
@@ -62,7 +62,7 @@ pub fn uninstall(ksrc: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `make patches`
+/// Implements `make patches`.
 pub fn patches(paths: &Paths, ksrc: &Path) -> Result<()> {
     let out = paths.build().join("patches");
     let author = Author::find(&paths.repo)?;

@@ -14,16 +14,16 @@ use super::kernel_crate::{self, HERE};
 
 /// The driver's directory.
 pub const HOME: &str = "drivers/iommu/ipmmu-vmsa-rust";
-/// The directory of its documentation.
+/// The directory of the driver's documentation.
 pub const DOCUMENTS: &str = "Documentation/driver-api/ipmmu-vmsa";
-/// The page about its debugfs files.
+/// The page about the driver's debugfs files.
 pub const ABI: &str = "Documentation/ABI/testing/debugfs-ipmmu-vmsa";
 
-/// The Kbuild at the top of the checkout is for a module from outside.
+/// The Makefile in the kernel's tree. The checkout's Kbuild is for an out-of-tree module.
 const MAKEFILE: &str = "# SPDX-License-Identifier: GPL-2.0\n\n\
                         obj-$(CONFIG_IPMMU_VMSA_RUST) += ipmmu_vmsa.o\n";
 
-/// A function that is inline in C. The checkout has it in Rust.
+/// A helper for a function that is inline in C. The checkout has the function in Rust instead.
 const PM_RUNTIME: &str = "rust/helpers/pm_runtime.c";
 const PM_RUNTIME_TEXT: &str = "\
 // SPDX-License-Identifier: GPL-2.0
@@ -36,11 +36,11 @@ __rust_helper void rust_helper_pm_runtime_mark_last_busy(struct device *dev)
 }
 ";
 
-/// The page that lists the others.
+/// The page with the list of pages.
 const INDEX: &str = "index.rst";
 
-/// Pages about work that needs the checkout, or about its measurements, are not for the kernel's
-/// readers.
+/// Pages that are left out of the kernel's tree. They are about work that needs the checkout, or
+/// about measurements.
 pub const NOT_FOR_THE_TREE: [&str; 6] = [
     "board",
     "install",
@@ -50,7 +50,7 @@ pub const NOT_FOR_THE_TREE: [&str; 6] = [
     "xen",
 ];
 
-/// Paths in the kernel's tree, and contents.
+/// The files of the driver: paths in the kernel's tree, and texts.
 pub struct Payload(BTreeMap<String, String>);
 
 impl Payload {
@@ -78,17 +78,17 @@ impl Payload {
         Ok(Self(files))
     }
 
-    /// Returns all of them, in the order of their names.
+    /// Returns all files, sorted by path.
     pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(p, t)| (p.as_str(), t.as_str()))
     }
 
-    /// Returns whether this is one of them.
+    /// Returns whether there is a file with this path.
     pub fn has(&self, path: &str) -> bool {
         self.0.contains_key(path)
     }
 
-    /// Returns the patterns that MAINTAINERS needs for them.
+    /// Returns the patterns that MAINTAINERS needs for all files.
     pub fn patterns(&self) -> Vec<String> {
         patterns(self.0.keys().map(String::as_str))
     }
@@ -98,7 +98,7 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Returns the pages that are for the tree, and the figures in them.
+/// Returns the pages for the kernel's tree, and the figures that they contain.
 fn documents(repo: &Path) -> Result<BTreeMap<String, String>> {
     let (mut pages, mut others) = (BTreeMap::new(), Vec::new());
     for entry in WalkDir::new(repo.join("Documentation")).max_depth(1) {
@@ -118,7 +118,7 @@ fn documents(repo: &Path) -> Result<BTreeMap<String, String>> {
     Ok(pages)
 }
 
-/// Returns the text of a page. The list of pages lacks those that are not for the tree.
+/// Returns the text of a page. Removes pages that are left out from the list of pages.
 fn for_the_tree(name: &str, text: &str) -> String {
     let mut text = kernel_crate::page(text);
     if name == INDEX {
@@ -129,7 +129,7 @@ fn for_the_tree(name: &str, text: &str) -> String {
     text
 }
 
-/// Returns the patterns that MAINTAINERS needs for `files`, each once.
+/// Returns the patterns that MAINTAINERS needs for `files`, without duplicates.
 pub fn patterns<'a>(files: impl Iterator<Item = &'a str>) -> Vec<String> {
     let mut all: Vec<String> = files.map(pattern).collect();
     all.sort();
@@ -137,7 +137,7 @@ pub fn patterns<'a>(files: impl Iterator<Item = &'a str>) -> Vec<String> {
     all
 }
 
-/// Returns the pattern that an entry in MAINTAINERS has for a file of the driver.
+/// Returns the pattern in MAINTAINERS for a file of the driver.
 fn pattern(file: &str) -> String {
     if file.starts_with(DOCUMENTS) {
         return format!("{DOCUMENTS}/");
@@ -145,7 +145,7 @@ fn pattern(file: &str) -> String {
     if let Some(dir) = in_crate().find(|dir| *dir != file && is_below(file, dir)) {
         return format!("{dir}/");
     }
-    // The driver has files of one directory.
+    // All files of the driver itself are in one directory.
     if is_below(file, HOME) {
         return format!("{HOME}/");
     }

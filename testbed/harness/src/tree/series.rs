@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The driver as a series of patches, one subject each.
+//! The driver as a series of patches, each with one subject.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::ui::Step;
 /// The directory with the files and the message of each patch.
 const TEXTS: &str = "packaging/series";
 
-/// The cover letter.
+/// The file with the cover letter.
 const COVER: &str = "00-cover";
 
 /// One patch: its files and its message.
@@ -30,7 +30,7 @@ struct Part {
 }
 
 impl Part {
-    /// Reads a patch: a line for each file, an empty one, and the message.
+    /// Parses a patch: one line for each file, an empty line, and the message.
     fn parse(name: String, text: &str) -> Result<Self> {
         let (files, message) = text
             .split_once("\n\n")
@@ -42,18 +42,18 @@ impl Part {
         })
     }
 
-    /// Returns whether it names `path`, or a directory that this is in.
+    /// Returns whether the patch names `path`, or a directory that contains it.
     fn names(&self, path: &str) -> bool {
         self.files.iter().any(|named| is_in(path, named))
     }
 }
 
-/// Returns whether `path` is `named`, or in that directory.
+/// Returns whether `path` is `named`, or is in the directory `named`.
 fn is_in(path: &str, named: &str) -> bool {
     path == named || (named.ends_with('/') && path.starts_with(named))
 }
 
-/// Returns the path in the kernel's tree of a file that a part names.
+/// Returns the path in the kernel's tree of a file that a patch names.
 fn in_tree(file: &str) -> String {
     match file.strip_prefix(HERE) {
         Some(abstraction) => format!("{THERE}{abstraction}"),
@@ -62,7 +62,7 @@ fn in_tree(file: &str) -> String {
     }
 }
 
-/// Returns the cover letter, and the patches in their order.
+/// Reads the cover letter, and the patches in order.
 fn parts(repo: &Path) -> Result<(String, Vec<Part>)> {
     let (mut cover, mut parts) = (None, Vec::new());
     for entry in WalkDir::new(repo.join(TEXTS)).sort_by_file_name() {
@@ -83,8 +83,8 @@ fn parts(repo: &Path) -> Result<(String, Vec<Part>)> {
     Ok((cover, parts))
 }
 
-/// Returns the files of each part, with their text; each file is in one part. Files that no part
-/// names are the driver, the last part.
+/// Returns the files of each patch, with their texts. Files that no patch names are the driver, the
+/// last patch. Fails if a file below `rust/` is not named, or any file is named twice.
 fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>>> {
     let mut assigned = vec![Vec::new(); parts.len()];
     for (path, text) in payload.files() {
@@ -110,7 +110,7 @@ fn assign(parts: &[Part], payload: &Payload) -> Result<Vec<Vec<(String, String)>
     Ok(assigned)
 }
 
-/// A temporary repository, which no setting of the user's affects.
+/// A temporary repository. Settings of the user do not affect it.
 struct Git<'a> {
     top: &'a Path,
     author: &'a Author,
@@ -134,7 +134,7 @@ impl Git<'_> {
         capture(&mut self.command(arguments))
     }
 
-    /// Begins with `tree` as it is.
+    /// Creates the repository, with all present files in its first commit.
     fn init(&self) -> Result<()> {
         self.run(&["init", "-q", "-b", "series"])?;
         self.run(&["add", "-A"])?;
@@ -142,7 +142,7 @@ impl Git<'_> {
     }
 }
 
-/// Writes the series into `out`, which is emptied first. Returns the files.
+/// Writes the series to `out`, which is emptied first. Returns the files, the cover letter first.
 pub fn emit(repo: &Path, tree: &Tree, author: &Author, out: &Path) -> Result<Vec<PathBuf>> {
     let (cover, parts) = parts(repo)?;
     let payload = Payload::collect(repo)?;
@@ -185,8 +185,8 @@ pub fn emit(repo: &Path, tree: &Tree, author: &Author, out: &Path) -> Result<Vec
     Ok(patches)
 }
 
-/// Removes the lines about new files from the cover letter: its list of files has them, too, and
-/// checkpatch complains about long lines.
+/// Removes the lines about new files from the cover letter. Its list of files also contains them,
+/// and checkpatch complains about long lines.
 fn shorten(cover: &Path) -> Result<()> {
     let text = fs::read_to_string(cover)?;
     let kept = text.lines().filter(|l| !l.starts_with(" create mode "));
@@ -194,7 +194,7 @@ fn shorten(cover: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless rustfmt would leave the files that were added since `base` as they are.
+/// Fails unless the files that were added since `base` are formatted as rustfmt does.
 fn expect_format(git: &Git, base: &str, tree: &Tree, step: &Step, log: &mut Log) -> Result<()> {
     let added = git.run(&["diff", "--name-only", "--diff-filter=A", base, "--", "*.rs"])?;
     let mut format = Command::new("/usr/bin/rustfmt");
@@ -205,7 +205,7 @@ fn expect_format(git: &Git, base: &str, tree: &Tree, step: &Step, log: &mut Log)
     log.run(step, "rustfmt of the patches' files", &mut format)
 }
 
-/// Fails unless the series applies to `tree`, is formatted, has the same result as installing, can
+/// Fails unless the series applies to `tree`, is formatted, has the result of an installation, can
 /// be removed without a trace, and passes checkpatch.
 pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()> {
     let author = Author::find(repo)?;
@@ -220,7 +220,7 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
     };
     git.init()?;
     let mut apply = git.command(&["am", "--quiet"]);
-    // The cover letter is no patch.
+    // The first file is the cover letter, which is no patch.
     log.run(step, "git am", apply.args(&patches[1..]))?;
 
     let base = format!("HEAD~{}", patches.len() - 1);
@@ -254,8 +254,8 @@ pub fn verify(repo: &Path, tree: &Tree, step: &Step, log: &mut Log) -> Result<()
         .arg("--root")
         .arg(&tree.top)
         .args(["--strict", "--terse", "--show-types", "--no-summary"])
-        // checkpatch asks about each new file. MAINTAINERS has it from its patch on, as the
-        // comparison with install-tree has shown.
+        // checkpatch asks for an entry in MAINTAINERS for each new file. The comparison with
+        // install-tree has shown that there is one.
         .args(["--ignore", "FILE_PATH_CHANGES"])
         .args(&patches);
     log.run(step, "checkpatch of the patches", &mut check)

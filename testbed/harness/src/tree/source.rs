@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The source of a kernel, to which the driver is added, and from which it is removed.
+//! The source of a kernel: addition and removal of the driver.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use super::author::Author;
 use super::edits::{EDITS, in_crate, originals};
 use super::payload::{self, DOCUMENTS, HOME, Payload};
 
-/// The release that the driver is for.
+/// The kernel release that the driver is for.
 const RELEASE: (&str, &str) = ("7", "3");
 
 /// The source of a kernel, or the part of it that the driver changes.
@@ -21,7 +21,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Opens a kernel source of the user.
+    /// Opens the user's kernel source. Fails unless it is of the right release.
     pub fn open(top: &Path) -> Result<Self> {
         let top = fs::canonicalize(top)
             .with_context(|| format!("KSRC={} does not exist", top.display()))?;
@@ -44,8 +44,8 @@ impl Tree {
         Ok(Self { top })
     }
 
-    /// Returns a directory with copies of the files of `other` that the driver changes, without its
-    /// changes.
+    /// Creates a tree in `top` with copies of the files of `other` that the driver changes, without
+    /// these changes.
     pub fn excerpt(other: &Self, top: &Path) -> Result<Self> {
         let tree = Self {
             top: top.to_owned(),
@@ -56,7 +56,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Returns whether the driver is there, or a part of it.
+    /// Returns whether the tree contains the driver, or a part of it.
     pub fn has_driver(&self) -> bool {
         let files = [HOME, DOCUMENTS].iter().any(|d| self.top.join(d).exists());
         files
@@ -69,7 +69,7 @@ impl Tree {
     /// Adds the driver from `repo`, in place of an older one.
     pub fn install(&self, repo: &Path, author: &Author) -> Result<()> {
         let payload = Payload::collect(repo)?;
-        // All or nothing: first check that every place is known.
+        // Nothing is written unless all edits have found their places.
         let patterns = payload.patterns();
         let mut edited = originals(|file| self.read(file))?;
         for edit in &EDITS {
@@ -86,8 +86,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Removes the driver. References to files are removed before the files, so that the tree can
-    /// be built at any time.
+    /// Removes the driver. Removes references to files before the files, so that the tree can be
+    /// built at any time.
     pub fn uninstall(&self) -> Result<()> {
         for (file, text) in originals(|file| self.read(file))? {
             self.write(file, &text)?;
@@ -95,12 +95,12 @@ impl Tree {
         self.remove_files(|_| false)
     }
 
-    /// Removes the driver's files and directories, with build results. Files for which `kept` is
-    /// true stay, for [`Self::write`] to compare.
+    /// Removes the driver's files and directories, with build results. Files for which `kept`
+    /// returns true stay, so that [`Self::write`] can compare them.
     fn remove_files(&self, kept: impl Fn(&str) -> bool) -> Result<()> {
         for path in in_crate().chain([HOME, DOCUMENTS, payload::ABI]) {
             let walk = WalkDir::new(self.top.join(path)).contents_first(true);
-            // A file that cannot be read is not there.
+            // Paths that do not exist give errors, which are ignored.
             for path in walk
                 .into_iter()
                 .filter_map(Result::ok)
@@ -108,7 +108,7 @@ impl Tree {
             {
                 let name = path.strip_prefix(&self.top)?.to_string_lossy();
                 if path.is_dir() {
-                    // Fails if a file in it was kept.
+                    // Fails if a file is left in the directory.
                     let _ = fs::remove_dir(&path);
                 } else if !kept(&name) {
                     fs::remove_file(&path)
@@ -116,7 +116,7 @@ impl Tree {
                 }
             }
         }
-        // Directories in the `kernel` crate that have nothing else.
+        // Directories in the `kernel` crate that are empty now.
         for dir in in_crate().filter_map(|path| self.top.join(path).parent().map(Path::to_owned)) {
             let _ = fs::remove_dir(dir);
         }
@@ -128,8 +128,8 @@ impl Tree {
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// Replaces a file rather than writing into it, as it may be a hard link. A file with the same
-    /// text stays, so that nothing is built anew.
+    /// Replaces a file instead of writing to it, as it may be a hard link. A file with equal text
+    /// is left alone, so that nothing is rebuilt.
     pub(super) fn write(&self, file: &str, text: &str) -> Result<()> {
         let path = self.top.join(file);
         if fs::read(&path).is_ok_and(|old| old == text.as_bytes()) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 
-/// The parts of the `kernel` crate that the abstractions look for.
+/// The parts of the `kernel` crate that edits for the abstractions refer to.
 const CRATE: [(&str, &str); 10] = [
     (
         "rust/bindings/bindings_helper.h",
@@ -37,7 +37,7 @@ const CRATE: [(&str, &str); 10] = [
     ("rust/kernel/sync.rs", "mod locked_by;\npub mod poll;\n"),
 ];
 
-/// The parts of a kernel's source that the driver looks for.
+/// Creates the parts of a kernel's source that the driver's edits refer to.
 fn kernel(top: &Path, patchlevel: u32) -> Tree {
     let tree = Tree {
         top: top.to_owned(),
@@ -72,7 +72,7 @@ fn kernel(top: &Path, patchlevel: u32) -> Tree {
     tree
 }
 
-/// Returns every file of a tree, with its content.
+/// Returns the paths in a tree, with the contents of files.
 fn all(top: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     walkdir::WalkDir::new(top)
         .sort_by_file_name()
@@ -104,13 +104,13 @@ fn what_is_installed_comes_out_without_a_trace() {
     assert!(maintainers.contains("M:\tA. Name <name@example.org>\n"));
     assert!(maintainers.contains("F:\tdrivers/iommu/ipmmu-vmsa-rust/\n"));
 
-    // Again, and over the remains of a build.
+    // A second installation removes the results of a build.
     tree.write(&format!("{HOME}/ipmmu_vmsa.o"), "object")
         .unwrap();
     tree.install(&repo(), &author()).unwrap();
     assert!(all(dir.path()) == installed);
 
-    // By somebody else: the entry in MAINTAINERS is another one.
+    // Removal does not depend on the author in MAINTAINERS.
     tree.uninstall().unwrap();
     assert!(all(dir.path()) == before);
     assert!(!tree.has_driver());
@@ -129,9 +129,9 @@ fn half_of_the_driver_is_taken_out_as_well() {
         fs::remove_dir_all(dir.path().join("Documentation/ABI")).unwrap();
         assert!(all(dir.path()) == before);
     };
-    // As `git clean` does, which leaves the references to it.
+    // `git clean` leaves the references to the driver's files.
     without(HOME);
-    // As after an installation that was interrupted.
+    // An interrupted installation leaves some of the files.
     without("rust/kernel/iommu/driver");
 }
 
@@ -164,9 +164,9 @@ fn patches_are_one_for_each_text() {
         .map(|path| fs::read_to_string(path).unwrap())
         .collect();
     let first = |words: &str| texts.iter().position(|text| text.contains(words));
-    // The driver is not built before all of it is there.
+    // The last patch adds the Kconfig option, so that the driver is never built in part.
     assert_eq!(first("+config IPMMU"), Some(patches.len() - 1));
-    // An abstraction is built as soon as it is there, before the first part of the driver.
+    // The patch of an abstraction also declares its module, and precedes the driver.
     let driver = first(&format!("+++ b/{HOME}/"));
     for file in edits::in_crate().filter(|path| path.ends_with(".rs")) {
         let module = Path::new(file).file_stem().unwrap().to_string_lossy();
