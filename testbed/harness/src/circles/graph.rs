@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Uses between files, folder by folder, and their circles.
+//! Uses between the entries of each folder, and circles of such uses.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// The contents of one folder: for each entry the others there that it uses, each with a pair of
-/// files that shows it.
+/// The entries of one folder: for each one, the other entries that it uses. A pair of files is an
+/// example of each use.
 type Folder = BTreeMap<String, BTreeMap<String, (String, String)>>;
 
 /// All folders, by name.
@@ -12,7 +12,7 @@ type Folder = BTreeMap<String, BTreeMap<String, (String, String)>>;
 pub struct Graph(BTreeMap<String, Folder>);
 
 impl Graph {
-    /// Enters that one file uses another. This concerns the innermost folder that contains both.
+    /// Records that file `user` uses file `used`, in the innermost folder that contains both.
     pub fn enter(&mut self, user: &str, used: &str) {
         let pairs = user.split('/').zip(used.split('/'));
         let common = pairs.take_while(|(a, b)| a == b).count();
@@ -26,13 +26,13 @@ impl Graph {
             .or_insert_with(|| (user.to_owned(), used.to_owned()));
     }
 
-    /// Returns one circle, a shortest, of each set of things that all use each other.
+    /// Returns one of the shortest circles for each set of entries that all use each other.
     pub fn circles(&self) -> Vec<String> {
         self.0.values().flat_map(circles_in).collect()
     }
 }
 
-/// Returns the first `count` parts of a path, if there are as many.
+/// Returns the first `count` parts of a path, if it has that many.
 fn up_to(path: &str, count: usize) -> Option<&str> {
     if count == 0 || path.split('/').count() < count {
         return None;
@@ -49,7 +49,7 @@ fn circles_in(folder: &Folder) -> Vec<String> {
     for circle in circles {
         if circle.iter().all(|name| !told.contains(name)) {
             texts.push(text(folder, &circle));
-            // All entries in a circle with this one belong together.
+            // One circle is enough for all entries that use each other.
             let of_it = folder.keys().filter(|n| together(folder, circle[0], n));
             told.extend(of_it.map(String::as_str));
         }
@@ -57,17 +57,17 @@ fn circles_in(folder: &Folder) -> Vec<String> {
     texts
 }
 
-/// Returns whether both use each other, be it through others.
+/// Returns whether two entries use each other, directly or through others.
 fn together(folder: &Folder, a: &str, b: &str) -> bool {
     a == b || (way(folder, a, b).is_some() && way(folder, b, a).is_some())
 }
 
-/// Returns a shortest circle through `name`, which begins with it.
+/// Returns one of the shortest circles through `name`, from `name` on.
 fn circle<'a>(folder: &'a Folder, name: &'a str) -> Option<Vec<&'a str>> {
     way(folder, name, name)
 }
 
-/// Returns the shortest way from one to another, without its end.
+/// Returns one of the shortest ways from entry `from` to entry `to`, without `to`.
 fn way<'a>(folder: &'a Folder, from: &'a str, to: &str) -> Option<Vec<&'a str>> {
     let mut ways = VecDeque::from([vec![from]]);
     let mut seen = BTreeSet::new();
@@ -87,7 +87,7 @@ fn way<'a>(folder: &'a Folder, from: &'a str, to: &str) -> Option<Vec<&'a str>> 
     None
 }
 
-/// Returns `a uses b uses a`, with the files that show it where these are folders.
+/// Returns `a uses b uses a`, with the files as examples if an entry is a folder.
 fn text(folder: &Folder, circle: &[&str]) -> String {
     let around = circle.iter().chain(&circle[..1]);
     let mut text = around.copied().collect::<Vec<_>>().join(" uses ");

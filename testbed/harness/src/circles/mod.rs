@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files and folders that use each other in a circle, so that none can be read before the others.
+//! Searches files and folders that use each other in a circle. None of them can be read first.
 //!
-//! A file uses what its `use` lines name, and its paths that begin with `crate`, `super`, `self` or
-//! a module that it declares. The declaration itself is no use. A name that a module re-exports
+//! The uses of a file are its `use` lines, and its paths that begin with `crate`, `super`, `self`
+//! or a module that it declares. The declaration itself is no use. A name that a module re-exports
 //! counts as a use of the file that defines it.
 //!
-//! Entries of one folder, files and folders alike, must be free of circles. Then the files of any
-//! two folders are, too.
+//! There must be no circle of entries in any folder, be they files or folders. Then there is none
+//! between the files of any two folders, either.
 
 mod graph;
 mod names;
@@ -19,8 +19,8 @@ use anyhow::{Result, bail};
 use graph::Graph;
 use names::Crate;
 
-/// Fails with each circle among `files`. They are a crate, whose root is the file `root` in the
-/// folder `top`.
+/// Fails if there are circles among `files`, and names them. The files are a crate in the folder
+/// `top`, with the file `root` as its root.
 pub fn expect_none(top: &Path, root: &str, files: &[PathBuf]) -> Result<()> {
     let found = circles(&Crate::read(top, root, files)?);
     if !found.is_empty() {
@@ -41,7 +41,7 @@ fn circles(source: &Crate) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Returns the circles of a crate with these files, the first of which is its root.
+    /// Returns the circles of a crate with `files`. The first one is its root.
     fn of(files: &[(&str, &str)]) -> Vec<String> {
         circles(&Crate::parse(files[0].0, files.iter().copied()).unwrap())
     }

@@ -9,20 +9,20 @@ use anyhow::{Context, Result};
 
 use super::source::{Names, Source, Use};
 
-/// How often a name may be re-exported.
+/// The number of re-exports through which a name is followed.
 const HANDS: usize = 8;
 
-/// One file.
+/// One file of a crate.
 struct File {
     name: String,
     source: Source,
 }
 
-/// The files of a crate, by the modules that they are.
+/// The files of a crate, by module.
 pub struct Crate(BTreeMap<Names, File>);
 
 impl Crate {
-    /// Reads `files`, which are below `top`; the crate's root is called `root`.
+    /// Reads `files` of a crate, which are below `top`. The crate's root is the file `root`.
     pub fn read(top: &Path, root: &str, files: &[PathBuf]) -> Result<Self> {
         let mut texts = Vec::new();
         for file in files {
@@ -33,7 +33,7 @@ impl Crate {
         Self::parse(root, texts.iter().map(|(n, t)| (n.as_str(), t.as_str())))
     }
 
-    /// Parses files by their names and texts.
+    /// Parses files, given by names and texts.
     pub fn parse<'a>(
         root: &str,
         files: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -47,7 +47,7 @@ impl Crate {
         Ok(Self(modules))
     }
 
-    /// Returns the pairs of a file and another one that it uses.
+    /// Returns a pair for each use: a file, and another file that it uses.
     pub fn uses(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.iter().flat_map(move |(module, file)| {
             let used = file.source.uses.iter();
@@ -57,14 +57,14 @@ impl Crate {
             .filter(|(user, used)| user != used)
     }
 
-    /// Returns the file that a module is in, which may be one of the modules around it.
+    /// Returns the file that contains a module. It may be the file of an outer module.
     fn file(&self, module: &[String]) -> Option<&File> {
         (0..=module.len())
             .rev()
             .find_map(|n| self.0.get(&module[..n]))
     }
 
-    /// Returns the module that something used in the file `module` is in, if it is ours.
+    /// Returns the module that a use in the file `module` leads to, if it is in this crate.
     fn target(&self, module: &[String], used: &Use, hands: usize) -> Option<Names> {
         let mut at: Names = module.iter().chain(&used.inside).cloned().collect();
         let mut rest = used.path.as_slice();
@@ -86,7 +86,7 @@ impl Crate {
         self.follow(at, rest, hands)
     }
 
-    /// Returns whether there is a file for this module in that one.
+    /// Returns whether `name` is a module in `module` with its own file.
     fn has(&self, module: &[String], name: &String) -> bool {
         let inner: Names = module.iter().chain([name]).cloned().collect();
         self.0.contains_key(&inner)
@@ -107,7 +107,7 @@ impl Crate {
         Some(at)
     }
 
-    /// Returns where a name comes from that the module `at` does not define.
+    /// Returns the module that a name in the module `at` is imported from, if it is.
     fn handed_on(&self, at: &[String], name: &str, hands: usize) -> Option<Names> {
         let file = self.0.get(at)?;
         let hands = hands.checked_sub(1)?;
@@ -132,7 +132,7 @@ impl Crate {
     }
 }
 
-/// Returns the module that a file is.
+/// Returns the module of a file.
 fn module(file: &str, root: &str) -> Names {
     if file == root {
         return Vec::new();

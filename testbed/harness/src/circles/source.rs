@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The uses of other modules in one file.
+//! The names that one file defines, and its uses of other modules.
 
 use std::collections::BTreeSet;
 use std::iter::Peekable;
@@ -10,16 +10,16 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 type Tokens = Peekable<IntoIter>;
 
-/// Names, the outermost first.
+/// The names of a module or a path, the outermost first.
 pub type Names = Vec<String>;
 
-/// A path that is used in a module of the file.
+/// A use of a path in the file.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Use {
-    /// The modules inside of the file that contain it.
+    /// The modules inside of the file that contain the use.
     pub inside: Names,
     pub path: Names,
-    /// Its name here, `*` for all names; none in an expression.
+    /// The name that is imported, `*` for all names; none for a use in an expression.
     pub as_name: Option<String>,
 }
 
@@ -27,11 +27,11 @@ pub struct Use {
 #[derive(Debug, Default)]
 pub struct Source {
     pub uses: Vec<Use>,
-    /// The modules that it declares.
+    /// The modules that the file declares.
     pub modules: BTreeSet<String>,
-    /// Its other items.
+    /// The other items that the file defines.
     pub items: BTreeSet<String>,
-    /// Its macros, which other files may find in the crate's root.
+    /// The macros that the file defines. Other files may find them in the crate's root.
     pub macros: BTreeSet<String>,
 }
 
@@ -39,7 +39,7 @@ pub struct Source {
 const ITEMS: [&str; 8] = [
     "fn", "struct", "enum", "union", "trait", "type", "const", "static",
 ];
-/// Beginnings of paths inside the crate.
+/// The beginnings of paths inside the crate.
 const BEGINNINGS: [&str; 3] = ["crate", "super", "self"];
 
 impl Source {
@@ -47,7 +47,7 @@ impl Source {
         let tokens: TokenStream = text.parse().map_err(|e| anyhow!("{e}"))?;
         let mut this = Self::default();
         this.read(tokens, &[]);
-        // Also modules that are declared further down.
+        // Only now all modules of the file are known.
         let known = &this.modules;
         this.uses.retain(|u| {
             let first = u.path[0].as_str();
@@ -62,7 +62,7 @@ impl Source {
             match token {
                 TokenTree::Group(group) => self.read(group.stream(), inside),
                 TokenTree::Ident(name) => self.word(&name.to_string(), &mut tokens, inside),
-                // `$crate`, rather than the crate that a macro is expanded in.
+                // `$crate`, or a variable of a macro, begins no path of this file.
                 TokenTree::Punct(p) if p.as_char() == '$' => drop(tokens.next()),
                 _ => (),
             }
@@ -96,7 +96,7 @@ impl Source {
         }
     }
 
-    /// Reads a path in an expression; a name alone is none.
+    /// Reads a path in an expression. A name alone is no path.
     fn path(&mut self, first: &str, tokens: &mut Tokens, inside: &[String]) {
         let mut path = vec![first.to_owned()];
         while colons(tokens) {
@@ -111,7 +111,7 @@ impl Source {
         }
     }
 
-    /// Reads what follows `use`, or stands between its braces.
+    /// Reads the tree that follows `use`, or a part of it between braces.
     fn tree(&mut self, mut path: Names, tokens: &mut Tokens, inside: &[String]) {
         let outer = path.clone();
         let mut as_name = None;
@@ -137,7 +137,7 @@ impl Source {
         self.imported(&outer, &mut path, &mut as_name, inside);
     }
 
-    /// Enters the end of one path of a tree whose branches begin with `outer`.
+    /// Records a complete path of a tree, and resets `path` to `outer`, with which it begins.
     fn imported(
         &mut self,
         outer: &Names,
@@ -167,7 +167,7 @@ impl Source {
     }
 }
 
-/// Skips `::`, if it is next.
+/// Skips `::`, if that is next. Returns whether it was.
 fn colons(tokens: &mut Tokens) -> bool {
     let mut ahead = tokens.clone();
     for _ in 0..2 {

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Format strings, and texts that they may have produced.
+//! Format strings, and their comparison with formatted texts.
 
 /// A format string of Rust.
 pub struct Format {
     text: String,
-    /// The texts between the braces, in order: one more than there are braces.
+    /// The texts around the braces, in order: one more than there are pairs of braces.
     pieces: Vec<String>,
 }
 
 impl Format {
-    /// Splits a format string at its braces.
+    /// Parses a format string.
     pub fn new(text: &str) -> Self {
         let mut pieces = Vec::new();
         let mut rest = text;
@@ -29,20 +29,20 @@ impl Format {
         &self.text
     }
 
-    /// Returns whether it has text of its own.
+    /// Returns whether there are letters outside of the braces.
     pub fn has_letters(&self) -> bool {
         let mut all = self.pieces.iter().flat_map(|p| p.chars());
         all.any(char::is_alphabetic)
     }
 
-    /// Returns the values that make `text` of this format, if there are such.
+    /// Returns values with which this format gives `text`, if there are any.
     pub fn fillings<'a>(&self, text: &'a str) -> Option<Vec<&'a str>> {
         let rest = text.strip_prefix(self.pieces[0].as_str())?;
         fill(&self.pieces[1..], rest)
     }
 }
 
-/// Finds values for a text in which each of `pieces` follows a value that is not empty.
+/// Splits `text` into values that are not empty, each followed by one of `pieces`, in order.
 fn fill<'a>(pieces: &[String], text: &'a str) -> Option<Vec<&'a str>> {
     let Some((piece, others)) = pieces.split_first() else {
         return text.is_empty().then(Vec::new);

@@ -16,17 +16,17 @@ pub use soc::check as socs;
 use format::Format;
 use said::Said;
 
-/// The page that explains messages.
+/// The page that explains the driver's messages.
 const PAGE: &str = "Documentation/messages.rst";
 
-/// The page with the assumptions of unsafe code, file by file.
+/// The page with the assumptions of unsafe code in each file.
 const REVIEWING: &str = "Documentation/reviewing.rst";
 const ABSTRACTIONS: &str = "abstractions/";
-/// The page with the tests for boards, suite by suite.
+/// The page with the suites of tests for boards.
 const BOARD: &str = "Documentation/board.rst";
 const RUN: &str = "testbed/guest/board/run.sh";
 
-/// Compares the texts of the driver's sources with the page that explains them.
+/// Fails unless the page explains all messages in the driver's sources, and no others.
 pub fn messages(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     let mut said = Said::default();
     for file in sources {
@@ -39,8 +39,8 @@ pub fn messages(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless lists in pages have a term for each file with unsafe code, and for each suite, and
-/// for no other.
+/// Fails unless lists in pages have an item for each abstraction with unsafe code, and for each
+/// suite. Abstractions in the list must exist.
 pub fn lists(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     let page = fs::read_to_string(repo.join(REVIEWING))?;
     for file in sources.iter().filter_map(|f| f.strip_prefix(repo).ok()) {
@@ -75,13 +75,13 @@ pub fn lists(repo: &Path, sources: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// Returns messages that are printed and not explained, or explained and never printed.
+/// Returns errors: texts that are printed but not explained, or explained but never printed.
 fn compare(said: &Said, page: &str) -> Vec<String> {
     let messages = formats(&said.messages);
     let mut words = formats(&said.words);
-    // The others fit everything.
+    // A format without letters would match any text.
     words.retain(Format::has_letters);
-    // Most words are filled into a message; the others must be messages.
+    // The values in a message must be among the words.
     let is_filling = |text: &str| words.iter().any(|w| w.fillings(text).is_some());
     let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
@@ -128,7 +128,7 @@ fn formats(texts: &BTreeSet<String>) -> Vec<Format> {
 enum Term<'a> {
     /// A whole message.
     Message(&'a str),
-    /// Some words of one, explained below it.
+    /// A value in a message, explained below the message.
     Word(&'a str),
 }
 
@@ -139,7 +139,7 @@ impl Term<'_> {
     }
 }
 
-/// Returns the terms of definition lists: lines of text in double backquotes.
+/// Returns the terms of definition lists: lines in double backquotes. Indented ones are words.
 fn terms(page: &str) -> impl Iterator<Item = Term<'_>> {
     page.lines().flat_map(|line| {
         let text = line.trim_start();
@@ -156,7 +156,7 @@ fn terms(page: &str) -> impl Iterator<Item = Term<'_>> {
     })
 }
 
-/// Returns whether this stands for a value: `N`, `0xN`, `DEVICES`, `...`.
+/// Returns whether `text` is a placeholder for a value: `N`, `0xN`, `DEVICES`, `...`.
 fn is_placeholder(text: &str) -> bool {
     let name = text.strip_prefix("0x").unwrap_or(text);
     name == "..." || !name.is_empty() && name.bytes().all(|c| c.is_ascii_uppercase())

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The texts that the sources of the driver can print, by their string literals.
+//! The texts that the driver can print, from the string literals in its sources.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 use super::format::Format;
 
-/// Macros whose first string goes to the log.
+/// The beginnings of names of macros that print their first string to the log.
 const PRINTING: [&str; 2] = ["dev_", "pr_"];
-/// A function that prints what it gets with `fmt!`, and the text before it.
+/// A function that prints its argument `fmt!(…)`, and the text that it puts before.
 const SAYING: (&str, &str) = ("say_once", "not translated: ");
-/// A message that is composed of parts: a variable of this name, to which each part is written with
-/// `fmt!`.
+/// The variable in which a message is composed, and the method that adds a part, which is given as
+/// `fmt!(…)`.
 const LINE: (&str, &str) = ("line", "write_fmt");
-/// Macros whose strings are not seen at run time.
+/// Macros with strings that are not printed at run time.
 const SILENT: [&str; 8] = [
     "module",
     "string_param",
@@ -27,26 +27,26 @@ const SILENT: [&str; 8] = [
     "stringify",
     "compile_error",
 ];
-/// The tests of a file begin here.
+/// The attribute at which the tests of a file begin.
 const TESTS: &str = "kunit_tests";
 
-/// The kind of a string, by its place.
+/// The place of a string, which decides on its kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// The end of a message, in `fmt!`.
     End,
     /// A part of a message, in `fmt!`.
     Part,
-    /// Something else, unless a macro prints it.
+    /// Any other place. The string is no message unless a macro prints it.
     Elsewhere,
 }
 
-/// Texts, without the end of the line.
+/// The texts of sources, without newlines at the end.
 #[derive(Default)]
 pub struct Said {
     /// Format strings of messages.
     pub messages: BTreeSet<String>,
-    /// All others: values in messages, and texts of debugfs.
+    /// All other strings: values in messages, and texts in debugfs.
     pub words: BTreeSet<String>,
 }
 
@@ -72,7 +72,7 @@ impl Said {
                     }
                     2
                 }
-                // `#![…]`, among others an inner doc comment.
+                // `#![…]`, such as an inner doc comment.
                 [TokenTree::Punct(hash), TokenTree::Punct(_), ..] if hash.as_char() == '#' => 3,
                 [
                     TokenTree::Ident(name),
@@ -127,18 +127,18 @@ impl Said {
         });
         let format = format.map(|f| match place {
             Place::End => SAYING.1.to_owned() + &f,
-            // Another part follows.
+            // The placeholder stands for the parts that follow.
             Place::Part => f + "{}",
             Place::Elsewhere => f,
         });
-        // Otherwise all of it comes from elsewhere.
+        // A format without letters only prints strings from elsewhere.
         let says = |f: &String| Format::new(f).has_letters();
         self.messages.extend(format.filter(says));
         self.walk(tokens.collect(), Place::Elsewhere);
     }
 }
 
-/// Returns whether this is `[name(…)]`.
+/// Returns whether `attribute` is `[name]` or `[name(…)]`.
 fn is_named(attribute: &Group, name: &str) -> bool {
     attribute.delimiter() == Delimiter::Bracket
         && matches!(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Compares the table of SoCs with the kernel's binding, the driver, upstream's driver, and the
-//! tests.
+//! Compares the table of SoCs in the documentation with the kernel's binding, this driver,
+//! upstream's driver, and the tests.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ const DRIVER: &str = "ipmmu_vmsa.rs";
 
 /// The beginning of all compatible strings.
 const PREFIX: &str = "renesas,ipmmu-";
-/// The compatible strings for any Gen2 SoC, and for most Gen4 ones.
+/// The fallback compatible strings of all Gen2 SoCs and of most Gen4 SoCs, with the generations.
 const FALLBACKS: [(&str, &str); 2] = [
     ("renesas,ipmmu-vmsa", "Gen2"),
     ("renesas,rcar-gen4-ipmmu-vmsa", "Gen4"),
@@ -30,7 +30,7 @@ struct Soc {
     generation: String,
 }
 
-/// Fails if the page, the binding, the driver and the tests disagree.
+/// Fails if the page, the binding, both drivers and the tests disagree.
 pub fn check(repo: &Path, linux: &Path) -> Result<()> {
     let read = |dir: &Path, name: &str| {
         fs::read_to_string(dir.join(name)).with_context(|| format!("cannot read {name}"))
@@ -66,7 +66,7 @@ pub fn check(repo: &Path, linux: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the last column agrees with the tests and with upstream.
+/// Fails unless `claim`, from the last column, agrees with the tests and with upstream's driver.
 fn known_from(compatible: &str, claim: &str, denied: &[String]) -> Result<()> {
     ensure!(
         generations::bound().any(|c| c == compatible),
@@ -102,8 +102,8 @@ fn fallback(generation: &str) -> Option<&'static str> {
     of.map(|(compatible, _)| *compatible)
 }
 
-/// Returns the SoCs of the binding: lists of them, which end where their fallback is named, or the
-/// next list begins.
+/// Returns the SoCs of the binding, by compatible string. The binding has lists of them, which end
+/// at their fallback or at the next list.
 fn of_binding(text: &str) -> BTreeMap<String, Soc> {
     let mut socs = BTreeMap::new();
     let mut list: Vec<(String, String)> = Vec::new();
@@ -134,7 +134,7 @@ fn of_binding(text: &str) -> BTreeMap<String, Soc> {
     socs
 }
 
-/// Returns the driver's match table: compatible strings and generations.
+/// Returns the generations in the driver's match table, by compatible string.
 fn of_driver(source: &str) -> BTreeMap<String, String> {
     let entries = source.split("DeviceId::new(c\"").skip(1);
     entries
@@ -149,7 +149,7 @@ fn of_driver(source: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Returns the SoCs on which upstream translates nothing, or not on all their cuts.
+/// Returns the SoCs on which upstream's driver translates nothing, at least on some revisions.
 fn denied(source: &str) -> Vec<String> {
     let table = source.split_once("soc_denylist[]").map_or("", |(_, t)| t);
     let table = table.split_once("sentinel").map_or("", |(t, _)| t);
@@ -158,7 +158,7 @@ fn denied(source: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the rows of the table: by compatible string the SoC, and where it is known from.
+/// Returns the rows of the table, by compatible string: the SoC, and the last column.
 fn rows(page: &str) -> BTreeMap<String, (Soc, String)> {
     let rule = page
         .lines()
