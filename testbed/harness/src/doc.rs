@@ -9,7 +9,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::exec::Log;
-use crate::lock::Lock;
 use crate::paths::{Paths, copy_tree};
 use crate::provision::{Given, Kernel, Provision};
 use crate::tree;
@@ -129,10 +128,7 @@ pub fn rustdoc(
     step: &Step,
     log: &mut Log,
 ) -> Result<()> {
-    let module = {
-        let _lock = Lock::take(&paths.cache.join("lock"))?;
-        kernel.module(paths)?
-    };
+    let module = kernel.lock_and_find_module(paths)?;
     let built = module.parent().context("the module is in no directory")?;
     let saved = fs::read_to_string(built.join(".ipmmu_vmsa.o.cmd"))
         .context("the build left no word of how it called rustc")?;

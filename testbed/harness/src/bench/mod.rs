@@ -76,7 +76,11 @@ pub fn run(provision: &Provision) -> Result<()> {
     let crowds = crowds(provision)?;
     let mut report = Report {
         commit: commit(paths)?,
-        rust: part(rust, &provision.kernel.module(paths)?, of_rust)?,
+        rust: part(
+            rust,
+            &provision.kernel.lock_and_find_module(paths)?,
+            of_rust,
+        )?,
         c: part(c, &kdir.join("drivers/iommu/ipmmu-vmsa.o"), of_c)?,
         limit: part(
             limits,

@@ -44,7 +44,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
 /// Runs `make modules_install` as a user does, into the directory `root`.
 fn install(bench: &Bench, root: &Path) -> Result<()> {
     let kernel = &bench.provision.kernel;
-    let module = kernel.module(&bench.paths)?;
+    let module = kernel.lock_and_find_module(&bench.paths)?;
     let built = module.parent().context("the module is in no directory")?;
     let mut make = kernel.user_make(&bench.paths, built);
     make.arg("modules_install")

@@ -16,6 +16,7 @@ use super::build::{Build, jobs};
 use super::source;
 use super::toolchain::Toolchain;
 use crate::exec::{Log, capture};
+use crate::lock::Lock;
 use crate::paths::{Paths, driver_sources};
 use crate::ui::Step;
 
@@ -230,7 +231,14 @@ impl Kernel {
         Ok(())
     }
 
-    /// Builds the module from the checkout, unless the cache has it. Returns the `.ko` file.
+    /// Locks the cache, and does what [`Self::module`] does.
+    pub fn lock_and_find_module(&self, paths: &Paths) -> Result<PathBuf> {
+        let _lock = Lock::take(&paths.cache.join("lock"))?;
+        self.module(paths)
+    }
+
+    /// Builds the module from the checkout, unless the cache has it. Returns the `.ko` file. The
+    /// cache must be locked.
     pub fn module(&self, paths: &Paths) -> Result<PathBuf> {
         let key = self.module_key(paths)?;
         let name = self.named("module");
