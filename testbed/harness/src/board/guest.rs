@@ -63,7 +63,11 @@ impl Board {
 
     /// Runs a script in /tests. Fails if the script or one of its test cases fails.
     pub fn test(&mut self, script: &str) -> Result<Ktap> {
-        let output = self.try_sh(&format!("/tests/{script}"))?;
+        self.test_with("", script)
+    }
+
+    fn test_with(&mut self, variables: &str, script: &str) -> Result<Ktap> {
+        let output = self.try_sh(&format!("{variables} /tests/{script}"))?;
         let ktap = Ktap::parse(&output.text)
             .judge()
             .with_context(|| format!("{script} said:\n{}", output.text))?;
@@ -215,10 +219,7 @@ impl Board {
     /// Runs less DMA than [`Self::dma`], for rows that run it many times.
     pub fn dma_briefly(&mut self, controllers: &[&str]) -> Result<()> {
         let script = format!("dma.sh {}", controllers.join(" "));
-        let output = self.try_sh(&format!("SIZE=4096 ITERATIONS=2 /tests/{script}"))?;
-        let ktap = Ktap::parse(&output.text)
-            .judge()
-            .with_context(|| format!("{script} said:\n{}", output.text))?;
+        let ktap = self.test_with("SIZE=4096 ITERATIONS=2", &script)?;
         ensure!(ktap.sum("bytes") > 0, "no byte was copied");
         Ok(())
     }
