@@ -121,7 +121,7 @@ impl Power {
             }
             // Those saved before serve if nothing is in use, or if what is read cannot be trusted.
             if wrong.is_empty() && !area.is_empty() {
-                area.control = Saved::control(ipmmu.features()).read(&regs);
+                area.control = self.read_control(&regs);
             }
         });
 
@@ -169,7 +169,7 @@ impl Power {
             // Upstream's driver, which may come next, does not touch IMSAUXCTLR.
             let mut wrong = Mismatches::new();
             ipmmu.with_save_area(|area| {
-                let restored = area.control.clone().with_stage_1().restore(&regs);
+                let restored = area.control.clone().with_s2pte(false).restore(&regs);
                 restored.verify(&regs, &mut wrong)
             });
             wrong.log(ipmmu.dev(), "at suspend");
@@ -203,12 +203,7 @@ impl Power {
             .with_save_area(|area| {
                 if let Some(required) = required {
                     // Includes what the firmware found necessary.
-                    let features = ipmmu.features();
-                    area.control = Saved::control(features).read(&regs).with_required(
-                        features,
-                        ipmmu.is_root(),
-                        required,
-                    );
+                    area.control = self.read_control(&regs).with_required(required);
                 }
                 if before != Before::Sleep && ipmmu.is_root() {
                     // What is left on may walk tables of another stage.
@@ -235,6 +230,18 @@ impl Power {
             Ok(())
         } else {
             Err(EIO)
+        }
+    }
+
+    /// Returns the control registers as others left them, in a root with the stage of its tables.
+    fn read_control(&self, regs: &impl Registers) -> Saved {
+        let features = self.ipmmu.features();
+        let control = Saved::control(features).read(regs);
+
+        if self.ipmmu.is_root() {
+            control.with_s2pte(features.has_stage_2())
+        } else {
+            control
         }
     }
 

@@ -156,25 +156,15 @@ impl Saved {
         }
     }
 
-    /// Returns the control registers with what they need besides the firmware's settings:
-    /// `required`, and in a root the stage of its tables.
-    pub(crate) fn with_required(
-        mut self,
-        features: &Features,
-        is_root: bool,
-        required: IMSCTLR,
-    ) -> Self {
+    /// Returns the control registers with what they need besides the firmware's settings.
+    pub(crate) fn with_required(mut self, required: IMSCTLR) -> Self {
         self.values[0] |= u32::from(required);
-        if is_root {
-            let imsauxctlr = IMSAUXCTLR::from(self.values[1]).with_s2pte(features.has_stage_2());
-            self.values[1] = imsauxctlr.into();
-        }
         self
     }
 
-    /// Returns the control registers for tables of stage 1.
-    pub(crate) fn with_stage_1(mut self) -> Self {
-        self.values[1] = IMSAUXCTLR::from(self.values[1]).with_s2pte(false).into();
+    /// Returns the control registers of a root with tables of stage 2, or of stage 1.
+    pub(crate) fn with_s2pte(mut self, s2pte: bool) -> Self {
+        self.values[1] = IMSAUXCTLR::from(self.values[1]).with_s2pte(s2pte).into();
         self
     }
 
@@ -227,8 +217,8 @@ impl Saved {
     }
 }
 
-/// Returns whether a root walks tables of the stage in `features`, and notes in `wrong` if it does
-/// not: permissions have other bits in the other stage. 1 read in stage 2.
+/// Returns whether a root walks tables of stage 2, if `features` want that, and notes in `wrong` if
+/// it does not: stage 1, which a reset leaves, has other bits for permissions. 1 read in stage 2.
 pub(crate) fn verify_stage(
     features: &Features,
     root: &impl Registers,

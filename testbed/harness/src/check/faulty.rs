@@ -28,7 +28,7 @@ const IMUCTR: u32 = 0x300;
 const IMUASID: u32 = 0x308;
 const UTLB_STRIDE: u32 = 0x10;
 const IMSCTLR: u32 = 0x500;
-const IMSAUXCTLR: u32 = 0x504;
+pub(super) const IMSAUXCTLR: u32 = 0x504;
 
 /// The part of an IPMMU that a register belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -205,7 +205,7 @@ fn attach_lost(board: &mut Board) -> Result<()> {
 }
 
 /// Returns the address of an IPMMU, by its label.
-fn base_of(ipmmu: &str) -> Result<u32> {
+pub(super) fn base_of(ipmmu: &str) -> Result<u32> {
     let address = device_of(ipmmu)?.split('.').next().unwrap_or_default();
     Ok(u32::from_str_radix(address, 16)?)
 }

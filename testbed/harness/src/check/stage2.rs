@@ -10,7 +10,7 @@ use libtest_mimic::Trial;
 use super::c_driver::UNKNOWN_SOC;
 use super::common::{TWO_IPMMUS, UNMAPPED, faults, mapped};
 use super::generations::{self, EXTRA_CHANNELS, EXTRA_DMAC, GENERATIONS, Generation};
-use super::{Bench, Fixture, sleep, vfio};
+use super::{Bench, Fixture, faulty, sleep, vfio};
 use crate::board::dtb::Dtb;
 use crate::board::guest::DMACS;
 use crate::board::registers::{PARKING, Registers};
@@ -211,7 +211,8 @@ fn fault(board: &mut Board, place: Place) -> Result<()> {
     Ok(())
 }
 
-/// The root loses S2PTE at resume. Neither resume nor an attach then switches a context on.
+/// The root loses S2PTE at resume. Neither resume nor an attach then switches a context on. What is
+/// lost while awake comes back at the next resume.
 fn lost_stage(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     board.suspend(|b| b.set_ipmmu(H3.root, "discard-writes", "IMSAUXCTLR".into()))?;
@@ -222,6 +223,11 @@ fn lost_stage(board: &mut Board) -> Result<()> {
     board.set_ipmmu(H3.root, "discard-writes", "".into())?;
     board.suspend(|_| Ok(()))?;
     board.wait_for_channels(&DMACS)?;
+    expect_on(board, H3)?;
+
+    let register = faulty::base_of(H3.root)? + faulty::IMSAUXCTLR;
+    board.sh(&format!("devmem {register:#x} 32 0"))?;
+    board.suspend(|_| Ok(()))?;
     expect_on(board, H3)?;
     board.dma(H3.channels).map(drop)
 }
