@@ -157,7 +157,7 @@ impl platform::Driver for Driver {
             Ok(try_pin_init!(Bound {
                 power,
                 // Before clients are linked to the instance, and keep it awake.
-                runtime: runtime_pm::Enabled::new(dev, AUTOSUSPEND_DELAY)?,
+                runtime: runtime_pm::Enabled::new(pdev.as_ref(), AUTOSUSPEND_DELAY)?,
                 // Before registration, during which the core looks up the instance.
                 entry: ops::Entry::new(instance.clone())?,
                 files <- debugfs::Files::new(&ipmmu, entry.debugfs_dir()?),

@@ -8,7 +8,7 @@
 use kernel::error::to_result;
 use kernel::{
     device::{
-        Bound,
+        Core,
         Device, //
     },
     prelude::*,
@@ -32,12 +32,12 @@ const RPM_GET_PUT: c_int = bindings::RPM_GET_PUT as c_int;
 /// ```
 /// # use kernel::{
 /// #     device::{
-/// #         Bound,
+/// #         Core,
 /// #         Device, //
 /// #     },
 /// #     runtime_pm::Enabled, //
 /// # };
-/// fn end_of_probe(dev: &Device<Bound>) -> Result<Enabled> {
+/// fn end_of_probe(dev: &Device<Core<'_>>) -> Result<Enabled> {
 ///     Enabled::new(dev, 100)
 /// }
 /// ```
@@ -49,7 +49,8 @@ impl Enabled {
     /// # Errors
     ///
     /// `EAGAIN` when it is enabled already, `EBUSY` when the parent sleeps, and those of suppliers.
-    pub(crate) fn new(dev: &Device<Bound>, delay_ms: i32) -> Result<Self> {
+    pub(crate) fn new(dev: &Device<Core<'_>>, delay_ms: i32) -> Result<Self> {
+        let dev: &Device = dev;
         #[cfg(CONFIG_PM)]
         {
             set_active(dev)?;
@@ -64,7 +65,7 @@ impl Enabled {
         #[cfg(not(CONFIG_PM))]
         let _ = delay_ms;
 
-        Ok(Self((&**dev).into()))
+        Ok(Self(dev.into()))
     }
 
     /// Wakes the device up, and keeps it awake from then on. May sleep.

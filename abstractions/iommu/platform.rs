@@ -111,8 +111,8 @@ impl<T: Pm> platform::Driver for Driver<T> {
         dev: &'bound platform::Device<Core<'_>>,
         id_info: Option<&'bound Self::IdInfo>,
     ) -> impl PinInit<Self::Data<'bound>, Error> + 'bound {
-        // SAFETY: The driver, which maps memory, is called later. Tables of an earlier binding may
-        // change meanwhile; the mask that they find there is the same.
+        // SAFETY: The driver, which maps memory, is called later. A table that has outlived an
+        // earlier binding may map a page meanwhile; at worst that fails, as without memory.
         let masked = unsafe { dev.dma_set_mask_and_coherent(T::DMA_MASK) };
 
         pin_init::pin_init_scope(move || {
@@ -219,8 +219,8 @@ where
 
     extern "C" fn suspend(dev: *mut bindings::device) -> c_int {
         // SAFETY: The PM core calls this for devices of this driver. It unbinds none during system
-        // sleep. Before data is dropped, `Driver::unbind()` disables runtime PM for good, which
-        // waits for callbacks.
+        // sleep. Before data is dropped, `Driver::unbind()` disables runtime PM, which waits for
+        // callbacks. Nothing else has the `Core` that enabling it again takes.
         unsafe { Self::call(dev, T::suspend) }
     }
 

@@ -30,8 +30,8 @@ unsafe impl Send for Group {}
 unsafe impl Sync for Group {}
 
 impl Group {
-    /// Returns whether the group belongs to the driver with `ops`. The core attaches a client to
-    /// the domain of its group, which must be a domain of the client's driver.
+    /// Returns whether the driver with `ops` was asked for the group, and not another one. The core
+    /// attaches a client to the domain of its group.
     pub(super) fn is_of(&self, ops: *const bindings::iommu_ops) -> bool {
         core::ptr::eq(self.ops, ops)
     }
