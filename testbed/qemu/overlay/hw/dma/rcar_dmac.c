@@ -24,6 +24,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "exec/address-spaces.h"
 #include "hw/irq.h"
 #include "hw/qdev-properties.h"
@@ -64,11 +65,12 @@ void rcar_dmac_update_irq(RcarDMACChannel *ch)
 void rcar_dmac_clear_channel(RcarDMACChannel *ch)
 {
     qemu_bh_cancel(ch->bh);
+    timer_del(ch->next_slice);
     memset(&ch->regs, 0, sizeof(ch->regs));
     rcar_dmac_update_irq(ch);
 }
 
-/* Slices that fell due while the machine was stopped have been skipped */
+/* A slice that was due when the machine stopped has been skipped */
 static void rcar_dmac_vm_change(void *opaque, bool running, RunState state)
 {
     RcarDMACState *s = opaque;
@@ -113,6 +115,9 @@ static void rcar_dmac_realize(DeviceState *dev, Error **errp)
     for (unsigned i = 0; i < RCAR_DMAC_CHANNELS; i++) {
         s->chan[i].bh = qemu_bh_new_guarded(rcar_dmac_transfer, &s->chan[i],
                                             &dev->mem_reentrancy_guard);
+        s->chan[i].next_slice = timer_new_ns(QEMU_CLOCK_VIRTUAL,
+                                             rcar_dmac_next_slice,
+                                             &s->chan[i]);
     }
     s->vm_change = qemu_add_vm_change_state_handler(rcar_dmac_vm_change, s);
 }
@@ -123,6 +128,7 @@ static void rcar_dmac_unrealize(DeviceState *dev)
 
     qemu_del_vm_change_state_handler(s->vm_change);
     for (unsigned i = 0; i < RCAR_DMAC_CHANNELS; i++) {
+        timer_free(s->chan[i].next_slice);
         qemu_bh_delete(s->chan[i].bh);
     }
 }

@@ -78,6 +78,7 @@ void rcar_dmac_gen4_init(RcarDMACState *s);
 bool rcar_dmac_can_run(const RcarDMACChannel *ch);
 void rcar_dmac_kick(RcarDMACChannel *ch);
 void rcar_dmac_transfer(void *opaque);
+void rcar_dmac_next_slice(void *opaque);
 void rcar_dmac_request(void *opaque, int mid_rid, int level);
 
 #endif

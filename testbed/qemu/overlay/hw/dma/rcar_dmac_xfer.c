@@ -5,14 +5,15 @@
  *
  * A transfer is a stage (what SAR, DAR and TCR describe) or, in descriptor
  * mode, a sequence of stages that are loaded from memory. It runs in slices,
- * each a bottom half, so that the guest's CPUs are not held up by a long one
- * and can stop it at any time.
+ * each a bottom half. Virtual time passes between two of them, so that the
+ * guest's CPUs get QEMU's lock during a transfer that has no end.
  */
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
+#include "qemu/timer.h"
 #include "qemu/units.h"
 #include "system/dma.h"
 #include "system/runstate.h"
@@ -20,6 +21,8 @@
 
 /* The most that one bottom half moves */
 #define SLICE_BYTES     (64 * KiB)
+/* The time from a slice to the next one: 320 MB/s at most */
+#define SLICE_NS        (200 * SCALE_US)
 /* The most that one access moves; it never crosses a page of either side */
 #define CHUNK_BYTES     (4 * KiB)
 
@@ -93,7 +96,9 @@ void rcar_dmac_request(void *opaque, int mid_rid, int level)
     }
     change_bit(mid_rid, s->requests);
     for (unsigned i = 0; i < RCAR_DMAC_CHANNELS; i++) {
-        rcar_dmac_kick(&s->chan[i]);
+        if (s->chan[i].regs.rs == mid_rid) {
+            rcar_dmac_kick(&s->chan[i]);
+        }
     }
 }
 
@@ -291,5 +296,11 @@ void rcar_dmac_transfer(void *opaque)
         }
     }
 
-    rcar_dmac_kick(ch);
+    timer_mod_ns(ch->next_slice,
+                 qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL) + SLICE_NS);
+}
+
+void rcar_dmac_next_slice(void *opaque)
+{
+    rcar_dmac_kick(opaque);
 }

@@ -178,13 +178,32 @@ static inline void assert_in_time(gint64 end)
     g_assert_cmpint(g_get_monotonic_time(), <, end);
 }
 
-/* Waits until the channel has finished or failed; returns CHCR */
+/*
+ * Waits until the channel has finished or failed; returns CHCR. Time stands
+ * still, so that the transfer has to fit into a slice.
+ */
 static inline uint32_t dma_wait(QTestState *qts, uint64_t dmac, unsigned chan)
 {
     gint64 end = deadline();
     uint32_t chcr;
 
     do {
+        chcr = chan_readl(qts, dmac, chan, DMACHCR);
+        assert_in_time(end);
+    } while (!(chcr & (CHCR_TE | CHCR_CAE)));
+
+    return chcr;
+}
+
+/* The same for a transfer of several slices */
+static inline uint32_t dma_wait_long(QTestState *qts, uint64_t dmac,
+                                     unsigned chan)
+{
+    gint64 end = deadline();
+    uint32_t chcr;
+
+    do {
+        qtest_clock_step(qts, 200 * 1000);
         chcr = chan_readl(qts, dmac, chan, DMACHCR);
         assert_in_time(end);
     } while (!(chcr & (CHCR_TE | CHCR_CAE)));

@@ -94,6 +94,14 @@ static void test_descriptors_cyclic(void)
     }
     assert_shuffled(qts, SRC, DST);
 
+    /* Also when nobody writes to its registers */
+    qtest_memset(qts, DST, 0, 0x4000);
+    qtest_clock_step(qts, 200 * 1000);
+    while (!qtest_readb(qts, DST)) {
+        assert_in_time(end);
+    }
+    assert_shuffled(qts, SRC, DST);
+
     chan_writel(qts, DMAC, 4, DMACHCR, 0);
     g_assert_false(qtest_get_irq(qts, IRQ_CHAN(4)));
     /* A transfer in register mode is not confused by what was going on */
@@ -119,6 +127,7 @@ static void test_reset_and_stop(void)
     g_assert_cmphex(chan_readl(qts, DMAC, 0, DMACHCR), ==, 0);
     g_assert_cmphex(chan_readl(qts, DMAC, 0, DMASAR), ==, 0);
     qtest_memset(qts, DST, 0, 0x4000);
+    qtest_clock_step(qts, 10 * 1000 * 1000);
     assert_idle_after(qts, 0, 20);
     g_assert_cmphex(qtest_readl(qts, DST), ==, 0);
 

@@ -56,6 +56,7 @@ typedef struct RcarDMACChannel {
     AddressSpace *as;
     qemu_irq irq;
     QEMUBH *bh;
+    QEMUTimer *next_slice;
     RcarDMACRegs regs;
 } RcarDMACChannel;
 
