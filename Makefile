@@ -118,7 +118,7 @@ trees:
 	@$(TESTBED) trees $(or $(TREES),100) $(SEED)
 
 mutants:
-	@$(TESTBED) mutants $(ONLY)
+	@$(TESTBED) mutants $(ONLY) $(if $(QUICK),--quick)
 
 clean:
 	-$(if $(wildcard $(KDIR)/Makefile),$(MAKE) -C $(KDIR) $(KBUILD_VARIABLES) M=$(CURDIR) clean)

@@ -87,6 +87,9 @@ enum Action {
     Mutants {
         /// Only changes to code that contains this, or to the file of this name
         filter: Option<String>,
+        /// No rows of `make check` for changes that the session on the board does not notice
+        #[arg(long)]
+        quick: bool,
     },
     /// Boots device trees in which something about IPMMUs is wrong
     Trees {
@@ -159,8 +162,8 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Bench => bench::run(&prepare(Extent::Bench)?)?,
         Action::BenchProfile => bench::profile::run(&prepare(Extent::Bench)?)?,
         Action::Compare => compare::run(&prepare(Extent::Bench)?)?,
-        Action::Mutants { filter } => {
-            return mutants::run(&prepare(Extent::Board)?, filter.as_deref());
+        Action::Mutants { filter, quick } => {
+            return mutants::run(&prepare(Extent::Board)?, filter.as_deref(), quick);
         }
         Action::Trees { trees, seed } => {
             return trees::run(&prepare(Extent::Board)?, trees, seed);

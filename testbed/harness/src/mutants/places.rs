@@ -28,7 +28,7 @@ pub enum Kind {
     Statement,
     /// A barrier or a wait is left out.
     Barrier,
-    /// A field that is a literal of `bool` gets the other value.
+    /// A field or an argument that is a literal of `bool` gets the other value.
     Flag,
 }
 
@@ -111,7 +111,7 @@ pub fn find(source: &str) -> Result<Vec<Place>> {
         code,
         places: Vec::new(),
     };
-    finder.level(tokens);
+    finder.level(tokens, false);
     let mut places = finder.places;
     places.sort_by_key(|p| (p.range.start, p.range.end));
     // A statement that is one access may be found as either.
@@ -146,17 +146,19 @@ impl Finder<'_> {
         });
     }
 
-    /// Finds the places among these tokens, and inside of their brackets.
-    fn level(&mut self, tokens: TokenStream) {
+    /// Finds the places among these tokens, which may be the arguments of a call, and inside of
+    /// their brackets.
+    fn level(&mut self, tokens: TokenStream, are_arguments: bool) {
         let tokens: Vec<TokenTree> = without_attributes(tokens);
         self.statements(&tokens);
         self.reads(&tokens);
         self.comparisons(&tokens);
         self.conditions(&tokens);
-        self.flags(&tokens);
-        for token in tokens {
+        self.flags(&tokens, are_arguments);
+        for (at, token) in tokens.iter().enumerate() {
             if let TokenTree::Group(group) = token {
-                self.level(group.stream());
+                let callee = tokens[..at].last();
+                self.level(group.stream(), callee.is_some_and(is_callee));
             }
         }
     }
@@ -227,14 +229,18 @@ impl Finder<'_> {
         }
     }
 
-    fn flags(&mut self, tokens: &[TokenTree]) {
-        for at in 1..tokens.len() {
+    /// Finds literals of `bool` that are a field or an argument.
+    fn flags(&mut self, tokens: &[TokenTree], are_arguments: bool) {
+        for at in 0..tokens.len() {
             let opposite = match &tokens[at] {
                 token if is_word(token, "false") => "true",
                 token if is_word(token, "true") => "false",
                 _ => continue,
             };
-            if is_punct(&tokens[at - 1], ':') {
+            let is_field = at > 0 && is_punct(&tokens[at - 1], ':');
+            let begins = at == 0 || is_punct(&tokens[at - 1], ',');
+            let ends = tokens.get(at + 1).is_none_or(|t| is_punct(t, ','));
+            if is_field || are_arguments && begins && ends {
                 self.add_line(Kind::Flag, range_of(&tokens[at..=at]), opposite);
             }
         }
@@ -279,6 +285,14 @@ impl Finder<'_> {
     }
 }
 
+/// Returns whether a bracket after this token has arguments. After a keyword it is a pattern.
+fn is_callee(token: &TokenTree) -> bool {
+    let is_keyword = ["let", "match", "if", "in", "return"]
+        .iter()
+        .any(|word| is_word(token, word));
+    matches!(token, TokenTree::Ident(_)) && !is_keyword
+}
+
 /// Returns the line around a place, without indentation and line end.
 fn line_of(code: &str, at: usize) -> &str {
     let start = code[..at].rfind('\n').map_or(0, |n| n + 1);
@@ -303,7 +317,7 @@ mod tests {
             match a {\n        Some(c) if !c.is_on() => c.write_at(1, 2),\n        None => (),\n    }\n    \
             a == b\n\
         }\n\
-        fn g() -> H {\n    H { i: false, j: 1 }\n}\n\
+        fn g() -> H {\n    h(2, true);\n    H { i: false, j: 1 }\n}\n\
         #[kunit_tests(x)]\nmod t { fn t() { regs.read::<IMCTR>(at); } }\n";
 
     #[test]
@@ -329,6 +343,8 @@ mod tests {
                 (Kind::Comparison, "!c.is_on()"),
                 (Kind::Access, "c.write_at(1, 2)"),
                 (Kind::Comparison, "a == b"),
+                (Kind::Statement, "h(2, true);"),
+                (Kind::Flag, "h(2, true);"),
                 (Kind::Flag, "H { i: false, j: 1 }"),
             ]
         );
@@ -347,7 +363,8 @@ mod tests {
         assert!(mutated(11).contains("Some(c) if !(!c.is_on()) =>"));
         assert!(mutated(12).contains("=> (),"));
         assert!(mutated(13).contains("a != b\n"));
-        assert!(mutated(14).contains("H { i: true, j: 1 }"));
+        assert!(mutated(15).contains("h(2, false);"));
+        assert!(mutated(16).contains("H { i: true, j: 1 }"));
     }
 
     #[test]

@@ -33,9 +33,8 @@ fn try_out(
     initramfs: Option<&Path>,
     noticed: &mut Vec<String>,
 ) -> Result<()> {
-    // Walks do not see the CPU's caches: a table that is not cleaned is not found.
     let mut setup = Setup::new("mutant", Driver::Rust)
-        .unkind("incoherent")
+        .unkind("all")
         .append("kunit.enable=1 kunit.autorun=1");
     setup.initramfs = initramfs.map(Path::to_owned);
     let mut board = Board::boot(provision, &setup)?;
