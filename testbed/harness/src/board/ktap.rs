@@ -16,8 +16,10 @@ pub struct Ktap {
     pub failed: Vec<String>,
     /// Diagnostics of the form `key=value`, in order.
     pub facts: Vec<(String, String)>,
-    /// The number of cases that suites have announced. Plans outside of suites do not count.
+    /// The number of cases that suites have announced.
     planned: usize,
+    /// The number of cases and suites that were announced outside of suites.
+    announced: usize,
 }
 
 impl Ktap {
@@ -34,8 +36,10 @@ impl Ktap {
                 let fact = fact.split_once('=');
                 ktap.facts.extend(fact.map(|(k, v)| (k.into(), v.into())));
             } else if let Some(count) = line.strip_prefix("1..") {
-                if std::mem::take(&mut plan_is_next) {
-                    ktap.planned += count.parse::<usize>().unwrap_or(0);
+                let count = count.parse::<usize>().unwrap_or(0);
+                match std::mem::take(&mut plan_is_next) {
+                    true => ktap.planned += count,
+                    false => ktap.announced += count,
                 }
             } else if let Some((good, name)) = result(line) {
                 if !good {
@@ -53,7 +57,7 @@ impl Ktap {
         ktap
     }
 
-    /// Fails unless at least one case and all cases announced by suites ran, and none failed.
+    /// Fails unless at least one case and all announced cases ran, and none failed.
     pub fn judge(self) -> Result<Self> {
         if !self.failed.is_empty() {
             bail!("failed in the guest: {}", self.failed.join(", "));
@@ -61,6 +65,10 @@ impl Ktap {
         let ran = self.passed.len();
         if ran == 0 || ran < self.planned {
             bail!("{ran} of {} cases ran in the guest", self.planned.max(1));
+        }
+        let (results, all) = (ran + self.suites.len(), self.planned + self.announced);
+        if results < all {
+            bail!("{results} of {all} results came from the guest");
         }
         Ok(self)
     }
@@ -130,6 +138,15 @@ mod tests {
                    1..3\nok 1 ipmmu_pm\n";
         let why = Ktap::parse(log).judge().unwrap_err().to_string();
         assert_eq!(why, "0 of 3 cases ran in the guest");
+    }
+
+    #[test]
+    fn a_case_that_was_announced_and_is_missing_is_a_failure() {
+        let why = Ktap::parse("KTAP version 1\n1..2\nok 1 dma\n").judge();
+        assert_eq!(
+            why.unwrap_err().to_string(),
+            "1 of 2 results came from the guest"
+        );
     }
 
     #[test]
