@@ -28,21 +28,21 @@ const SHARED_UTLB: u32 = 1;
 const UTLB_BEYOND_THE_SOC: Feature = Feature {
     id: "utlb_beyond_the_soc",
     part: Part::Defects,
-    says: "A micro-TLB that the SoC does not have is not written to; its device works untranslated.",
+    says: "A micro-TLB beyond those of the SoC is not written to; its device works untranslated.",
     c: C::Fails("registers that do not exist"),
 };
 
 const UTLB_BEYOND_THE_ARRAY: Feature = Feature {
     id: "utlb_far_beyond",
     part: Part::Defects,
-    says: "The same with a number far beyond: no memory is written that is not the driver's.",
+    says: "A number far beyond them writes to no memory outside of the driver.",
     c: C::Fails("the kernel died"),
 };
 
 const TWO_ROOTS: Feature = Feature {
     id: "two_roots",
     part: Part::Defects,
-    says: "With two roots in the device tree each cache uses the one that it names.",
+    says: "With two roots in the device tree, each cache uses the root that it names.",
     c: C::Fails("which is off in its root"),
 };
 
@@ -64,7 +64,7 @@ const SHARED_UTLB_WORKS: Feature = Feature {
 const SHARED_UTLB_STAYS_ON: Feature = Feature {
     id: "shared_utlb_stays_on",
     part: Part::Defects,
-    says: "A master that leaves its driver does not switch off a micro-TLB that another uses.",
+    says: "A master unbound from its driver does not disable a micro-TLB that another uses.",
     c: C::Works,
 };
 

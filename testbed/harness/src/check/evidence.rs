@@ -32,7 +32,7 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "malformed_device_tree",
             part: Part::Defects,
-            says: "A device tree with one thing wrong gives one message, and hurts nobody else.",
+            says: "A device tree with one mistake gives one message, and devices without a mistake work.",
             c: C::NotApplicable("the rows are about the messages of our driver"),
         },
         &[
@@ -49,7 +49,7 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "module_goes_and_comes",
             part: Part::Translation,
-            says: "The driver is a module that goes when no device is behind an IPMMU, and not before.",
+            says: "The module can be removed while no device is behind an IPMMU, and not otherwise.",
             c: C::NotApplicable("built in"),
         },
         &[
@@ -72,7 +72,7 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "storage",
             part: Part::Clients,
-            says: "SD card and eMMC with ext4: written, read back, asleep while writing, fsck clean.",
+            says: "SD card and eMMC with ext4: written, read back, suspended while writing, fsck clean.",
             c: C::Works,
         },
         &[
@@ -107,7 +107,7 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "nvme",
             part: Part::Clients,
-            says: "NVMe behind iommu-map with ext4: written, read back, asleep while writing, fsck clean.",
+            says: "NVMe behind iommu-map with ext4: written, read back, suspended while writing, fsck clean.",
             c: C::Works,
         },
         &[
@@ -143,7 +143,7 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "user_space_mappings",
             part: Part::Clients,
-            says: "User space's device reaches what is mapped for it, as long as it is, and no more.",
+            says: "A device of user space reaches what is mapped for it, while it is mapped, and no more.",
             c: C::NotApplicable("no device is handed out"),
         },
         &[
@@ -161,7 +161,7 @@ const ENTRIES: &[Entry] = &[
         Feature {
             id: "user_space_domains",
             part: Part::Clients,
-            says: "It moves between 32 domains, which is more than there are contexts.",
+            says: "The device moves between 32 domains, more than there are contexts.",
             c: C::NotApplicable("no device is handed out"),
         },
         &[

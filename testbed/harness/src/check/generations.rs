@@ -150,7 +150,7 @@ pub const GENERATIONS: [Generation; 3] = [
 const ALL_COMPATIBLES: Feature = Feature {
     id: "all_compatibles",
     part: Part::Generations,
-    says: "The driver takes all 25 SoCs of the device tree binding.",
+    says: "The driver matches all 25 SoCs of the device tree binding.",
     c: C::Works,
 };
 

@@ -89,7 +89,7 @@ pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
 const GROUPS_OF_THEIR_OWN: Feature = Feature {
     id: "groups_of_their_own",
     part: Part::Translation,
-    says: "Devices that share no micro-TLB are in different groups, also behind the same cache.",
+    says: "Devices without a common micro-TLB are in different groups, also behind one cache.",
     c: C::Fails("are in one group"),
 };
 
@@ -117,14 +117,14 @@ const LAZY_FROM_THE_START: Feature = Feature {
 const CONTEXTS_COME_BACK: Feature = Feature {
     id: "contexts_come_back",
     part: Part::Defects,
-    says: "A group that leaves its domain for identity, again and again, gives the context back.",
+    says: "A group that moves from its domain to identity many times frees its context each time.",
     c: C::Works,
 };
 
 const RESERVED_REGIONS: Feature = Feature {
     id: "reserved_regions",
     part: Part::Translation,
-    says: "Reserved regions of the device tree are reported, and no IOVA is taken from them.",
+    says: "Reserved regions of the device tree are reported, and no IOVA is allocated in them.",
     c: C::Fails("is not reported"),
 };
 

@@ -22,21 +22,21 @@ const VERIFIED: &str = "ee140000.mmc";
 const BY_POLICY: Feature = Feature {
     id: "refused_by_policy",
     part: Part::Looking,
-    says: "The log says once of each device that the policy leaves it untranslated.",
+    says: "The log names each device once that the policy leaves untranslated.",
     c: C::Fails("0 messages"),
 };
 
 const BY_SOC_CUT: Feature = Feature {
     id: "refused_by_soc_cut",
     part: Part::Looking,
-    says: "On a cut whose IPMMU cannot be used nothing is translated, and the log says that.",
+    says: "On a SoC revision with an unusable IPMMU nothing is translated, and the log says so.",
     c: C::Fails("0 messages"),
 };
 
 const UTLBS_IN_DEBUGFS: Feature = Feature {
     id: "debugfs_utlbs",
     part: Part::Looking,
-    says: "debugfs has the micro-TLBs in use and their contexts, as the hardware has them.",
+    says: "debugfs shows the micro-TLBs in use and their contexts as the hardware holds them.",
     c: C::Fails("No such file"),
 };
 

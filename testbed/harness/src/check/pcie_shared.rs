@@ -17,7 +17,7 @@ const UTLB: u32 = 0;
 const REMOVAL: Feature = Feature {
     id: "shared_utlb_survives_removal",
     part: Part::Defects,
-    says: "A device that is removed does not switch off a micro-TLB that another one uses.",
+    says: "Removal of a device does not disable a micro-TLB that another device uses.",
     c: C::Fails("was switched off"),
 };
 

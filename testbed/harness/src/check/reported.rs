@@ -42,7 +42,7 @@ const ROOT_PORT_NODE: Feature = Feature {
 const NO_CLIENT: Feature = Feature {
     id: "no_client_sleeps",
     part: Part::Sleep,
-    says: "IPMMUs behind which there is no device at all sleep and wake.",
+    says: "IPMMUs without any device behind them sleep and wake.",
     c: C::Works,
 };
 

@@ -43,7 +43,7 @@ const SERIAL_DMA: Feature = Feature {
 const SERIAL_DMA_SLEEPS: Feature = Feature {
     id: "peripheral_dma_sleeps",
     part: Part::Sleep,
-    says: "A serial port that is open goes on by DMA after a suspend.",
+    says: "DMA of an open serial port continues after a suspend.",
     c: C::Works,
 };
 

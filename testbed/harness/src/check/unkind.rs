@@ -13,18 +13,15 @@ use super::usual::{arguments, on_other_kernels, usual};
 use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
+const OF_C_DRIVER: &str =
+    "the C driver relies on kind answers; build/report/unkind.json has its results";
+
 /// Rows that need kind IPMMUs, by a part of their names, with the reason.
 const ABOUT_KINDNESS: [(&str, &str); 11] = [
-    (
-        "c-driver",
-        "the C driver relies on kind answers; build/report/unkind.json has what came of that",
-    ),
-    ("arm-c::", "the same"),
-    (
-        "nothing_is_written_unasked",
-        "the same: the C driver has the IPMMUs",
-    ),
-    ("the_c_driver", "the same"),
+    ("c-driver", OF_C_DRIVER),
+    ("arm-c::", OF_C_DRIVER),
+    ("nothing_is_written_unasked", OF_C_DRIVER),
+    ("the_c_driver", OF_C_DRIVER),
     (
         "alone::rmmod",
         "micro-TLBs that firmware left on, without a client, stay parked, which is on",

@@ -45,7 +45,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const USER_SPACE: Feature = Feature {
     id: "user_space",
     part: Part::Clients,
-    says: "A device with coherent DMA can be handed to user space, by VFIO and iommufd.",
+    says: "A device with coherent DMA can be assigned to user space through VFIO and iommufd.",
     c: C::Fails("vfio-pci does not take"),
 };
 
