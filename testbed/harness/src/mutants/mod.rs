@@ -29,7 +29,7 @@ use places::{Kind, Place};
 use work::Work;
 
 /// The files that deal with registers, and with data that the hardware reads. With each, rows for
-/// code that the session does not reach, by parts of their names. The quick ones come first.
+/// code that the session does not reach, by parts of their names.
 const FILES: [(&str, &[&str]); 10] = [
     (
         "context.rs",

@@ -157,8 +157,9 @@ impl Finder<'_> {
         self.flags(&tokens, are_arguments);
         for (at, token) in tokens.iter().enumerate() {
             if let TokenTree::Group(group) = token {
-                let callee = tokens[..at].last();
-                self.level(group.stream(), callee.is_some_and(is_callee));
+                let are_arguments = group.delimiter() == Delimiter::Parenthesis
+                    && tokens[..at].last().is_some_and(is_callee);
+                self.level(group.stream(), are_arguments);
             }
         }
     }
@@ -285,7 +286,7 @@ impl Finder<'_> {
     }
 }
 
-/// Returns whether a bracket after this token has arguments. After a keyword it is a pattern.
+/// Returns whether parentheses after this token have arguments. After a keyword they are a pattern.
 fn is_callee(token: &TokenTree) -> bool {
     let is_keyword = ["let", "match", "if", "in", "return"]
         .iter()
@@ -365,6 +366,14 @@ mod tests {
         assert!(mutated(13).contains("a != b\n"));
         assert!(mutated(15).contains("h(2, false);"));
         assert!(mutated(16).contains("H { i: true, j: 1 }"));
+    }
+
+    #[test]
+    fn patterns_and_bodies_are_no_flags() {
+        let source = "fn f() -> bool { false }\n\
+            fn g() { if let (true, Some(a)) = b { match c { (true, _) => 3, (false, d) => e } } }";
+        let places = find(source).unwrap();
+        assert!(places.iter().all(|p| p.kind != Kind::Flag));
     }
 
     #[test]
