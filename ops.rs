@@ -305,11 +305,7 @@ impl driver::Ops for IommuOps {
     fn release_device(dev: &Device, client: &Client) {
         client.release(dev);
         if has_driver(dev) && client.ipmmu().parking().strays() & client.utlbs() != 0 {
-            say_once(
-                dev,
-                fmt!("reaches nothing until a driver is bound anew"),
-                true,
-            );
+            say_once(dev, fmt!("blocked until the driver is rebound"), true);
         }
     }
 
