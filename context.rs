@@ -46,7 +46,7 @@ use crate::{
     },
 };
 
-/// The registers of an instance, as a context sees them.
+/// The access of a context to one instance: its root, or the cache of its group.
 pub(crate) struct Side {
     pub(crate) regs: Arc<Mmio>,
     /// Whether the registers may be accessed.

@@ -273,7 +273,7 @@ impl Client {
 
     /// Changes what the members want by calling `f`, and updates the registers. May sleep.
     ///
-    /// Drops what is no longer needed, once the interrupt handler cannot refer to it any more.
+    /// Drops unused references after `synchronize_irq()`: until then the handler may use them.
     fn change<R>(&self, context: &Context, f: impl FnOnce(&mut State) -> Result<R>) -> Result {
         let root = self.ipmmu.root();
         let serialised = root.reservations();

@@ -248,7 +248,7 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Switches the context off. No micro-TLB points to it any more, except on Gen2.
+    /// Switches the context off. Except on Gen2, no micro-TLB may point to it.
     pub(crate) fn off(&self) {
         self.write_cache(IMCTR::zeroed());
         self.write_root(IMCTR::zeroed());

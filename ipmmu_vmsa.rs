@@ -123,8 +123,8 @@ struct Driver;
 /// between any two requests.
 const AUTOSUSPEND_DELAY: i32 = 100;
 
-/// The resources of a bound instance, in the order in which they are dropped: nothing finds the
-/// instance any more, and it stays awake. Then devres unregisters it from the core, which releases
+/// The resources of a bound instance, in the order in which they are dropped. Without them nothing
+/// finds the instance, and it stays awake. Then devres unregisters it from the core, which releases
 /// its clients, and switches it off.
 #[pin_data]
 struct Bound {

@@ -271,7 +271,7 @@ impl Parking {
         self.state.lock().was_used
     }
 
-    /// Returns those of `utlbs` that were parked without a client. They have one now. Any context.
+    /// Takes those of `utlbs` that were parked without a client, for their new client. Any context.
     pub(crate) fn take_strays(&self, utlbs: u64) -> u64 {
         let mut state = self.state.lock();
         let found = state.strays & utlbs;

@@ -100,7 +100,7 @@ impl Power {
             return Ok(());
         }
 
-        // The handler must not run once it cannot see any more what raises the interrupt.
+        // The handler must not run while it cannot read the registers that raise the interrupt.
         if let Some(irq) = ipmmu.irq() {
             irq.disable();
         }

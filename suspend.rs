@@ -6,8 +6,8 @@
 //! whether its power stays on or not: their micro-TLBs point to parking, and are empty. So the
 //! cache owes no flush. In a sleeping root the context is off; on Gen2 it walks the empty table.
 //!
-//! Resume writes back what was saved. What was changed meanwhile has been discarded, and is made
-//! anew from the state.
+//! Resume writes back the saved values. A value that changed during the sleep is not among them:
+//! resume recomputes it from the state.
 
 use kernel::sync::{
     Arc,
@@ -40,7 +40,7 @@ pub(crate) type LockedSaveArea = SpinLock<SaveArea>;
 impl Context {
     /// Saves what `cache` holds of the context, and lets nothing through there. Any context.
     ///
-    /// Notes in `wrong` which registers do not hold what they should. Resume makes them anew.
+    /// Notes in `wrong` which registers do not hold what they should. Resume recomputes them.
     pub(crate) fn suspend_in_cache(
         &self,
         cache: &Arc<Mmio>,
@@ -93,7 +93,7 @@ impl Context {
     /// reported yet. Any context.
     ///
     /// On Gen2 it stays on with the empty table, as there is no other context for its micro-TLBs.
-    /// Notes in `wrong` which registers do not hold what they should. Resume makes them anew.
+    /// Notes in `wrong` which registers do not hold what they should. Resume recomputes them.
     pub(crate) fn suspend_in_root(
         &self,
         area: &mut SaveArea,

@@ -69,8 +69,8 @@ pub(crate) trait AddressSpace: Send + Sync + 'static {
     /// Returns what the context is programmed with.
     fn hardware(&self) -> Hardware;
 
-    /// Records whether context `id` may walk the table from now on. A full memory barrier, unless
-    /// nothing is ever mapped. Any context.
+    /// Records whether context `id` may walk the table. A full memory barrier, unless nothing is
+    /// ever mapped. Any context.
     fn set_walked(&self, id: ContextId, walked: bool);
 
     /// Reports a fault at `iova`, attributed to `dev`; returns whether a handler took care of it.

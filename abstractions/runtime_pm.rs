@@ -118,7 +118,7 @@ fn set_active(dev: &Device) -> Result {
     Ok(())
 }
 
-/// Notes that `dev` was busy until now, when its delay begins. Any context.
+/// Restarts the autosuspend delay of `dev`. Any context.
 #[cfg(CONFIG_PM)]
 pub(crate) fn mark_last_busy(dev: &Device) {
     // SAFETY: `dev` comes from a reference, hence it is valid.

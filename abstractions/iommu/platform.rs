@@ -248,8 +248,8 @@ where
         unsafe { Self::call(dev, T::runtime_resume) }
     }
 
-    /// Restarts the autosuspend delay, as nothing needs the device any more. The PM core itself
-    /// does that only when it resumes the device.
+    /// Restarts the autosuspend delay when nothing needs the device. The PM core itself does that
+    /// only when it resumes the device.
     #[cfg(CONFIG_PM)]
     extern "C" fn runtime_idle(dev: *mut bindings::device) -> c_int {
         // SAFETY: The PM core passes a valid device.

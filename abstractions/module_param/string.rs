@@ -44,7 +44,7 @@ impl StringParam {
 
     /// Returns the value, if the parameter was set.
     pub(crate) fn get(&self) -> Option<&CStr> {
-        // SAFETY: By the type invariant the pointer is not written any more.
+        // SAFETY: By the type invariant nothing writes the pointer while code of the module runs.
         let text = unsafe { *self.0.get() };
         if text.is_null() {
             return None;

@@ -120,7 +120,7 @@ impl SharedMapping {
     ///
     /// # Safety
     ///
-    /// `dev` does no DMA any more.
+    /// `dev` does no DMA during this call and after it.
     pub(super) unsafe fn forget(&self, dev: &Device) {
         let Some(own) = self.mapping.lock().as_ref().map(|mapping| mapping.0) else {
             return;

@@ -72,7 +72,7 @@ pub(super) fn remove(ops: NonNull<bindings::io_pgtable_ops>) {
     }
 }
 
-/// Notes that an image of the system, with the tables as they are now, is about to be made.
+/// Notes that an image of the system is about to be made, with the tables in their present state.
 pub(in crate::abstractions::iommu) fn freeze() {
     if let Ok(mut tables) = TABLES.lock() {
         tables.are_stale = true;

@@ -80,12 +80,12 @@ const PLANTS: [Plant; 5] = [
     /// Reads and clears the fault",
             ),
             (
-                "/// The registers of an instance, as a context sees them.
+                "impl Side {
 ",
                 "use kernel::sync::atomic::{Atomic, Full, Release};
 static BUSY: Atomic<bool> = Atomic::new(false);
 
-/// The registers of an instance, as a context sees them.
+impl Side {
 ",
             ),
         ],
