@@ -10,7 +10,6 @@ pub fn judge(report: &Report) -> Vec<Verdict> {
     let insns = |name: &str| report.rust.get(name).insns / report.c.get(name).insns;
     let mmio = |name: &str| report.rust.get(name).mmio();
     let restore = report.rust.get("restore");
-    let text = report.rust.text_bytes as f64;
     vec![
         Verdict::at_most(
             "map + unmap 4 KiB, strict: instructions, of the C driver's",
@@ -65,18 +64,10 @@ pub fn judge(report: &Report) -> Vec<Verdict> {
         Verdict::at_most(
             "size of .text, of the C driver's",
             6.0,
-            text / report.c.text_bytes as f64,
-        ),
-        Verdict::at_most(
-            "size of .text, of that of the driver before it",
-            0.7,
-            text / TEXT_BEFORE,
+            report.rust.text_bytes as f64 / report.c.text_bytes as f64,
         ),
     ]
 }
-
-/// The size of .text of the first driver, in bytes.
-const TEXT_BEFORE: f64 = 39_405.0;
 
 /// Returns the number of writes that a restore needs. Each context has five registers in the root
 /// and IMCTR in its cache, and so has parking in each cache with a group; each micro-TLB has two,
