@@ -44,10 +44,10 @@ struct Arguments {
     /// The checkout
     #[arg(long, default_value = ".")]
     repo: PathBuf,
-    /// A Rust-enabled kernel build to use instead of ours
+    /// A Rust-enabled kernel build to use instead of the testbed's
     #[arg(long)]
     kdir: Option<PathBuf>,
-    /// A QEMU with the rcar-h3 machine to use instead of ours
+    /// A QEMU with the rcar-h3 machine to use instead of the testbed's
     #[arg(long)]
     qemu: Option<PathBuf>,
     #[command(subcommand)]
@@ -56,51 +56,51 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Shows DMA going on across a suspend that loses every register
+    /// Shows DMA continuing across a suspend that loses every register
     Demo,
-    /// Runs all tests
+    /// Runs the tests
     Check(Wanted),
-    /// Runs all tests, also those that take long
+    /// Runs the tests, including those that take long
     CheckFull(Wanted),
-    /// Tests Xen on the board, whose driver has the IPMMUs then
+    /// Runs Xen on the board, with Xen's IPMMU driver
     Xen {
-        /// A source tree of it, unless Debian's
+        /// Xen's source tree; by default Debian's
         xen_src: Option<PathBuf>,
     },
-    /// Boots the board and hands over its console
+    /// Opens the board's console
     Shell,
-    /// Sleeps very often, with files and DMA going on
+    /// Sleeps very often, with file and DMA traffic
     Soak {
-        /// How often
+        /// The number of sleeps
         #[arg(default_value_t = 10_000)]
         cycles: u32,
     },
-    /// Measures both drivers
+    /// Measures the costs of both drivers
     Bench,
-    /// Shows which functions the drivers spend it in
+    /// Shows the functions that cause the costs
     BenchProfile,
-    /// Draws what was measured
+    /// Plots the costs
     BenchPlot,
-    /// Shows what both drivers do to the hardware
+    /// Compares the hardware accesses of both drivers
     Compare,
-    /// Breaks the driver, and sees whether the tests notice
+    /// Breaks the driver in many ways, and lists what no test detects
     Mutants {
         /// Only changes to code that contains this, or to the file of this name
         filter: Option<String>,
-        /// No rows of `make check` for changes that the session on the board does not notice
+        /// Skips the rows of `make check` that follow if the session on the board detects nothing
         #[arg(long)]
         quick: bool,
     },
-    /// Boots device trees in which something about IPMMUs is wrong
+    /// Boots device trees with mistakes about IPMMUs
     Trees {
-        /// How many
+        /// The number of trees
         #[arg(default_value_t = 100)]
         trees: u64,
         /// The seed of the first one
         #[arg(default_value_t = 1)]
         seed: u64,
     },
-    /// Holds CPUs in the driver, and sees whether anything gets through then
+    /// Stops CPUs in the driver, and checks that nothing gets through meanwhile
     Races(races::Wanted),
     /// Checks the code without running it
     Lint,
@@ -120,7 +120,7 @@ enum Action {
     UninstallTree { ksrc: PathBuf },
     /// Writes the driver as a series of patches
     Patches {
-        /// The tree that they are for, unless ours
+        /// The tree that they are for; by default the testbed's
         ksrc: Option<PathBuf>,
     },
 }

@@ -9,8 +9,8 @@ use crate::board::{self, Driver, Setup};
 use crate::provision::Provision;
 
 const BANNER: &str = "\
-Booting the board. Its console is yours now:
-  - after `echo mem > /sys/power/state` it sleeps; any key wakes it;
+Booting the board, then opening its console:
+  - after `echo mem > /sys/power/state` the board sleeps; any key wakes it;
   - Ctrl-A x switches it off and quits (Ctrl-A Ctrl-A sends a Ctrl-A).
 ";
 

@@ -83,7 +83,7 @@ pub fn run(provision: &Provision, cycles: u32) -> Result<()> {
     let mut report = Report::default();
     let done = soak(&mut board, cycles, &mut report, |report| {
         println!(
-            "{} cycles, {} ms each; {} MiB of files, {} DMA copies, {} changes, all bound anew {} times",
+            "{} cycles, {} ms each; {} MiB of files, {} DMA copies, {} changes, all clients rebound {} times",
             report.cycles,
             report.milliseconds_per_cycle,
             report.file_bytes >> 20,
@@ -165,7 +165,7 @@ fn stretch(board: &mut Board, end: u32, report: &mut Report) -> Result<()> {
             changes::make(board, report.changes)?;
             report.changes += 1;
             before = board.registers()?.in_use();
-            // Reads the messages now, as the kernel's log is too small for all.
+            // Reads the messages already here, as the kernel's log is too small for all.
             listen(board)?;
         }
     }

@@ -146,7 +146,7 @@ pub fn boot(
     let plugins = provision
         .plugins
         .as_ref()
-        .context("counting needs our own QEMU: there is no plugin for that of QEMU=")?;
+        .context("counting needs the testbed's QEMU: there is no plugin for that of QEMU=")?;
     let name = match driver {
         Driver::C => "bench-c",
         Driver::Rust => "bench-rust",
@@ -173,7 +173,10 @@ pub fn boot(
     board.expect_bound_except(&[])?;
     if driver == Driver::Rust {
         let now = module_functions(&mut board)?;
-        ensure!(now == functions, "the module is elsewhere now");
+        ensure!(
+            now == functions,
+            "the module has another address than before"
+        );
     }
     Ok((board, calls))
 }

@@ -48,7 +48,7 @@ const CONNECT_LIMIT: u16 = 30_000;
 /// The contents of the cards at power-on.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CardsAre {
-    /// The contents that the setup asks for. The logs begin anew, too.
+    /// The contents that the setup asks for. The logs begin empty.
     New,
     /// The contents at the last power-off. The logs are continued.
     Kept,
@@ -207,7 +207,7 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        // After power_off QEMU has ended already; otherwise it is no longer needed.
+        // After power_off QEMU has ended already; otherwise nothing needs it.
         let _ = self.qemu.kill();
         let _ = self.qemu.wait();
     }

@@ -114,7 +114,7 @@ fn sleep_and_compare(board: &mut Board) -> Result<()> {
     board.expect_registers(&before)
 }
 
-/// Binds a client anew. When it is unbound, the architecture's code treats the C driver's mapping
+/// Rebinds a client. When it is unbound, the architecture's code treats the C driver's mapping
 /// as its own. The client then has a domain of its own, for which there is no context.
 fn c_loses_a_client(board: &mut Board) -> Result<()> {
     let (driver, device) = GEN2.clients()[0];
@@ -123,7 +123,7 @@ fn c_loses_a_client(board: &mut Board) -> Result<()> {
     board.dma(&[device])?;
     ensure!(
         board.registers()?.context_of(ipmmu(), 1).is_none(),
-        "the C driver has learnt it: let it do what ours does"
+        "the C driver still works: give it the row of this driver"
     );
     Ok(())
 }

@@ -236,7 +236,7 @@ fn in_use_again(board: &mut Board) -> Result<()> {
     board.load_driver(&[OTHER])?;
     board.expect_bound_except(&[])?;
     let owner = owner(board, old)?;
-    ensure!(owner == OTHER, "context {old} is that of {owner} now");
+    ensure!(owner == OTHER, "context {old} belongs to {owner}");
     map(board, OTHER)?;
     let pages = board.sh("cat /sys/module/bus_master/parameters/memory")?;
     let pages: u64 = pages.trim().parse()?;
@@ -268,5 +268,5 @@ fn owner(board: &mut Board, context: u32) -> Result<String> {
     let device = device.and_then(|line| line.split([':', ' ']).find(|word| !word.is_empty()));
     device
         .map(str::to_owned)
-        .with_context(|| format!("context {context} is nobody's: {text}"))
+        .with_context(|| format!("context {context} belongs to no device: {text}"))
 }

@@ -33,7 +33,7 @@ const ENTRIES: &[Entry] = &[
             id: "malformed_device_tree",
             part: Part::Defects,
             says: "A device tree with one mistake gives one message, and devices without a mistake work.",
-            c: C::NotApplicable("the rows are about the messages of our driver"),
+            c: C::NotApplicable("the rows are about the messages of this driver"),
         },
         &[
             "dt-no_root_phandle::one_message",

@@ -166,7 +166,7 @@ fn lost_table(board: &mut Board) -> Result<()> {
     expect_closed(board, context, None)?;
     let is_of_it = |name: &str| {
         let of_utlb = |n| name == format!("{CACHE}.IMUCTR({n})");
-        // The cache uses parking now.
+        // The cache's micro-TLBs are parked.
         name.ends_with(&format!("({context})")) && !name.contains(".IMU")
             || name == format!("{CACHE}.IMCTR({PARKING})")
             || UTLBS.clone().any(of_utlb)
@@ -256,7 +256,7 @@ fn lost_parking(board: &mut Board) -> Result<()> {
     let imctr = board.registers()?.get(ROOT, &format!("IMCTR({PARKING})"));
     ensure!(imctr & 1 == 0, "parking is on, without its table");
     board.dma_briefly(&DMACS)?;
-    // The next resume programs parking anew, without saved registers.
+    // The next resume programs parking without saved registers.
     board.set_ipmmu(ROOT, "discard-writes", json!(""))?;
     board.suspend(|_| Ok(()))?;
     let imctr = board.registers()?.get(ROOT, &format!("IMCTR({PARKING})"));
@@ -357,7 +357,7 @@ fn expect_closed(board: &mut Board, context: u32, lost: Option<u32>) -> Result<(
     board.dma_briefly(&DMACS[1..])
 }
 
-/// Makes the hardware accept writes again. Changes of the domain program the context anew.
+/// Makes the hardware accept writes again. Changes of the domain reprogram the context.
 fn recover(board: &mut Board, ipmmu: &str, part: Part) -> Result<()> {
     board.set_ipmmu(ipmmu, "discard-writes", json!(""))?;
     if part != Part::Control {

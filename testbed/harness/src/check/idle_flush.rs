@@ -62,10 +62,7 @@ fn copies(board: &mut Board) -> Result<bool> {
 fn reaches_nothing(board: &mut Board, address: u64) -> Result<()> {
     let copied = copies(board)?;
     let found = board.qmp.memory(address, 1)?[0];
-    ensure!(
-        found == KEPT,
-        "memory that is not mapped any more was written: {found:#x}"
-    );
+    ensure!(found == KEPT, "unmapped memory was written: {found:#x}");
     ensure!(!copied, "it is not refused");
     Ok(())
 }

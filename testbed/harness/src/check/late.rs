@@ -28,14 +28,14 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
             Ok(b.try_sh(&bound)?.code == 0)
         })
     });
-    vec![board.row("a_client_bound_before_is_bound_anew", bound_anew)]
+    vec![board.row("a_client_bound_before_is_rebound", rebound)]
 }
 
 fn context(board: &mut Board) -> Result<Option<u32>> {
     Ok(board.registers()?.context_of("ipmmu_ds0", 1))
 }
 
-fn bound_anew(board: &mut Board) -> Result<()> {
+fn rebound(board: &mut Board) -> Result<()> {
     let client = DMACS[0];
     board.dma_briefly(&[client])?;
     board.load_driver(&DMACS)?;

@@ -61,7 +61,7 @@ fn one_utlb_each(bench: &Arc<Bench>, name: &str, card: &[&str]) -> Result<Arc<Fi
 pub fn board_rows(bench: &Arc<Bench>, setup: Setup) -> Result<Vec<Trial>> {
     let dtb = pcie::device_tree(&bench.paths, &bench.provision.kernel.dtb())?;
     let (name, group) = (setup.name.clone(), setup.group_type());
-    // Upstream's driver has one group for everything behind an IPMMU. One board of ours is enough.
+    // The C driver has one group for everything behind an IPMMU. One board of this driver suffices.
     let is_apart = name == "pcie";
     let setup = setup.dtb(dtb).pcie(&[NVME, EDU]).pcie_slot(1, &[EDU]);
     // `allow=` is empty, as PCI devices need no entry.

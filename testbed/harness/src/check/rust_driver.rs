@@ -87,7 +87,7 @@ fn more_devices_than_contexts(board: &mut Board) -> Result<()> {
     board.new_messages()?;
     let late = format!("no free context in {}", IPMMUS[0].1);
     let refused: Vec<&str> = board.klog.lines().filter(|l| l.contains(&late)).collect();
-    ensure!(!refused.is_empty(), "there was a context for everybody");
+    ensure!(!refused.is_empty(), "each device got a context");
     let other: Vec<&str> = complaints(&board.klog)
         .into_iter()
         .filter(|line| !line.contains(&late))

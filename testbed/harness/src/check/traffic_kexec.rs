@@ -52,7 +52,7 @@ fn kexec(board: &mut Board) -> Result<()> {
 }
 
 /// Makes the kernel panic, so that nothing shuts down. Once the next kernel has loaded the driver,
-/// no access reaches the former mappings, as they belong to nobody.
+/// no access reaches the former mappings, which belong to no domain.
 fn panic(board: &mut Board) -> Result<()> {
     load_next(board)?;
     board.sh("/tests/kexec -p /tmp/Image /tmp/initramfs.cpio.gz \

@@ -51,7 +51,7 @@ impl Outcome {
 pub struct Report(Arc<Mutex<Vec<Outcome>>>);
 
 impl Report {
-    /// Adds a result, and writes both files anew.
+    /// Adds a result, and rewrites both files.
     pub fn note(&self, outcome: Outcome, paths: &Paths) -> Result<()> {
         let mut outcomes = self.0.lock().expect("rows do not share a panic");
         outcomes.push(outcome);

@@ -75,7 +75,7 @@ fn talk_to(board: &mut Board, domain: usize) -> Result<()> {
             return Ok(());
         }
     }
-    bail!("Xen gives the keyboard to everybody but domain {domain}")
+    bail!("Xen does not give the keyboard to domain {domain}")
 }
 
 /// Each domain has a context of its own, with the values that a driver must write for stage 2.

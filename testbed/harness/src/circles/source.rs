@@ -47,7 +47,7 @@ impl Source {
         let tokens: TokenStream = text.parse().map_err(|e| anyhow!("{e}"))?;
         let mut this = Self::default();
         this.read(tokens, &[]);
-        // Only now all modules of the file are known.
+        // All modules of the file are known only at its end.
         let known = &this.modules;
         this.uses.retain(|u| {
             let first = u.path[0].as_str();

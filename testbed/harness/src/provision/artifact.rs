@@ -101,7 +101,7 @@ pub fn keyed(
     stamp.set_modified(SystemTime::now())?;
     let held = Flock::lock(stamp, FlockArg::LockShared)
         .map_err(|(_, e)| anyhow!("cannot lock {}: {e}", dir.display()))?;
-    let mut in_use = IN_USE.lock().expect("nobody panics with it");
+    let mut in_use = IN_USE.lock().expect("no thread panics with it");
     in_use.push(held);
     prune(cache, name)?;
     Ok(dir)

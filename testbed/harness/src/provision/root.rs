@@ -145,7 +145,7 @@ impl Root {
         capture(&mut this.command(&[], "true")).with_context(|| {
             format!(
                 "cannot make the directory of {} the root of a process: this needs root, or \
-                 user namespaces for everybody",
+                 unprivileged user namespaces",
                 system.name
             )
         })?;

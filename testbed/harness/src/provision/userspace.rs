@@ -212,8 +212,8 @@ impl Build<'_> {
             .env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "clang")
             .env("USERDMA_UAPI", &uapi);
         self.log
-            .run(self.step, "building our programs", &mut cargo)
-            .context("our programs could not be built (is there a network?)")?;
+            .run(self.step, "building the testbed's programs", &mut cargo)
+            .context("the testbed's programs could not be built (is there a network?)")?;
         let built = target.join(RUST_TARGET).join("release");
         for program in OURS {
             fs::copy(built.join(program), dir.join(program))?;

@@ -37,13 +37,13 @@ const PROGRESS: u64 = 10;
 /// The wishes of the caller.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Wanted {
-    /// How many seeds are tried
+    /// The number of seeds
     #[arg(long, default_value_t = 200)]
     pub seeds: u64,
     /// The first seed, from 1
     #[arg(long, default_value_t = 1)]
     pub first: u64,
-    /// A fault to be planted in the driver, which is then to be found
+    /// A fault to plant in the driver, which the run must find
     #[arg(long)]
     pub plant: Option<String>,
 }
@@ -73,7 +73,7 @@ pub fn run(provision: &Provision, wanted: &Wanted) -> Result<bool> {
     let paths = &provision.paths;
     let begun = Instant::now();
     let plugins = provision.plugins.as_ref();
-    let plugins = plugins.context("holding CPUs needs our own QEMU, not that of QEMU=")?;
+    let plugins = plugins.context("holding CPUs needs the testbed's QEMU, not that of QEMU=")?;
     let holds = Holds::new(paths)?;
     let changed = match &wanted.plant {
         Some(name) => Some(plants::plant(provision, name)?),

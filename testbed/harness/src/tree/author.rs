@@ -21,7 +21,7 @@ impl Author {
         let ident = git(&["config", "user.email"])
             .and_then(|_| git(&["var", "GIT_AUTHOR_IDENT"]))
             .or_else(|_| git(&["log", "-1", "--format=%an <%ae>"]))
-            .context("git does not know who you are: set user.name and user.email")?;
+            .context("git has no identity: set user.name and user.email")?;
         Self::parse(&ident).with_context(|| format!("\"{}\" is no author", ident.trim()))
     }
 

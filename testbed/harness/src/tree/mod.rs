@@ -58,7 +58,7 @@ pub fn uninstall(ksrc: &Path) -> Result<()> {
         tree.top.display()
     );
     tree.uninstall()?;
-    println!("The driver is no longer in {}.", tree.top.display());
+    println!("Removed the driver from {}.", tree.top.display());
     Ok(())
 }
 

@@ -116,7 +116,7 @@ impl Tree {
                 }
             }
         }
-        // Directories in the `kernel` crate that are empty now.
+        // Removes directories in the `kernel` crate that are empty without these files.
         for dir in in_crate().filter_map(|path| self.top.join(path).parent().map(Path::to_owned)) {
             let _ = fs::remove_dir(dir);
         }

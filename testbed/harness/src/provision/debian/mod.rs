@@ -64,7 +64,7 @@ pub fn agreement(paths: &Paths) -> Result<Agreement> {
         let theirs = kernel::vermagic(&module)?;
         ensure!(
             theirs == found.vermagic,
-            "{} is for \"{theirs}\", and ours for \"{}\"",
+            "{} is for \"{theirs}\", and the driver for \"{}\"",
             module.display(),
             found.vermagic
         );

@@ -65,8 +65,8 @@ pub fn same_crates(ours: &BTreeSet<String>, kernel: &BTreeSet<String>) -> Result
         .collect();
     ensure!(
         differing.is_empty(),
-        "{} Rust symbols are only in Debian's kernel or only in our build of its crates, \
-         as {}",
+        "{} Rust symbols are only in Debian's kernel or only in the testbed's build of its \
+         crates, as {}",
         differing.len(),
         differing[0]
     );
@@ -100,7 +100,7 @@ pub fn same_configuration(ours: &str, theirs: &str) -> Result<()> {
         .collect();
     ensure!(
         differing.is_empty(),
-        "our configuration of Debian's kernel is not Debian's: {differing:?}"
+        "the testbed's configuration of Debian's kernel is not Debian's: {differing:?}"
     );
     Ok(())
 }
