@@ -29,7 +29,7 @@ QEMU_PLUGIN_EXPORT int qemu_plugin_version = QEMU_PLUGIN_VERSION;
 
 /*
  * The interrupt controller of an R-Car: an interrupt that comes in between goes
- * there, and so does a driver that switches its own off. It is nobody's device.
+ * there, and so does a driver that switches its own off. It counts as no device.
  */
 #define GIC_BEGIN 0xf1000000
 #define GIC_END   0xf1100000
@@ -87,7 +87,7 @@ static void vcpu_init(qemu_plugin_id_t id, unsigned int index)
     }
 }
 
-/* The functions that the file has by now. */
+/* Reads the lines that were added to the file. */
 static void read_file(void)
 {
     if (!in) {

@@ -8,7 +8,7 @@
  *
  *   0  the first address of the code
  *   1  the address behind the last one
- *   2  the seed of what follows; 0: nobody is held
+ *   2  the seed of what follows; 0: no CPU is held
  *   3  the longest time that a CPU is held, in microseconds
  *   4  how often a CPU was held (written by the plugin)
  *

@@ -9,7 +9,7 @@
  *
  * map DEVICE IOVA      four pages, at the physical address "memory", are where
  *                      the device's domain has IOVA; they are full of 0x5a
- * unmap                they are there no more, and stay allocated
+ * unmap                removes the mapping; the pages stay allocated
  * insist CHANNEL       whenever the channel whose registers are at this physical
  *                      address was refused an access, it is started again
  * relax                that ends

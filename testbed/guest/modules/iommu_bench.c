@@ -10,8 +10,8 @@
  *          detaches them, frees the domain
  * move     allocates a domain, and moves the device alone there from its mapping of
  *          32-bit Arm, and back
- * block    as attach, and in between maps memory at its own address, which nobody
- *          touches, and unmaps it
+ * block    as attach, and in between maps memory at its own address, which no
+ *          device accesses, and unmaps it
  * bare     maps and unmaps in an IO page table of its own, which no driver sees
  * table    allocates such a table, and frees it
  *

@@ -7,8 +7,8 @@
  *
  * "first" is suspended before all other devices, "last" after the device that
  * the parameter supplier_of= names, whose supplier it is. The named callback
- * fails, or signals a wakeup and succeeds, or has an R-Car DMA channel do what
- * it was prepared for.
+ * fails, or signals a wakeup and succeeds, or starts an R-Car DMA channel that
+ * was prepared.
  *
  * In C, because the kernel crate has no dev_pm_ops, and the driver's own
  * wrapper of them knows the noirq phase alone.

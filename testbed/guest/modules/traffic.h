@@ -67,7 +67,7 @@ static inline phys_addr_t traffic_phys(struct traffic *t, unsigned int page)
 	return page_to_phys(t->pages + page);
 }
 
-/* From now on this page is not the master's. */
+/* Forbids the master this page. */
 static inline void traffic_forbid(struct traffic *t, unsigned int page)
 {
 	traffic_write(t, FORBID, traffic_phys(t, page) >> PAGE_SHIFT);

@@ -258,7 +258,7 @@ int traffic_release(unsigned int unused)
 	return 0;
 }
 
-/* Leaves the masters with memory that is not theirs: nobody is left to be told. */
+/* Leaves the masters with forbidden memory. The kernel that would report it ends. */
 void traffic_farewell(void)
 {
 	for (int i = 0; i < MASTERS; i++) {
@@ -271,8 +271,8 @@ void traffic_farewell(void)
 			traffic_write(t, FORBID, (X + n * SZ_4K) >> PAGE_SHIFT);
 		}
 		/*
-		 * From now on it is refused everything, and does not give up, but leaves
-		 * the next kernel time between two faults.
+		 * The master retries refused accesses without limit, but leaves the next
+		 * kernel time between two faults.
 		 */
 		traffic_write(t, CONTROL, RUN | PATIENT);
 		traffic_write(t, INTERVAL, 2 * NSEC_PER_MSEC);
@@ -305,7 +305,7 @@ int traffic_idle(unsigned int unused)
 	return min(ret, 0);
 }
 
-/* Pages that are reached now get through while the IPMMU sleeps. */
+/* No page may be reached while the IPMMU sleeps. */
 int traffic_asleep(unsigned int unused)
 {
 	struct traffic *t = &traffic_masters[0];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * A scenario in which another kernel is about to take over: once the last IPMMU has been shut
- * down, nothing is the masters' any more, and they do not stop.
+ * down, the masters may reach nothing, and they do not stop.
  */
 
 #include <linux/platform_device.h>

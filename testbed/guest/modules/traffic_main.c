@@ -9,18 +9,18 @@
  *   cat /sys/module/traffic/parameters/through
  *
  * unmap N	N times, on two CPUs with one domain: a page, some, or a block is
- *		mapped, reached, unmapped, and must not be reached any more
+ *		mapped, reached, unmapped, and must then be out of reach
  * unmap-two N	the same with a domain for each CPU and master
  * patient N	the same with masters that do nothing but while a page is mapped, and
  *		after the call has returned
  * storm N	the same with masters that do not give up what they are refused
  * dma N	the same with mappings of the DMA API, where these are strict
- * lazy N	the same where they are not: when an address is used again, N times, the
- *		page that it was used for is not reached any more
+ * lazy N	the same where they are not: when an address is used again, N times, its
+ *		former page is out of reach
  * gather N	sixteen pages are unmapped, then flushed together
  * attach N	a master moves between two domains, blocked, and the DMA API's
- * fault N	for each master, N times: what is not mapped is asked for, told, mapped, reached,
- *		unmapped, and must not be reached any more
+ * fault N	for each master, N times: an access to an unmapped page is reported as a fault;
+ *		the page is mapped, reached, unmapped, and must then be out of reach
  * mixed N	pages go on two CPUs, over and over, right after they were reached for the
  *		first time, while their domain comes and goes N times
  * drowsy N	the same while the master sleeps and wakes N times
@@ -33,8 +33,8 @@
  * check	what is mapped is reached, and nothing else
  * release	ends what hold began
  * panic	the kernel ends
- * last		when all IPMMUs have been shut down for another kernel, nothing is
- *		reached any more of what hold mapped, nor these addresses themselves
+ * last		when all IPMMUs have been shut down for another kernel, neither the pages
+ *		that hold mapped are reached, nor their addresses untranslated
  *
  * In C, because the kernel crate has neither mappings that come and go, nor domains.
  */

@@ -61,7 +61,7 @@ static int unmapper_main(void *data)
 
 	for (unsigned int n = 0; !u->ret && n < u->count; n++)
 		u->ret = unmap_once(u, n);
-	/* Now: CPU 0 may have no time until the faults end. */
+	/* Here, as CPU 0 may have no time until the faults end. */
 	traffic_leave(u->t, 2 * u->number);
 	traffic_leave(u->t, 2 * u->number + 1);
 	complete(&u->done);

@@ -23,7 +23,7 @@ mount -t proc proc "$debian/proc"
 mount -t sysfs sysfs "$debian/sys"
 mount -t devtmpfs devtmpfs "$debian/dev"
 mount -o bind "$medium" "$debian/ipmmu/packages"
-# Debian made one when it installed the kernel; here it is only made anew.
+# The packages update the initramfs that the kernel's installation would have created.
 touch "$debian/boot/initrd.img-$(uname -r)"
 # With its path, as busybox takes `sh` for itself, and its own dpkg then.
 env -i PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive TERM=dumb \

@@ -55,7 +55,7 @@ endless)
 	write_register 0x50 $((iova + 0x2001))
 	write_register 0x60 0
 	write_register 0x1c 0x8000
-	# The same, with source, destination and count from a descriptor, for ever.
+	# The same, endlessly, with source, destination and count from a descriptor.
 	write_register 0x0c 0x3e005411
 	;;
 state)

@@ -58,8 +58,8 @@ start_dma() {
 		channel_of "$wanted" >$dmatest/channel
 	done
 	echo 1 >$dmatest/run
-	# It has the CPUs when nobody else wants them, of whom there is always one
-	# or the other waiting for a card.
+	# The copies run while no other process needs a CPU. They are not starved: some
+	# process always waits for a card.
 	for thread in $(ps -o pid,comm | awk '/-copy[0-9]/ { print $1 }'); do
 		renice 19 "$thread"
 	done

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# starved.sh CONTROLLER: looks what became of a SYS-DMAC to which a driver was bound while an
-# allocation failed, notes it in /tmp/starved, and makes the controller come anew, for the driver
-# "reappear". Fails if the controller reaches memory because the IPMMU's driver lacked some.
+# starved.sh CONTROLLER: records in /tmp/starved the state of a SYS-DMAC to which a driver was bound
+# while an allocation failed. Removes the controller and adds it again, for the driver "reappear".
+# Fails if the controller reaches memory because the IPMMU's driver was short of it.
 
 device=/sys/bus/platform/devices/$1
 present=/sys/module/reappear/parameters/present

@@ -31,7 +31,7 @@ fn a_board_without_an_alarm_does_not_sleep() {
     // A clock that cannot wake has no such file.
     fs::create_dir(rtcs.path().join("rtc0")).unwrap();
     assert_eq!(
-        sleeping(rtcs.path(), "why_nobody_wakes mem"),
+        sleeping(rtcs.path(), "why_no_wakeup mem"),
         "no clock can wake the board from mem: see --wake external\n"
     );
 }
@@ -43,7 +43,7 @@ fn the_alarm_is_set_before_the_board_sleeps() {
     let alarm = rtcs.path().join("rtc1/wakealarm");
     fs::create_dir(alarm.parent().unwrap()).unwrap();
     fs::write(&alarm, "").unwrap();
-    assert_eq!(sleeping(rtcs.path(), "why_nobody_wakes mem"), "");
+    assert_eq!(sleeping(rtcs.path(), "why_no_wakeup mem"), "");
     sleeping(rtcs.path(), "expect_wakeup mem");
     assert_eq!(fs::read_to_string(alarm).unwrap(), "+10\n");
 }

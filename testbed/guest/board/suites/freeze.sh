@@ -8,7 +8,7 @@
 # shellcheck source=sleep-lib.sh
 . "${0%/*}/sleep-lib.sh"
 grep -qw freeze /sys/power/state 2>/dev/null || skip_all "the kernel does not offer it"
-why=$(why_nobody_wakes freeze)
+why=$(why_no_wakeup freeze)
 [ -z "$why" ] || skip_all "$why"
 
 # A key on the console wakes it.

@@ -14,7 +14,7 @@ for mode in /sys/bus/i2c/devices/*/bd9571mwv-regulator*/backup_mode; do
 	[ ! -e "$mode" ] || [ "$(cat "$mode")" = on ] ||
 		skip_all "memory would not be powered: echo on > $mode"
 done
-why=$(why_nobody_wakes mem)
+why=$(why_no_wakeup mem)
 [ -z "$why" ] || skip_all "$why"
 
 # probe_register: names a register of a micro-TLB that is not in use. The driver does not

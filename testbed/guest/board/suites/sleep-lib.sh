@@ -16,8 +16,8 @@ alarm() {
 	done
 }
 
-# why_nobody_wakes STATE: says why nothing will wake the board, if that is the case.
-why_nobody_wakes() {
+# why_no_wakeup STATE: prints the reason if nothing can wake the board.
+why_no_wakeup() {
 	[ "$wake" = external ] || [ -n "$(alarm)" ] ||
 		echo "no clock can wake the board from $1: see --wake external"
 }
@@ -28,7 +28,7 @@ expect_wakeup() {
 		echo 0 >"$(alarm)"
 		echo "+$patience" >"$(alarm)"
 	else
-		# Straight to who watches: what reads our output sleeps, too.
+		# Not through the pipe of the results: its reader sleeps, too.
 		echo "# wake me from $1" >&3
 	fi
 }

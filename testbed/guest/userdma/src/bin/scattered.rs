@@ -24,7 +24,7 @@ fn main() -> Result<()> {
         .open(file)
         .with_context(|| format!("cannot open {file}"))?;
 
-    // Zeroes that nobody has touched are no memory yet.
+    // Zeroes have no memory until they are written.
     let mut memory = vec![0u8; (PAGES + 1) * PAGE];
     let skipped = memory.as_ptr().align_offset(PAGE);
     let pages = &mut memory[skipped..][..PAGES * PAGE];

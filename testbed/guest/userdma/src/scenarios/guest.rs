@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Scenarios that pass the device through to a guest of KVM's, whose memory is above 4 GiB.
+//! Scenarios that pass the device through to a KVM guest with memory above 4 GiB.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -27,7 +27,7 @@ struct Guest<'a> {
 /// Makes a guest, and does `work` with it.
 fn with_guest(subject: &Subject, work: impl FnOnce(Guest<'_>) -> Result<()>) -> Result<()> {
     let bench = subject.open()?;
-    // Not the address space of our window.
+    // Not the address space of the test's window.
     let ioas = bench.iommufd.alloc_ioas()?;
     bench.device.attach(ioas)?;
     let memory = Pages::giant()?;

@@ -93,7 +93,7 @@ pub fn blocks(subject: &Subject, rounds: u32) -> Result<()> {
         let secret = bench.is_refused(IOVA + inside as u64, &huge, inside)?;
         bench.keeps_secret(secret)?;
 
-        // Where the block was, there is a table now.
+        // A table has replaced the block.
         let iova = IOVA + inside as u64;
         bench.map(iova, &small)?;
         bench.reaches(iova, &small, 0).context("after a block")?;

@@ -136,7 +136,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Fails if the device writes the page of `pages` at `offset`, which is not at `iova` any more.
+    /// Fails if the device writes the page of `pages` at `offset`, which is not mapped at `iova`.
     /// For [`Self::keeps_secret`] it then tries to read it.
     fn is_refused(&self, iova: u64, pages: &Pages, offset: usize) -> Result<Pattern> {
         let (kept, secret) = (self.pattern(), self.pattern());
@@ -144,7 +144,7 @@ impl Bench<'_> {
         refusal::of(|| self.device.store(iova))?;
         ensure!(
             pages.holds(offset, kept),
-            "the device wrote to memory that was not at {iova:#x} any more"
+            "the device wrote to memory that was not mapped at {iova:#x}"
         );
         pages.fill(offset, secret);
         refusal::of(|| self.device.load(iova))?;

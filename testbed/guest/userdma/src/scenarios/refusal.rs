@@ -20,7 +20,7 @@ pub fn of(transfer: impl FnOnce() -> Result<()>) -> Result<()> {
     transfer()?;
     let deadline = Instant::now() + LIMIT;
     while faults()? == before {
-        ensure!(Instant::now() < deadline, "the driver heard of no refusal");
+        ensure!(Instant::now() < deadline, "the driver reported no refusal");
         thread::yield_now();
     }
     fact("refused", 1);
