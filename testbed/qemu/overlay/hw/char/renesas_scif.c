@@ -10,9 +10,9 @@
  * one, has larger FIFOs; its own registers for triggers have no effect, those of
  * SCIF have.
  *
- * Linux has no interrupt enabled for what a DMA controller is to move. So, we
- * decided, requests go by the FIFOs, TE and RE alone: one to transmit while
- * TDFE is 1, one to receive while there is anything.
+ * Linux enables no interrupt for data that a DMA controller moves. By decision,
+ * requests depend on the FIFOs, TE and RE alone: one to transmit while TDFE is
+ * 1, one to receive while the FIFO is not empty.
  */
 
 #include "qemu/osdep.h"
@@ -132,7 +132,7 @@ static gboolean scif_transmit(void *do_not_use, GIOCondition cond,
         s->tx_watch = qemu_chr_fe_add_watch(&s->chr, G_IO_OUT | G_IO_HUP,
                                             scif_transmit, s);
         if (!s->tx_watch) {
-            fifo8_reset(&s->tx);    /* nobody listens */
+            fifo8_reset(&s->tx);    /* nothing is connected */
         }
         break;
     }

@@ -4,8 +4,9 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What Linux's rcar-dmac driver uses of the controller: register mode, and
- * descriptor mode with the descriptors in memory, once or for ever. This is the
- * layout of Gen2 and Gen3; for that of Gen4's channels see rcar_dmac_gen4.c.
+ * descriptor mode with the descriptors in memory, once or endlessly. This is
+ * the layout of Gen2 and Gen3; for that of Gen4's channels see
+ * rcar_dmac_gen4.c.
  * Decisions where that driver is silent:
  *
  * - Every register is 0 after reset. Offsets without a register (DMASEC, the
@@ -19,7 +20,7 @@
  * - DMAOR.AE, and the error interrupt, is whether any channel has CAE. Other
  *   channels go on.
  * - Clearing CHCR.DE pauses, setting it again goes on where the channel was.
- *   Writing TCR, or CHCRB.DRST, makes it begin anew.
+ *   Writing TCR, or CHCRB.DRST, restarts it.
  */
 
 #include "qemu/osdep.h"

@@ -256,7 +256,7 @@ static size_t move_chunk(RcarDMACChannel *ch, unsigned shift)
 
     /*
      * A guest may have mapped a register of this channel as the destination;
-     * such a write is refused by the bottom half's guard, so r is still ours.
+     * such a write is refused by the bottom half's guard, so r is unchanged.
      */
     r->sar = advance(r->sar, FIELD_EX32(r->chcr, CHCR, SM), len);
     r->dar = advance(r->dar, FIELD_EX32(r->chcr, CHCR, DM), len);

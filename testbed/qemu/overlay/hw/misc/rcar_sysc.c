@@ -4,7 +4,7 @@
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A request completes at once: its status bit is set and, where enabled, its
- * interrupt status. Nobody is told by an interrupt; the device tree has none.
+ * interrupt status. There is no interrupt: the device tree has none.
  */
 
 #include "qemu/osdep.h"

@@ -7,9 +7,9 @@
  * from all its micro-TLBs: at each tick of virtual time, and before and after
  * each access to a register of an IPMMU of that root.
  *
- * It also is the judge of that. The guest marks a physical page that is not the
- * master's any more; from that moment an access that would reach the page, by
- * whatever address and micro-TLB, is counted as a violation, and not performed.
+ * It also judges its own accesses. The guest marks a physical page that it
+ * takes away from the master; an access that would then reach the page, through
+ * any address and micro-TLB, is counted as a violation, and not performed.
  *
  * Registers, of 32 bits:
  *   0x00 CONTROL     RUN 0; TIRELESS 1: reset does not clear RUN; PATIENT 2: no
@@ -17,7 +17,7 @@
  *   0x04 INTERVAL    of ticks, in ns; 0: no ticks
  *   0x08 GIVE_UP     so many refusals end an entry; 0: none do
  *   0x0c PATTERN     what is written
- *   0x10 ROUND       a write has a round done now
+ *   0x10 ROUND       a write performs a round
  *   0x14 FORBID      a write marks a page, by its number
  *   0x18 ALLOW       a write takes the mark away again
  *   0x1c ALLOW_ALL   a write takes all marks away
@@ -29,7 +29,7 @@
  *                    if there is no such port), REACHED, REFUSED, VIOLATIONS
  *   0x400 + 32n      of each entry: IOVA, FLAGS (READ 0, WRITE 1), REACHED,
  *                    REFUSED, REACHED_BY (a bit for each port). A write to
- *                    FLAGS clears the counts, and begins anew what gave up.
+ *                    FLAGS clears the counts, and restarts an entry that ended.
  *
  * Reset, and the loss of power, clear RUN and nothing else: list, marks and
  * counts are the judge's.

@@ -221,7 +221,7 @@ static bool secure_only(const RenesasIPMMUState *s)
 }
 
 /*
- * Looks up as if a master had asked, but nobody did. What a walk has not found
+ * Looks up without an access of a master. What a walk has not found
  * for one micro-TLB is not there for others: @failed keeps some of that, until
  * something may have changed.
  */

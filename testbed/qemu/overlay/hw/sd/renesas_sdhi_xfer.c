@@ -261,8 +261,8 @@ void renesas_sdhi_dma_kick(RenesasSdhiState *s)
 }
 
 /*
- * The DMAC stops, and the transfer hangs: the card waits for a controller that
- * nobody feeds, until the guest resets it.
+ * The DMAC stops, and the transfer hangs: the card waits for the controller,
+ * which gets no data, until the guest resets it.
  */
 static void dma_error(RenesasSdhiState *s, hwaddr addr)
 {

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The numbers here are those of the hardware, written down anew: the tests
+ * The numbers here are those of the hardware, stated again: the tests
  * must not take them from the models.
  */
 
@@ -114,7 +114,7 @@ static inline void assert_count(QTestState *qts, const char *path,
     g_assert_cmpuint(qom_get_uint(qts, path, property), ==, expected);
 }
 
-/* Lets qtest_get_irq() tell the lines that the device drives, from now on */
+/* Makes qtest_get_irq() return the lines that the device drives */
 static inline void watch_irqs(QTestState *qts, const char *path)
 {
     qtest_irq_intercept_out_named(qts, path, "sysbus-irq");

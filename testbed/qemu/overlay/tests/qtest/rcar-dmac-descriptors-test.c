@@ -94,7 +94,7 @@ static void test_descriptors_cyclic(void)
     }
     assert_shuffled(qts, SRC, DST);
 
-    /* Also when nobody writes to its registers */
+    /* Also without a write to its registers */
     qtest_memset(qts, DST, 0, 0x4000);
     qtest_clock_step(qts, 200 * 1000);
     while (!qtest_readb(qts, DST)) {
@@ -139,7 +139,7 @@ static void test_reset_and_stop(void)
     g_assert_cmphex(dma_wait(qts, DMAC, 0) & CHCR_TE, ==, CHCR_TE);
     g_assert_true(same(qts, SRC, DST, 0x1000));
 
-    /* It has an interrupt to be answered; then nobody waits for anything */
+    /* Its interrupt is unanswered at the first reset, and gone at the second */
     qtest_system_reset(qts);
     assert_count(qts, DMAC_PATH, "cut-short", 2);
     qtest_system_reset(qts);

@@ -3,7 +3,7 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The numbers here are those of the hardware, written down anew: the tests
+ * The numbers here are those of the hardware, stated again: the tests
  * must not take them from the model. QEMU's `edu` is the device in the slot:
  * it copies between memory and a buffer of its own.
  */

@@ -121,7 +121,7 @@ static void test_inputs(void)
     qtest_quit(qts);
 }
 
-/* A reset ends what was armed, and leaves the inputs to those who drive them */
+/* A reset ends armed transfers, and does not change the inputs */
 static void test_reset(void)
 {
     QTestState *qts = qtest_init("-M ipmmu-bench");
@@ -218,7 +218,7 @@ static void test_receive(void)
     qtest_quit(qts);
 }
 
-/* The other port, at whose other end is nobody, has requests of its own */
+/* The other port, which is not connected, has requests of its own */
 static void test_ports(void)
 {
     QTestState *qts = qtest_init("-M rcar-h3");
@@ -232,7 +232,7 @@ static void test_ports(void)
     qtest_quit(qts);
 }
 
-/* The registers of the port where a domain has them, and nowhere else */
+/* The port's registers are where a domain maps them, and nowhere else */
 static void test_translated(void)
 {
     const uint64_t iova = 0x77777000;

@@ -34,7 +34,7 @@
 #define CHCR_TE         0x2
 #define DMACHCLR        0x100
 
-enum { GIC_PHANDLE = 1, ROOT_PHANDLE, CACHE_PHANDLE, NOBODY = 99 };
+enum { GIC_PHANDLE = 1, ROOT_PHANDLE, CACHE_PHANDLE, MISSING = 99 };
 
 typedef struct Writer {
     GByteArray *structure;
@@ -271,15 +271,15 @@ static void test_no_blob(void)
     expect_refusal(name, "cannot read device tree");
 }
 
-/* A cache belongs to a root, not to nobody, and not to another cache */
+/* A cache belongs to a root, not to a missing node, and not to another cache */
 static void test_no_root(void)
 {
-    g_autofree char *nobody = write_tree(NOBODY);
+    g_autofree char *missing = write_tree(MISSING);
     g_autofree char *cache = write_tree(CACHE_PHANDLE);
 
-    expect_refusal(nobody, "/iommu@20000000: renesas,ipmmu-main refers to no");
+    expect_refusal(missing, "/iommu@20000000: renesas,ipmmu-main refers to no");
     expect_refusal(cache, "/iommu@20000000: renesas,ipmmu-main is no root");
-    unlink(nobody);
+    unlink(missing);
     unlink(cache);
 }
 

@@ -39,7 +39,7 @@ static void test_flush_stuck(const void *platform)
     test_finish(&t);
 }
 
-/* Reads from a bus that nobody drives; writes have their effect */
+/* Reads from an undriven bus; writes have their effect */
 static void test_floating(const void *platform)
 {
     const Platform *p = platform;

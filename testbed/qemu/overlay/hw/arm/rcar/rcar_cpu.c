@@ -21,7 +21,7 @@
 /* MIDR of an H3's */
 #define CORTEX_A57_R1P3 0x411fd073
 
-/* Its CPUs are of one type; it is realized once it has them */
+/* Its CPUs are of one type, and are added before it is realized */
 DeviceState *rcar_h3_new_cluster(RcarH3State *s, unsigned id)
 {
     DeviceState *cluster = qdev_new(TYPE_CPU_CLUSTER);

@@ -103,7 +103,7 @@ static void rcar_tree_init(MachineState *machine)
 
 static void rcar_tree_instance_init(Object *obj)
 {
-    RCAR_H3_MACHINE(obj)->prr = 0;      /* unless told, as the SoC has it */
+    RCAR_H3_MACHINE(obj)->prr = 0;      /* stands for the SoC's own value */
 }
 
 static void rcar_tree_instance_finalize(Object *obj)

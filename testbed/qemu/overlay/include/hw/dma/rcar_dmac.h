@@ -14,7 +14,7 @@
  *  + QOM "guest-errors" (uint64, ro): counted since QEMU started, not affected
  *    by reset
  *  + QOM "cut-short" (uint64, ro): channels that a reset found busy, or with an
- *    interrupt that nobody had answered; counted likewise
+ *    unanswered interrupt; counted likewise
  */
 
 #ifndef HW_DMA_RCAR_DMAC_H

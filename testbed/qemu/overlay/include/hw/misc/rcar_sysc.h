@@ -47,7 +47,7 @@ struct RcarSyscState {
 };
 
 /*
- * Calls @notifier now, and whenever the power of @area changes; its data
+ * Calls @notifier at once, and whenever the power of @area changes; its data
  * points to a bool: whether the area is on.
  */
 void rcar_sysc_add_power_notifier(RcarSyscState *s, unsigned area,

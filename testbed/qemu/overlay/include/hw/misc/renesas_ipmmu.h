@@ -149,7 +149,7 @@ void renesas_ipmmu_set_power(RenesasIPMMUState *s, bool on, bool loses);
 void renesas_ipmmu_set_falling_asleep(bool yes);
 
 /*
- * Has @notifier called before and after each access of the guest to a register
+ * Calls @notifier before and after each access of the guest to a register
  * of an instance that has the same root as @s, or is it.
  */
 void renesas_ipmmu_add_access_notifier(RenesasIPMMUState *s,

@@ -10,11 +10,11 @@
  *  + rcar_pcie_set_dma_as(): where transactions that come through inbound
  *    windows with an OSID go
  *  + property "osid" (bool): function n of the card has OSID n + 1, by which a
- *    host of Gen4 tells the IPMMU who asks, and the root port has ACS. All else
- *    has OSID 0
+ *    host of Gen4 tells the IPMMU the requester, and the root port has ACS. All
+ *    else has OSID 0
  *  + a PCI bus with the name that the device has in its parent: the slot, for
  *    one device of up to eight functions (-device TYPE,bus=NAME,addr=0.N)
- *  + QOM "guest-errors" (uint64, ro), as all register blocks have it
+ *  + QOM "guest-errors" (uint64, ro), as in all register blocks
  *  + QOM "msis" (uint64, ro): messages received since QEMU started
  */
 
