@@ -15,7 +15,8 @@
 # make check               runs the tests; `make check ONLY=sleep` runs some
 # make check-sanitised     runs the tests on a kernel with sanitisers; `make check KERNEL=rt`
 #                          and KERNEL=64k use other kernels
-# make check-full          also runs tests that build kernels, and all tests on unkind IPMMUs
+# make check-full          also runs tests that build kernels, and all tests on unkind IPMMUs:
+#                          see Documentation/unknowns.rst
 # make xen                 runs Xen's driver on the board; XEN_SRC= names a Xen source tree
 # make soak CYCLES=10000   sleeps that often, with file and DMA traffic
 # make compare             compares the hardware accesses of both drivers
@@ -30,6 +31,7 @@
 # make dt-check            validates device trees against the kernel's bindings
 # make doc                 builds the documentation, into build/doc
 # make lint                checks formatting, warnings, style
+# make provision           builds what `make check` boots first, and runs nothing
 # make clean               removes build results (not the cache)
 #
 # KDIR=           a Rust-enabled kernel build directory
@@ -37,7 +39,9 @@
 # KSRC=           a kernel source tree
 # ARCH=           arm64 by default, or arm
 # CROSS_COMPILE=  as for the kernel itself, if gcc built it
+# RUSTC=          the rustc that built the kernel, if PATH has another one
 # QEMU=           a qemu-system-aarch64 with the machine rcar-h3
+# MINUTES=        skips tests that would start later than that
 
 # Only the user's own KDIR is passed on, not the one from the file below.
 USER_KDIR := $(or $(KDIR),$(KERNEL_SRC))
@@ -61,7 +65,6 @@ KBUILD_VARIABLES ?= ARCH=$(ARCH) $(COMPILER)
 
 TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEMU),--qemu=$(QEMU))
 
-# MINUTES= skips rows that would start later.
 ROWS = $(if $(MINUTES),--minutes=$(MINUTES)) $(ONLY)
 
 .PHONY: modules modules_install demo doc check soak trees mutants races shell lint provision clean xen
