@@ -45,7 +45,7 @@ install_missing() {
 	elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
 		as_root=sudo
 	else
-		die "please have an administrator run: apt-get install$missing"
+		die "an administrator must run: apt-get install$missing"
 	fi
 	echo "Installing$missing" >&2
 	mkdir -p "$repo/build/log"
