@@ -246,21 +246,18 @@ impl Client {
     }
 
     /// Removes the client, which is the device `dev`, from its group, and gives the context back
-    /// after the last client. If a driver is being bound, it goes on without the core; nothing gets
-    /// through micro-TLBs of this client alone from then on. May sleep.
+    /// after the last client. If a driver is being bound, it goes on without the core: micro-TLBs of
+    /// this client alone go from the group's context to parking. May sleep.
     pub(crate) fn release(&self, dev: &Device) {
         let Some(context) = self.context.as_ref() else {
             return;
         };
 
+        let goes_on = has_driver(dev);
         // A removal is never refused.
-        let _ = self.change(context, |state| Ok(state.members.remove(dev)));
+        let _ = self.change(context, |state| Ok(state.members.remove(dev, goes_on)));
         let mut reservations = self.ipmmu.root().reservations();
         let mut state = context.lock();
-        if has_driver(dev) {
-            let others = state.members.utlbs();
-            self.ipmmu.parking().close(self.utlbs & !others);
-        }
         if state.members.is_empty() {
             let cache = state.cache.take();
             let group = reservations[context.id.index()].take();
@@ -282,7 +279,11 @@ impl Client {
             let utlbs = state.members.utlbs();
             let old = f(state)?;
             let leftover = context.update(state, &mut wrong);
+            let strays = state.members.take_strays();
 
+            state.own &= !strays;
+            state.parked &= !strays;
+            self.ipmmu.parking().add_strays(strays);
             // The cache cannot wake up before this: that takes the mutex, too.
             self.ipmmu.parking().owe_off(leftover.owed_off);
             Ok(((old, leftover), utlbs))

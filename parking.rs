@@ -293,14 +293,9 @@ impl Parking {
         }
     }
 
-    /// Parks `utlbs`. The core released their client, which goes on without IOMMU. Any context.
-    pub(crate) fn close(&self, utlbs: u64) {
-        let mut state = self.state.lock();
-
-        state.strays |= utlbs;
-        if let Some(regs) = self.regs.access().filter(|_| state.is_awake) {
-            self.point(utlbs, true, &regs);
-        }
+    /// Records that `utlbs`, which are parked, have no client any more. Any context.
+    pub(crate) fn add_strays(&self, utlbs: u64) {
+        self.state.lock().strays |= utlbs;
     }
 
     /// Records that the client of `utlbs` is not translated. Any context.

@@ -80,7 +80,8 @@ pub(crate) struct Wanted {
 /// The clients of one group; the one with the newest want comes last.
 pub(crate) struct Members {
     list: KVec<Member>,
-    /// Micro-TLBs that were found on, while their clients have wanted nothing yet.
+    /// Micro-TLBs that stay parked although no client is blocked, a bit each: those that were found
+    /// on, while their clients have wanted nothing yet.
     found: u64,
 }
 
@@ -176,13 +177,25 @@ impl Members {
         Some(old)
     }
 
-    /// Removes `dev` and returns it, to be dropped where sleeping is allowed. Any context.
-    pub(crate) fn remove(&mut self, dev: &Device) -> Option<Member> {
+    /// Removes `dev` and returns it, to be dropped where sleeping is allowed. Its micro-TLBs are
+    /// parked if it goes on without the core (`goes_on`). Any context.
+    pub(crate) fn remove(&mut self, dev: &Device, goes_on: bool) -> Option<Member> {
         let index = self.position(dev)?;
         let member = self.list.remove(index).ok()?;
 
-        self.found &= self.utlbs();
+        if goes_on {
+            self.found |= member.utlbs & !self.utlbs();
+        }
         Some(member)
+    }
+
+    /// Returns the parked micro-TLBs that no client of the group has any more, a bit each. They are
+    /// not the group's from then on. Any context.
+    pub(crate) fn take_strays(&mut self) -> u64 {
+        let strays = self.found & !self.utlbs();
+
+        self.found &= !strays;
+        strays
     }
 
     fn position(&self, dev: &Device) -> Option<usize> {
@@ -328,7 +341,7 @@ mod tests {
         group.set(0, Want::Domain(old.clone()));
         group.set(1, Want::Domain(new.clone()));
         assert!(sees(&group, &new));
-        group.members.remove(plain(&group.devs[1]));
+        group.members.remove(plain(&group.devs[1]), false);
         assert!(sees(&group, &old));
         group.set(0, Want::Identity);
         assert_eq!(group.masks(), (0, 0));
@@ -352,15 +365,34 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_takes_what_was_found_along() -> Result {
+    fn what_was_found_and_never_wanted_stays_parked_without_its_client() -> Result {
         let mut group = Group::new()?;
         let dev = faux::Registration::new(c"ipmmu-test-4", None)?;
 
         let list = Members::list_of(group.members.count() + 1)?;
         group.members.add(list, plain(&dev), 0b1001, 0b1000)?;
-        group.members.remove(plain(&dev));
-        assert_eq!(group.masks(), (0, 0));
+        group.members.remove(plain(&dev), false);
+        assert_eq!(group.masks(), (0, 0b1000));
         assert_eq!(group.members.utlbs(), 0b111);
+        assert_eq!(group.members.take_strays(), 0b1000);
+        assert_eq!(group.masks(), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_client_that_goes_on_is_parked_before_it_leaves() -> Result {
+        let mut group = Group::new()?;
+        let ours = space()?;
+
+        for dev in 0..3 {
+            group.set(dev, Want::Domain(ours.clone()));
+        }
+        group.members.remove(plain(&group.devs[1]), true);
+        assert_eq!(group.masks(), (0b101, 0b010));
+        assert_eq!(group.members.take_strays(), 0b010);
+        group.members.remove(plain(&group.devs[2]), false);
+        assert_eq!(group.masks(), (0b001, 0));
+        assert_eq!(group.members.take_strays(), 0);
         Ok(())
     }
 }
