@@ -104,6 +104,9 @@ impl Power {
         if let Some(irq) = ipmmu.irq() {
             irq.disable();
         }
+        if ipmmu.is_root() {
+            self.tell(ipmmu.parking().take_parking_fault(), When::Suspending);
+        }
         ipmmu.parking().set_awake(false);
         let regs = ipmmu.access().ok_or(ENODEV)?;
         let mut wrong = Mismatches::new();

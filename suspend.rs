@@ -152,6 +152,7 @@ impl Context {
                 Some((fault, self.enter_root((hw, regs), state, area, wrong)))
             })?;
             state.is_lost = !good;
+            state.faults += u64::from(fault.is_some());
             fault
         })
     }

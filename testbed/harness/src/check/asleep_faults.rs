@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use super::common::UNMAPPED;
-use super::{Bench, Fixture};
+use super::faults::counted;
+use super::{Bench, Fixture, vfio};
 use crate::board::guest::DMACS;
-use crate::board::registers::IPMMUS;
+use crate::board::registers::{IPMMUS, PARKING};
 use crate::board::{Board, Driver, Setup};
 
 /// Callbacks (device and phase) before the first IPMMU is suspended, and after the last one.
@@ -20,41 +22,87 @@ const AFTER: &str = "last:suspend_noirq";
 const CHANNEL: u64 = 0xe670_8000;
 const PARAMETERS: &str = "/sys/module/pm_trouble/parameters";
 
-pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
+pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     let board = Fixture::new(bench, Setup::new("asleep-faults", Driver::Rust), |b| {
         b.load_driver(&DMACS)?;
-        b.wait_for_channels(&DMACS)?;
-        let root = IPMMUS[0].1;
-        b.sh(&format!(
-            "modprobe pm_trouble supplier_of={root} channel={CHANNEL:#x}"
-        ))
-        .map(drop)
+        trouble(b)
     });
-    vec![
+    let blocked = Fixture::new(bench, vfio::setup(bench, "asleep-blocked")?, |b| {
+        b.load_driver(&DMACS)?;
+        b.expect_bound_except(&[])?;
+        b.test(&format!("userdma {} take", vfio::DEVICE))?;
+        trouble(b)
+    });
+    Ok(vec![
         board.row("pending_when_it_falls_asleep", |b| {
             let told = faults_in(b, BEFORE, |b| b.suspend(|_| Ok(())).map(drop))?;
-            expect_one(&told, "Unhandled fault")
+            expect_one(&told, "Unhandled fault", DMACS[0])
         }),
         board.row("told_apart_if_it_comes_later", |b| {
             let told = faults_in(b, AFTER, turn_around)?;
-            expect_one(&told, "Fault during sleep")
+            expect_one(&told, "Fault during sleep", DMACS[0])
         }),
         board.row("lost_with_the_power", |b| {
             let told = faults_in(b, AFTER, |b| b.suspend(|_| Ok(())).map(drop))?;
             ensure!(told.is_empty(), "{told:?}");
             Ok(())
         }),
-    ]
+        blocked.row("pending_in_parking", pending_in_parking),
+    ])
+}
+
+/// Loads the module that starts the channel, and waits until the channels can be used.
+fn trouble(board: &mut Board) -> Result<()> {
+    board.wait_for_channels(&DMACS)?;
+    let root = IPMMUS[0].1;
+    let load = format!("modprobe pm_trouble supplier_of={root} channel={CHANNEL:#x}");
+    board.sh(&load).map(drop)
+}
+
+/// A parked master faults before its root falls asleep. The fault is told with the name of the only
+/// client that is blocked, though power is lost. The master is parked as its table was lost.
+fn pending_in_parking(board: &mut Board) -> Result<()> {
+    board.sh(&format!(
+        "/tests/userdma {} blocked > /tmp/blocked & \
+         until grep -q holding /tmp/blocked; do usleep 1000; done",
+        vfio::DEVICE
+    ))?;
+    let utlb = board.registers()?.context_of("ipmmu_ds0", 0);
+    let table = format!("IMTTLBR0({})", utlb.context("uTLB 0 is off")?);
+    board.suspend(|b| b.set_ipmmu("ipmmu_mm", "discard-writes", json!(table)))?;
+    board.set_ipmmu("ipmmu_mm", "discard-writes", json!(""))?;
+    let parked = board.registers()?.context_of("ipmmu_ds0", 0);
+    ensure!(parked == Some(PARKING), "uTLB 0 points to {parked:?}");
+
+    let told = start_in(board, BEFORE, |b| b.suspend(|_| Ok(())).map(drop))?;
+    board.sh("kill $(pidof userdma)")?;
+    expect_one(&told, "Unhandled fault", vfio::DEVICE)?;
+    board.dma_briefly(&DMACS)
 }
 
 /// Makes a master fault in `callback` during a suspend. Returns the messages about faults. Fails
-/// unless registers and DMA are as before.
+/// unless the fault is counted if it is told, and registers and DMA are as before.
 fn faults_in(
     board: &mut Board,
     callback: &str,
     sleep: impl FnOnce(&mut Board) -> Result<()>,
 ) -> Result<Vec<String>> {
     let before = board.registers()?.in_use();
+    let count = counted(board)?;
+    let told = start_in(board, callback, sleep)?;
+    let count = counted(board)? - count;
+    ensure!(count == told.len() as u64, "{count} were counted: {told:?}");
+    board.expect_in_use(&before)?;
+    board.dma_briefly(&DMACS)?;
+    Ok(told)
+}
+
+/// Starts a DMA channel that faults in `callback`. Returns the messages about faults.
+fn start_in(
+    board: &mut Board,
+    callback: &str,
+    sleep: impl FnOnce(&mut Board) -> Result<()>,
+) -> Result<Vec<String>> {
     let faults = board.count("ipmmu_mm", "faults")?;
     let prepare = format!("/tests/fault.sh {} 0 {UNMAPPED:#x} later", DMACS[0]);
     board.sh(&format!("{prepare}; echo {callback} > {PARAMETERS}/start"))?;
@@ -67,8 +115,6 @@ fn faults_in(
     ))?;
     let raised = board.count("ipmmu_mm", "faults")? - faults;
     ensure!(raised == 1, "{raised} faults were raised: {messages}");
-    board.expect_in_use(&before)?;
-    board.dma_briefly(&DMACS)?;
     let of_fault = |line: &&str| line.to_lowercase().contains("fault");
     Ok(messages.lines().filter(of_fault).map(Into::into).collect())
 }
@@ -82,12 +128,12 @@ pub(super) fn turn_around(board: &mut Board) -> Result<()> {
     slept.map(drop)
 }
 
-fn expect_one(told: &[String], says: &str) -> Result<()> {
+fn expect_one(told: &[String], says: &str, client: &str) -> Result<()> {
     let [line] = told else {
         anyhow::bail!("not one line: {told:#?}");
     };
     let context = || format!("the line is {line}");
-    for part in [says, DMACS[0], &format!("{UNMAPPED:x}")] {
+    for part in [says, client, &format!("{UNMAPPED:x}")] {
         line.contains(part).then_some(()).with_context(context)?;
     }
     Ok(())

@@ -143,7 +143,7 @@ fn storm_is_survived(board: &mut Board) -> Result<()> {
 }
 
 /// Returns the number of faults that debugfs shows for the first DMA controller's context.
-fn counted(board: &mut Board) -> Result<u64> {
+pub(super) fn counted(board: &mut Board) -> Result<u64> {
     let contexts = board.sh(&format!("cat {CONTEXTS}"))?;
     // The lines after a context's own list its devices.
     let of_device = contexts.split("context ").find(|c| c.contains(DMACS[0]));

@@ -26,7 +26,7 @@ pub fn usual(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
     rows.extend(cost::rows(bench)?);
     rows.extend(order::rows(bench)?);
     rows.extend(trouble::rows(bench)?);
-    rows.extend(asleep_faults::rows(bench));
+    rows.extend(asleep_faults::rows(bench)?);
     rows.extend(control::rows(bench));
     rows.extend(stage2::rows(bench)?);
     rows.extend(storage::rows(bench));
