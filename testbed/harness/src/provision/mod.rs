@@ -53,7 +53,8 @@ pub struct Given {
 pub enum Extent {
     /// A board that boots.
     Board,
-    /// As `Board`, with the programs that some tests need in the guest.
+    /// As `Board`, with the programs that some tests need in the guest, and with the tests of the
+    /// device models.
     Programs,
     /// A board with a kernel that does not check for errors of its own.
     Bare,
@@ -107,7 +108,11 @@ impl Provision {
             Some(binary) => (Qemu::given(binary)?, None),
             None => {
                 let plugins = Plugins::prepare(store)?;
-                (Qemu::provided(store)?, Some(plugins))
+                let qemu = match extent {
+                    Extent::Programs => Qemu::with_tests(store)?,
+                    Extent::Board | Extent::Bare | Extent::Bench => Qemu::provided(store)?,
+                };
+                (qemu, Some(plugins))
             }
         };
         let tests = match extent {

@@ -65,6 +65,30 @@ impl Qemu {
 
     /// Builds the testbed's QEMU, unless the cache has it.
     pub fn provided(store: &mut Store) -> Result<Self> {
+        let dir = Self::built(store, "qemu", |build, dir| build.emulator(dir))?;
+        Ok(Self {
+            binary: dir.join(BINARY),
+            qtests: Vec::new(),
+        })
+    }
+
+    /// Builds the testbed's QEMU with the tests of the device models, unless the cache has them.
+    pub fn with_tests(store: &mut Store) -> Result<Self> {
+        let qemu = Self::provided(store)?;
+        let dir = Self::built(store, "qtests", |build, dir| build.tests(dir))?;
+        let files = fs::read_dir(&dir)?.map(|entry| Ok(entry?.path()));
+        let mut qtests = files.collect::<Result<Vec<PathBuf>>>()?;
+        qtests.retain(|path| path.to_string_lossy().ends_with("-test"));
+        qtests.sort();
+        Ok(Self { qtests, ..qemu })
+    }
+
+    /// Returns the directory `name` in the cache, filled by `work` unless it is there.
+    fn built(
+        store: &mut Store,
+        name: &str,
+        work: impl FnOnce(&Build<'_>, &Path) -> Result<()>,
+    ) -> Result<PathBuf> {
         let paths = store.paths;
         let ours = paths.testbed().join("qemu");
         let source = source::version(&store.choose(source::QEMU)?);
@@ -72,7 +96,7 @@ impl Qemu {
             .text("source", &source)
             .text("configure", &CONFIGURE.join(" "))
             .tree(&ours)?;
-        let dir = keyed(&paths.cache, "qemu", key, |dir| {
+        keyed(&paths.cache, name, key, |dir| {
             let original = source::qemu(store)?;
             // All versions of the testbed's files share one tree, so that ninja rebuilds only what
             // has changed.
@@ -85,16 +109,7 @@ impl Qemu {
                 ours: &ours,
                 dir: &paths.cache.join(format!("qemu-tree-{tree_key}")),
             };
-            Build { paths, tree }.run(dir)
-        })?;
-        let mut qtests: Vec<PathBuf> = fs::read_dir(&dir)?
-            .filter_map(|e| e.ok().map(|e| e.path()))
-            .filter(|p| p.to_string_lossy().ends_with("-test"))
-            .collect();
-        qtests.sort();
-        Ok(Self {
-            binary: dir.join(BINARY),
-            qtests,
+            work(&Build { paths, tree }, dir)
         })
     }
 }
@@ -106,35 +121,12 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn run(&self, result: &Path) -> Result<()> {
-        let built = self.tree.dir.join("build/build.ninja").exists();
-        let step = Step::new(match built {
+    fn emulator(&self, result: &Path) -> Result<()> {
+        let step = Step::new(match self.is_configured() {
             true => "Building what changed in QEMU",
             false => "Building QEMU (about 5 minutes on two cores)",
         });
-        let mut log = Log::create(self.paths, "qemu")?;
-        self.tree.update(&step, &mut log)?;
-        let build = self.tree.dir.join("build");
-        if !built {
-            self.configure(&step, &mut log)?;
-        }
-        let tests = self.tests()?;
-        let mut ninja = Command::new("ninja");
-        ninja.arg(BINARY);
-        ninja.args(tests.iter().map(|t| format!("tests/qtest/{t}")));
-        ninja.arg(format!(
-            "-j{}",
-            available_parallelism().map_or(2, usize::from)
-        ));
-        log.run(
-            &step,
-            "building QEMU",
-            self.environment(&mut ninja).current_dir(&build),
-        )?;
-        fs::copy(build.join(BINARY), result.join(BINARY))?;
-        for test in &tests {
-            fs::copy(build.join("tests/qtest").join(test), result.join(test))?;
-        }
+        self.ninja(&step, &[BINARY.into()], result)?;
         // QEMU looks for firmware beside the binary, as in a build tree.
         let firmware = result.join("pc-bios");
         if !firmware.is_symlink() {
@@ -144,14 +136,50 @@ impl Build<'_> {
         Ok(())
     }
 
-    /// Returns the names of the tests of the testbed's device models.
-    fn tests(&self) -> Result<Vec<String>> {
+    fn tests(&self, result: &Path) -> Result<()> {
+        let step = Step::new("Building the tests of the device models");
+        self.ninja(&step, &self.names_of_tests()?, result)?;
+        step.done();
+        Ok(())
+    }
+
+    fn is_configured(&self) -> bool {
+        self.tree.dir.join("build/build.ninja").exists()
+    }
+
+    /// Builds `targets`, and copies them to `result`.
+    fn ninja(&self, step: &Step, targets: &[String], result: &Path) -> Result<()> {
+        let mut log = Log::create(self.paths, "qemu")?;
+        let is_configured = self.is_configured();
+        self.tree.update(step, &mut log)?;
+        let build = self.tree.dir.join("build");
+        if !is_configured {
+            self.configure(step, &mut log)?;
+        }
+        let jobs = available_parallelism().map_or(2, usize::from);
+        let mut ninja = Command::new("ninja");
+        ninja.args(targets).arg(format!("-j{jobs}"));
+        log.run(
+            step,
+            "building QEMU",
+            self.environment(&mut ninja).current_dir(&build),
+        )?;
+        for target in targets {
+            let built = build.join(target);
+            let name = built.file_name().context("a target without a name")?;
+            fs::copy(&built, result.join(name))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the targets of the tests of the testbed's device models.
+    fn names_of_tests(&self) -> Result<Vec<String>> {
         let dir = self.tree.ours.join("overlay/tests/qtest");
         let mut tests = Vec::new();
         for entry in fs::read_dir(&dir).with_context(|| format!("no {}", dir.display()))? {
             let name = entry?.file_name().to_string_lossy().into_owned();
             if let Some(test) = name.strip_suffix(".c").filter(|n| n.ends_with("-test")) {
-                tests.push(test.to_owned());
+                tests.push(format!("tests/qtest/{test}"));
             }
         }
         tests.sort();
