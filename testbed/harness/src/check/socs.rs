@@ -7,7 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use libtest_mimic::Trial;
 
-use super::common::{UNMAPPED, faults};
+use super::common::{UNMAPPED, faults, mapped};
+use super::stage2::FOUR_GIB;
 use super::{Bench, Fixture};
 use crate::board::wiring::{Client, Ipmmu, Kind};
 use crate::board::{Board, Setup, groups};
@@ -20,6 +21,8 @@ pub struct SocBoard {
     pub is_translated: bool,
     /// Whether the device tree has PSCI. Without it the kernel offers no deep sleep.
     sleeps: bool,
+    /// Whether the SoC walks tables of stage 2.
+    has_stage_2: bool,
 }
 
 const fn translated(soc: &'static str, name: &'static str) -> SocBoard {
@@ -28,6 +31,14 @@ const fn translated(soc: &'static str, name: &'static str) -> SocBoard {
         name,
         is_translated: true,
         sleeps: true,
+        has_stage_2: false,
+    }
+}
+
+const fn stage_2(soc: &'static str, name: &'static str) -> SocBoard {
+    SocBoard {
+        has_stage_2: true,
+        ..translated(soc, name)
     }
 }
 
@@ -48,17 +59,17 @@ pub const BOARDS: [SocBoard; 16] = [
     translated("r8a774b1", "r8a774b1-hihope-rzg2n"),
     translated("r8a774c0", "r8a774c0-ek874"),
     translated("r8a774e1", "r8a774e1-hihope-rzg2h"),
-    translated("r8a7795", "r8a77951-salvator-xs"),
+    stage_2("r8a7795", "r8a77951-salvator-xs"),
     refused("r8a7796", "r8a77960-salvator-xs"),
-    translated("r8a77961", "r8a77961-salvator-xs"),
-    translated("r8a77965", "r8a77965-salvator-xs"),
+    stage_2("r8a77961", "r8a77961-salvator-xs"),
+    stage_2("r8a77965", "r8a77965-salvator-xs"),
     translated("r8a77970", "r8a77970-eagle"),
     translated("r8a77980", "r8a77980-condor"),
     translated("r8a77990", "r8a77990-ebisu"),
     translated("r8a77995", "r8a77995-draak"),
     V3U,
-    translated("r8a779f0", "r8a779f0-spider"),
-    translated("r8a779g0", "r8a779g0-white-hawk"),
+    stage_2("r8a779f0", "r8a779f0-spider"),
+    stage_2("r8a779g0", "r8a779g0-white-hawk"),
     translated("r8a779h0", "r8a779h0-gray-hawk-single"),
 ];
 
@@ -85,11 +96,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
 
 fn rows_of(bench: &Arc<Bench>, board: &SocBoard) -> Vec<Trial> {
     let setup = Setup::of_tree(&format!("soc-{}", board.soc), board.name);
-    let fixture = Fixture::new(bench, setup, |b| {
-        let allowed: Vec<String> = dmacs(b).into_iter().map(|dmac| dmac.device).collect();
-        let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
-        b.load_driver(&allowed)
-    });
+    let fixture = Fixture::new(bench, setup, load_driver);
     let mut rows = vec![fixture.row("ipmmus_bind", ipmmus_bind)];
     if board.is_translated {
         rows.push(fixture.row("clients", clients));
@@ -98,10 +105,37 @@ fn rows_of(bench: &Arc<Bench>, board: &SocBoard) -> Vec<Trial> {
         if board.sleeps {
             rows.push(fixture.row("suspend", suspend));
         }
+        rows.extend(stage_2_rows(bench, board));
     } else {
         rows.push(fixture.row("clients", all_refused));
     }
     rows
+}
+
+/// Returns the row of a board on which the driver is to use stage 2.
+fn stage_2_rows(bench: &Arc<Bench>, board: &SocBoard) -> Option<Trial> {
+    let name = format!("soc-{}-stage2", board.soc);
+    let setup = Setup::of_tree(&name, board.name).stage2();
+    let fixture = Fixture::new(bench, setup, load_driver);
+    if !board.has_stage_2 {
+        return Some(fixture.row("stage_1_is_used", stage_1));
+    }
+    let sleeps = board.sleeps;
+    Some(fixture.row("iovas_have_40_bits", move |b| {
+        dma_above_4_gib(b)?;
+        if sleeps {
+            b.suspend_and_compare()?;
+            dma_above_4_gib(b)?;
+        }
+        Ok(())
+    }))
+}
+
+/// Loads the driver with all DMA controllers translated that contexts are left for.
+fn load_driver(board: &mut Board) -> Result<()> {
+    let allowed: Vec<String> = dmacs(board).into_iter().map(|dmac| dmac.device).collect();
+    let allowed: Vec<&str> = allowed.iter().map(String::as_str).collect();
+    board.load_driver(&allowed)
 }
 
 /// Returns the number of groups and of micro-TLBs for the IPMMU's generation.
@@ -224,4 +258,31 @@ fn suspend(board: &mut Board) -> Result<()> {
     dma(board)?;
     board.suspend_and_compare()?;
     dma(board)
+}
+
+/// The DMA controllers copy at IOVAs beyond those of stage 1.
+fn dma_above_4_gib(board: &mut Board) -> Result<()> {
+    expect_roots(board, "40-bit IOVAs")?;
+    let low = |iova: &u64| *iova < FOUR_GIB;
+    let mapped = mapped(board, dma)?;
+    ensure!(!mapped.iter().any(low), "mapped at {mapped:#x?}");
+    Ok(())
+}
+
+/// The driver says once that the SoC is not known to have stage 2, and uses stage 1.
+fn stage_1(board: &mut Board) -> Result<()> {
+    expect_roots(board, "32-bit IOVAs")?;
+    let said = board.klog.matches("stage2: not known to work").count();
+    ensure!(said == 1, "it was said {said} times");
+    dma(board)
+}
+
+/// Fails unless each root was announced with `iovas`.
+fn expect_roots(board: &mut Board, iovas: &str) -> Result<()> {
+    board.new_messages()?;
+    let lines = board.klog.lines();
+    let roots: Vec<&str> = lines.filter(|l| l.contains(": root, ")).collect();
+    let is_right = !roots.is_empty() && roots.iter().all(|l| l.ends_with(iovas));
+    ensure!(is_right, "announced: {roots:?}");
+    Ok(())
 }

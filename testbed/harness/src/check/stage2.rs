@@ -30,7 +30,7 @@ const SIZE_ABOVE_4_GIB: usize = 5;
 const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
 /// The first IOVA beyond those of stage 1.
-const FOUR_GIB: u64 = 1 << 32;
+pub const FOUR_GIB: u64 = 1 << 32;
 
 /// A DMA controller, with the IPMMUs that it goes through.
 #[derive(Clone, Copy)]

@@ -17,7 +17,7 @@ const OF_C_DRIVER: &str =
     "the C driver relies on kind answers; build/report/unkind.json has its results";
 
 /// Rows that need kind IPMMUs, by a part of their names, with the reason.
-const ABOUT_KINDNESS: [(&str, &str); 11] = [
+const ABOUT_KINDNESS: [(&str, &str); 13] = [
     ("c-driver", OF_C_DRIVER),
     ("arm-c::", OF_C_DRIVER),
     ("nothing_is_written_unasked", OF_C_DRIVER),
@@ -37,6 +37,14 @@ const ABOUT_KINDNESS: [(&str, &str); 11] = [
     (
         "lost-table::every_register",
         "USE_SECGRP is random: where it cannot be written DMA is refused",
+    ),
+    (
+        "lost-zero::",
+        "registers are random when power comes, and nothing else is unkind, in both rounds",
+    ),
+    (
+        "stage2-lost::",
+        "a register that cannot be written must hold 0, so that IPMMUs are kind in both rounds",
     ),
     (
         "late::a_client_bound",
