@@ -9,7 +9,7 @@ use libtest_mimic::Trial;
 use serde_json::json;
 
 use super::common::UNMAPPED;
-use super::faults::counted;
+use super::faults::CONTEXTS;
 use super::{Bench, Fixture, vfio};
 use crate::board::guest::DMACS;
 use crate::board::registers::{IPMMUS, PARKING};
@@ -95,6 +95,13 @@ fn faults_in(
     board.expect_in_use(&before)?;
     board.dma_briefly(&DMACS)?;
     Ok(told)
+}
+
+/// Returns the number of faults of all contexts that debugfs shows, parking's among them.
+fn counted(board: &mut Board) -> Result<u64> {
+    let count =
+        format!(r"grep -o '[0-9]* faults' {CONTEXTS} | awk '{{ n += $1 }} END {{ print n }}'");
+    Ok(board.sh(&count)?.trim().parse()?)
 }
 
 /// Starts a DMA channel that faults in `callback`. Returns the messages about faults.

@@ -21,7 +21,7 @@ const SQUALL: u64 = 1_000;
 /// seconds, of one or two lines each.
 const LINES_PER_STORM: usize = 200;
 
-const CONTEXTS: &str = "/sys/kernel/debug/ipmmu/e67b0000.iommu/contexts";
+pub(super) const CONTEXTS: &str = "/sys/kernel/debug/ipmmu/e67b0000.iommu/contexts";
 const TRACING: &str = "/sys/kernel/tracing";
 
 pub fn rows(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
@@ -143,7 +143,7 @@ fn storm_is_survived(board: &mut Board) -> Result<()> {
 }
 
 /// Returns the number of faults that debugfs shows for the first DMA controller's context.
-pub(super) fn counted(board: &mut Board) -> Result<u64> {
+fn counted(board: &mut Board) -> Result<u64> {
     let contexts = board.sh(&format!("cat {CONTEXTS}"))?;
     // The lines after a context's own list its devices.
     let of_device = contexts.split("context ").find(|c| c.contains(DMACS[0]));
