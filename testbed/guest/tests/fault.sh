@@ -41,6 +41,7 @@ devmem $dmaor 16 "$before"
 echo auto >"/sys/bus/platform/devices/$controller/power/control"
 
 ktap_plan 1
+fact CHCR "$(printf '%#x' "$chcr")"
 [ $((chcr & 0x80000000)) -ne 0 ]
 ktap_result $? "$controller channel $2 is refused $3"
 ktap_exit

@@ -17,7 +17,7 @@ use crate::board::console::Output;
 use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
 use crate::board::registers::IPMMUS;
-use crate::board::unkind::called;
+use crate::board::unkind::{OFF_PASSES, called};
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 use crate::provision::{Provision, with_file};
@@ -49,6 +49,7 @@ pub fn rows(bench: &Arc<Bench>) -> Vec<Trial> {
         row("nothing_is_written_unasked", nothing_is_written),
         row("what_is_not_translated_is_skipped", not_translated),
         row("a_lost_register_is_noticed", lost_register),
+        row("a_context_that_is_off_is_asked", off_is_asked),
     ]
 }
 
@@ -196,6 +197,33 @@ fn lost_register(bench: &Bench) -> Result<()> {
         ensure!(ktap.failed.iter().any(|f| f == case), "{case} did not fail");
     }
     Ok(())
+}
+
+/// Expects the suite to find out whether a context that is off passes DMA: at first it does not,
+/// and then it does.
+fn off_is_asked(bench: &Bench) -> Result<()> {
+    let mut board = board(bench, "board-tests-silicon", Driver::Rust)?;
+    attended(&mut board, "--only firmware", |_| Ok(()))?;
+    board.wait_for_channels(&DMACS)?;
+    let mut text = String::new();
+    for (words, passes) in [("", "no"), (OFF_PASSES, "yes")] {
+        for ipmmu in ["ipmmu_mm", "ipmmu_ds0"] {
+            board.set_ipmmu(ipmmu, "unkind", json!(words))?;
+        }
+        let output = attended(&mut board, "--only silicon", |_| Ok(()))?.text;
+        text += &output;
+        keep(&bench.paths, "board-tests-silicon", &text)?;
+        let ktap = Ktap::parse(&output).judge()?;
+        ensure!(ktap.skipped.is_empty(), "skipped {:?}", ktap.skipped);
+        let told = ktap.facts.iter().find(|(key, _)| key == "off.passes");
+        let told = told.map(|(_, value)| value.as_str());
+        ensure!(
+            told == Some(passes),
+            "off.passes is {told:?} with {words:?}"
+        );
+    }
+    board.dma_briefly(&DMACS)?;
+    board.expect_clean()
 }
 
 /// Returns the context of a client's group, from debugfs, which also works while its IPMMU sleeps.

@@ -17,7 +17,7 @@ const OF_C_DRIVER: &str =
     "the C driver relies on kind answers; build/report/unkind.json has its results";
 
 /// Rows that need kind IPMMUs, by a part of their names, with the reason.
-const ABOUT_KINDNESS: [(&str, &str); 13] = [
+const ABOUT_KINDNESS: [(&str, &str); 14] = [
     ("c-driver", OF_C_DRIVER),
     ("arm-c::", OF_C_DRIVER),
     ("nothing_is_written_unasked", OF_C_DRIVER),
@@ -37,6 +37,10 @@ const ABOUT_KINDNESS: [(&str, &str); 13] = [
     (
         "lost-table::every_register",
         "USE_SECGRP is random: where it cannot be written DMA is refused",
+    ),
+    (
+        "a_context_that_is_off_is_asked",
+        "IPMMUs are kind, and then unkind in one way, in both rounds",
     ),
     (
         "lost-zero::",
