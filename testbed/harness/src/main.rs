@@ -20,6 +20,7 @@ mod paths;
 mod provision;
 mod races;
 mod random;
+mod robustness;
 mod shell;
 mod soak;
 mod tree;

@@ -20,6 +20,7 @@ use crate::board::registers::Registers;
 use crate::board::{Board, Driver, Setup};
 use crate::paths::Paths;
 use crate::provision::Provision;
+use crate::robustness::{self, Run};
 use memory::Memory;
 
 /// The name of the board.
@@ -94,6 +95,16 @@ pub fn run(provision: &Provision, cycles: u32) -> Result<()> {
         write(paths, report)
     });
     write(paths, &report)?;
+    robustness::enter(
+        paths,
+        Run {
+            instrument: "soak".into(),
+            planted: None,
+            tried: format!("{} of {cycles} cycles", report.cycles),
+            findings: u64::from(done.is_err()),
+            seconds: report.seconds as u64,
+        },
+    )?;
     fs::write(paths.log().join("soak.dmesg.log"), &board.klog)?;
     if done.is_err() {
         let cpus = board.qmp.cpus()?;

@@ -70,6 +70,7 @@ use clap::Args;
 use libtest_mimic::{Conclusion, Trial};
 
 use crate::provision::{Provision, Purpose};
+use crate::robustness::{self, Run};
 
 pub use fixture::{Bench, Fixture};
 use usual::{arguments, on_other_kernels, usual};
@@ -114,7 +115,8 @@ pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) 
         report.join(name).with_extension(extension)
     };
     let (report, junit) = (report("check", "txt"), report("junit", "xml"));
-    let is_usual = provision.kernel.purpose() == Purpose::Tests;
+    let purpose = provision.kernel.purpose();
+    let is_usual = purpose == Purpose::Tests;
     let provision = Arc::new(provision);
     let bench = Arc::new(Bench::new(provision.clone(), until));
     let is_wanted = |row: &Trial| {
@@ -152,6 +154,18 @@ pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) 
     let mut last = format!("{} passed, {failed} failed", sum(|c| c.num_passed));
     if ignored > 0 {
         last += &format!(", {ignored} skipped");
+    }
+    if !is_usual {
+        robustness::enter(
+            &bench.paths,
+            Run {
+                instrument: format!("check, kernel{}", purpose.suffix()),
+                planted: None,
+                tried: format!("{} rows", sum(|c| c.num_passed) + failed),
+                findings: failed,
+                seconds: begun.elapsed().as_secs(),
+            },
+        )?;
     }
     junit::write(&junit, suites)?;
     fs::write(report, format!("{last}\n"))?;

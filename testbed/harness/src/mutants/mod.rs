@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::fs;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Serialize;
@@ -24,6 +25,7 @@ use serde::Serialize;
 use crate::exec::Log;
 use crate::paths::Paths;
 use crate::provision::Provision;
+use crate::robustness::{self, Run};
 use crate::ui::Step;
 use places::{Kind, Place};
 use work::Work;
@@ -165,7 +167,7 @@ pub fn run(provision: &Provision, filter: Option<&str>, quick: bool) -> Result<b
         "without a change these rows fail: {}",
         failed.join(", ")
     );
-    let mut report = Report::default();
+    let (begun, mut report) = (Instant::now(), Report::default());
     for (file, rows, source, places) in wanted {
         for place in places {
             work.write(file, &place.mutated(&source))?;
@@ -181,6 +183,16 @@ pub fn run(provision: &Provision, filter: Option<&str>, quick: bool) -> Result<b
         }
         work.write(file, &source)?;
     }
+    robustness::enter(
+        paths,
+        Run {
+            instrument: "mutants".into(),
+            planted: None,
+            tried: format!("{} mutants", report.verdicts.len()),
+            findings: report.survivors() as u64,
+            seconds: begun.elapsed().as_secs(),
+        },
+    )?;
     report.sum_up()
 }
 
@@ -225,8 +237,13 @@ impl Report {
         for (kind, score) in &self.scores {
             println!("{kind}: {} of {} caught", score.caught, score.mutants);
         }
-        let is_explained = |v: &Verdict| !v.caught_by.is_empty() || v.survives_because.is_some();
-        Ok(self.verdicts.iter().all(is_explained))
+        Ok(self.survivors() == 0)
+    }
+
+    /// Returns the number of mutants that nothing caught, without a known reason.
+    fn survivors(&self) -> usize {
+        let survives = |v: &&Verdict| v.caught_by.is_empty() && v.survives_because.is_none();
+        self.verdicts.iter().filter(survives).count()
     }
 }
 

@@ -22,6 +22,7 @@ use crate::check::traffic;
 use crate::check::traffic_scenarios::device_tree;
 use crate::paths::Paths;
 use crate::provision::Provision;
+use crate::robustness::{self, Run};
 use holds::Holds;
 use scenarios::{BESIDE, LAZY, OTHER, SCENARIOS, beside};
 
@@ -114,6 +115,16 @@ pub fn run(provision: &Provision, wanted: &Wanted) -> Result<bool> {
             break;
         }
     }
+    robustness::enter(
+        paths,
+        Run {
+            instrument: "races".into(),
+            planted: report.plant.clone(),
+            tried: format!("{} seeds, {} holds", report.seeds, report.holds),
+            findings: report.findings.len() as u64,
+            seconds: report.seconds,
+        },
+    )?;
     Ok(sum_up(&report))
 }
 

@@ -27,6 +27,7 @@ use crate::board::{Board, Driver, Setup};
 use crate::exec::capture;
 use crate::paths::Paths;
 use crate::provision::Provision;
+use crate::robustness::{self, Run};
 pub use generator::Tree;
 pub use judge::{Seen, judge};
 
@@ -88,6 +89,16 @@ pub fn run(provision: &Provision, count: u64, first: u64) -> Result<bool> {
         begun.elapsed().as_secs()
     );
     println!("{count} trees, {failed} failed");
+    robustness::enter(
+        paths,
+        Run {
+            instrument: "trees".into(),
+            planted: None,
+            tried: format!("{count} trees, from seed {first}"),
+            findings: failed,
+            seconds: begun.elapsed().as_secs(),
+        },
+    )?;
     Ok(failed == 0)
 }
 
