@@ -20,7 +20,7 @@
 # make xen                 runs Xen's driver on the board; XEN_SRC= names a Xen source tree
 # make soak CYCLES=10000   sleeps that often, with file and DMA traffic
 # make compare             compares the hardware accesses of both drivers
-# make bench               measures the costs of both drivers; `make bench-plot` plots them
+# make bench               measures the costs of both drivers
 # make bench-profile       shows the functions that cause the costs
 # make trees TREES=100     boots device trees with mistakes; SEED= is the first seed
 # make mutants             breaks the driver in many ways, and lists what no test detects
@@ -68,7 +68,7 @@ TESTBED = testbed/bootstrap.sh $(if $(USER_KDIR),--kdir=$(USER_KDIR)) $(if $(QEM
 ROWS = $(if $(MINUTES),--minutes=$(MINUTES)) $(ONLY)
 
 .PHONY: modules modules_install demo doc check soak trees mutants races shell lint provision clean xen
-.PHONY: deb board-tests check-full check-sanitised check-kernel compare bench bench-plot bench-profile dt-check install-hook install-tree uninstall-tree patches
+.PHONY: deb board-tests check-full check-sanitised check-kernel compare bench bench-profile dt-check install-hook install-tree uninstall-tree patches
 
 modules: check-kernel
 
@@ -95,7 +95,7 @@ install-hook:
 			$(DESTDIR)/etc/initramfs-tools/$$file || exit; \
 	done
 
-demo deb doc compare bench bench-plot bench-profile shell lint provision:
+demo deb doc compare bench bench-profile shell lint provision:
 	@$(TESTBED) $@
 
 board-tests dt-check:

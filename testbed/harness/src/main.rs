@@ -80,8 +80,6 @@ enum Action {
     Bench,
     /// Shows the functions that cause the costs
     BenchProfile,
-    /// Plots the costs
-    BenchPlot,
     /// Compares the hardware accesses of both drivers
     Compare,
     /// Breaks the driver in many ways, and lists what no test detects
@@ -159,7 +157,6 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Shell => shell::run(&prepare(Extent::Board)?)?,
         Action::Provision => drop(prepare(Extent::Programs)?),
         Action::Soak { cycles } => soak::run(&prepare(Extent::Bare)?, cycles)?,
-        Action::BenchPlot => bench::plot::run(&paths)?,
         Action::Bench => bench::run(&prepare(Extent::Bench)?)?,
         Action::BenchProfile => bench::profile::run(&prepare(Extent::Bench)?)?,
         Action::Compare => compare::run(&prepare(Extent::Bench)?)?,

@@ -4,7 +4,6 @@
 
 pub mod board;
 mod measure;
-pub mod plot;
 pub mod profile;
 mod report;
 mod targets;
