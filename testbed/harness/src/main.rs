@@ -34,7 +34,7 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use check::{Rows, Wanted};
+use check::run::{Rows, Wanted};
 use lock::Lock;
 use paths::Paths;
 use provision::{Extent, Given, Provision};
@@ -170,13 +170,13 @@ fn run(arguments: Arguments) -> Result<bool> {
         Action::Xen { xen_src } => {
             let qemu = Provision::qemu(&paths, &given)?;
             let provision = Provision::prepare_xen(&paths, &qemu, xen_src.as_deref())?;
-            return check::run(provision, &Wanted::named("xen::"), Rows::Full, begun);
+            return check::run::run(provision, &Wanted::named("xen::"), Rows::Full, begun);
         }
         Action::Check(wanted) => {
-            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Usual, begun);
+            return check::run::run(prepare(Extent::Programs)?, &wanted, Rows::Usual, begun);
         }
         Action::CheckFull(wanted) => {
-            return check::run(prepare(Extent::Programs)?, &wanted, Rows::Full, begun);
+            return check::run::run(prepare(Extent::Programs)?, &wanted, Rows::Full, begun);
         }
     }
     Ok(true)

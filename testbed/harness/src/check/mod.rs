@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! `make check`: each scenario is a row with a name.
+//! `make check`: each scenario is a row with a name. This file lists the files of rows.
 
 mod allocation;
 mod arm;
@@ -41,6 +41,7 @@ mod pcie_asleep;
 mod pcie_shared;
 mod power;
 mod reported;
+pub mod run;
 mod rust_driver;
 mod scattered;
 mod serial;
@@ -57,124 +58,90 @@ mod trees;
 mod trouble;
 mod unkind;
 mod use_count;
-mod usual;
 mod vfio;
 mod xen;
 
-use std::fs;
+use std::io::{IsTerminal, stdout};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use clap::Args;
-use libtest_mimic::{Conclusion, Trial};
-
-use crate::provision::{Provision, Purpose};
-use crate::robustness::{self, Run};
+use libtest_mimic::{Arguments, ColorSetting, Conclusion, Trial};
 
 pub use fixture::{Bench, Fixture};
-use usual::{arguments, on_other_kernels, usual};
 
-/// The sets of rows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Rows {
-    /// The rows of `make check`.
-    Usual,
-    /// Also rows that take long or build more kernels, and a second round on unkind IPMMUs.
-    Full,
+/// Returns the rows on the testbed's kernel, except those about masters that never stop.
+fn usual(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let mut rows = model::rows(bench)?;
+    rows.extend(c_driver::rows(bench));
+    rows.extend(kunit::rows(bench));
+    rows.extend(rust_driver::rows(bench));
+    rows.extend(sleep::rows(bench)?);
+    rows.extend(cost::rows(bench)?);
+    rows.extend(order::rows(bench)?);
+    rows.extend(trouble::rows(bench)?);
+    rows.extend(asleep_faults::rows(bench)?);
+    rows.extend(control::rows(bench));
+    rows.extend(stage2::rows(bench)?);
+    rows.extend(storage::rows(bench));
+    rows.extend(pcie::rows(bench)?);
+    rows.extend(hibernate::rows(bench));
+    rows.extend(leave::rows(bench));
+    rows.extend(vfio::rows(bench)?);
+    rows.extend(faulty::rows(bench));
+    rows.extend(malformed::rows(bench)?);
+    rows.extend(shared::rows(bench)?);
+    rows.extend(groups::rows(bench)?);
+    rows.extend(faults::rows(bench)?);
+    rows.extend(looking::rows(bench));
+    rows.extend(generations::rows(bench)?);
+    rows.extend(defects::rows(bench)?);
+    rows.extend(power::rows(bench)?);
+    rows.extend(late::rows(bench));
+    rows.extend(use_count::rows(bench)?);
+    rows.extend(leftovers::rows(bench));
+    rows.extend(idle_flush::rows(bench)?);
+    rows.extend(pcie_asleep::rows(bench)?);
+    rows.extend(crash::rows(bench)?);
+    rows.extend(allocation::rows(bench)?);
+    rows.extend(ats::rows(bench)?);
+    rows.extend(install::rows(bench));
+    rows.extend(board_tests::rows(bench));
+    rows.extend(reported::rows(bench)?);
+    rows.extend(scattered::rows(bench));
+    rows.extend(pcie_shared::rows(bench)?);
+    Ok(rows)
 }
 
-/// The rows to run.
-#[derive(Args, Clone)]
-pub struct Wanted {
-    /// Only rows whose name contains one of these
-    #[arg(id = "WORD")]
-    words: Vec<String>,
-    /// Begin no row later than this, and no kernel that may take longer
-    #[arg(long)]
-    minutes: Option<u64>,
+/// Returns the rows on other kernels. Each kernel is built when its first row runs.
+fn on_other_kernels(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let mut rows = serial::rows(bench)?;
+    rows.extend(arm::rows(bench)?);
+    Ok(rows)
 }
 
-impl Wanted {
-    /// Selects all rows whose names contain `word`.
-    pub fn named(word: &str) -> Self {
-        Self {
-            words: vec![word.to_owned()],
-            minutes: None,
-        }
-    }
+/// Returns the rows that take long or build more kernels.
+fn long(bench: &Arc<Bench>) -> Result<Vec<Trial>> {
+    let mut rows = vec![allocation::many(bench)];
+    rows.extend(in_tree::rows(bench)?);
+    rows.extend(debian::rows(bench));
+    rows.extend(xen::rows(bench)?);
+    rows.extend(trees::rows(bench)?);
+    rows.extend(kvm::rows(bench)?);
+    rows.extend(socs::rows(bench));
+    Ok(rows)
 }
 
-/// Runs the `wanted` rows for a program started at `begun`. Returns whether none has failed.
-pub fn run(provision: Provision, wanted: &Wanted, extent: Rows, begun: Instant) -> Result<bool> {
-    let words = &wanted.words;
-    let until = wanted.minutes.map(|n| begun + Duration::from_secs(n * 60));
-    let report = |stem: &str, extension: &str| {
-        let name = provision.kernel.named(stem);
-        let report = provision.paths.report();
-        report.join(name).with_extension(extension)
+/// Runs rows in their order.
+fn execute(rows: Vec<Trial>) -> Conclusion {
+    let arguments = Arguments {
+        // One at a time: the rows of a board share it, and two cores are soon busy.
+        test_threads: Some(1),
+        color: Some(if stdout().is_terminal() {
+            ColorSetting::Auto
+        } else {
+            ColorSetting::Never
+        }),
+        ..Arguments::default()
     };
-    let (report, junit) = (report("check", "txt"), report("junit", "xml"));
-    let purpose = provision.kernel.purpose();
-    let is_usual = purpose == Purpose::Tests;
-    let provision = Arc::new(provision);
-    let bench = Arc::new(Bench::new(provision.clone(), until));
-    let is_wanted = |row: &Trial| {
-        (words.is_empty() || words.iter().any(|w| row.name().contains(w)))
-            && (is_usual || is_about_driver(row.name()))
-    };
-    let mut rows = usual(&bench)?;
-    rows.extend(traffic::rows(&bench, extent == Rows::Full)?);
-    rows.extend(on_other_kernels(&bench)?);
-    if extent == Rows::Full {
-        rows.push(allocation::many(&bench));
-        rows.extend(in_tree::rows(&bench)?);
-        rows.extend(debian::rows(&bench));
-        rows.extend(xen::rows(&bench)?);
-        rows.extend(trees::rows(&bench)?);
-        rows.extend(kvm::rows(&bench)?);
-        rows.extend(socs::rows(&bench));
-    }
-    evidence::enter(&bench.ledger);
-    bench.ledger.check_names(&rows)?;
-    let page = fs::read_to_string(bench.paths.repo.join(ledger::PAGE))?;
-    bench.ledger.check_page(&page)?;
-    rows.retain(is_wanted);
-    let mut conclusions = vec![libtest_mimic::run(&arguments(), rows)];
-    let mut suites = vec![bench.cases.suite("check", begun)];
-    println!("{}", bench.ledger.report(&bench.paths)?);
-    if extent == Rows::Full {
-        let (conclusion, suite) = unkind::run(provision, is_wanted, until)?;
-        conclusions.push(conclusion);
-        suites.push(suite);
-    }
-    println!("took {} s", begun.elapsed().as_secs());
-    let sum = |of: fn(&Conclusion) -> u64| conclusions.iter().map(of).sum::<u64>();
-    let (failed, ignored) = (sum(|c| c.num_failed), sum(|c| c.num_ignored));
-    let mut last = format!("{} passed, {failed} failed", sum(|c| c.num_passed));
-    if ignored > 0 {
-        last += &format!(", {ignored} skipped");
-    }
-    if !is_usual {
-        robustness::enter(
-            &bench.paths,
-            Run {
-                instrument: format!("check, kernel{}", purpose.suffix()),
-                planted: None,
-                tried: format!("{} rows", sum(|c| c.num_passed) + failed),
-                findings: failed,
-                seconds: begun.elapsed().as_secs(),
-            },
-        )?;
-    }
-    junit::write(&junit, suites)?;
-    fs::write(report, format!("{last}\n"))?;
-    println!("{last}");
-    Ok(failed == 0)
-}
-
-/// Returns whether a row can show more about this driver on another kernel. Rows of the model, of
-/// the C driver and of the 32-bit board cannot.
-fn is_about_driver(row: &str) -> bool {
-    !row.starts_with("model::") && !row.starts_with("arm") && !row.contains("c-driver")
+    libtest_mimic::run(&arguments, rows)
 }

@@ -8,8 +8,7 @@ use anyhow::Result;
 use libtest_mimic::{Conclusion, Trial};
 use quick_junit::TestSuite;
 
-use super::Bench;
-use super::usual::{arguments, on_other_kernels, usual};
+use super::{Bench, execute, on_other_kernels, usual};
 use crate::board::unkind::{called, make_boards_unkind};
 use crate::provision::Provision;
 
@@ -87,7 +86,7 @@ pub fn run(
             all - rows.len()
         );
     }
-    let conclusion = libtest_mimic::run(&arguments(), rows);
+    let conclusion = execute(rows);
     println!("took {} s on unkind IPMMUs", begun.elapsed().as_secs());
     let suite = bench.cases.suite("check on unkind IPMMUs", begun);
     Ok((conclusion, suite))
