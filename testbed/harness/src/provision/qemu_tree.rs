@@ -10,12 +10,11 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
-use walkdir::WalkDir;
 
-use crate::exec::Log;
+use crate::exec::{Log, capture};
 use crate::ui::Step;
 
-/// Firmware that Debian's tarball lacks. The testbed's machine runs no firmware, but configure
+/// Firmware that Debian's tarball lacks. The testbed's machines run no firmware, but configure
 /// unpacks it.
 const FIRMWARE: [&str; 12] = [
     "aarch64-code",
@@ -46,94 +45,67 @@ pub struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// Brings the tree up to date.
+    /// Brings the tree up to date, or creates it.
     ///
     /// Writes a file only if its content differs, so that ninja sees correct time stamps, also
     /// after a patch was changed or dropped.
     pub fn update(&self, step: &Step, log: &mut Log) -> Result<()> {
-        self.populate(step, log)?;
+        self.remove_others()?;
         let stage = self.stage(step, log)?;
-        let before = self.listed();
-        let mut now = BTreeSet::new();
-        for name in files_below(stage.path())? {
-            copy_if_different(&stage.path().join(&name), &self.dir.join(&name))?;
-            now.insert(name);
-        }
-        for name in before.difference(&now) {
-            if self.original.join(name).exists() {
-                copy_if_different(&self.original.join(name), &self.dir.join(name))?;
-            } else {
-                let _ = fs::remove_file(self.dir.join(name));
-            }
-        }
-        if before != now {
-            // Meson looks for some of these files only while configuring.
+        let mut sync = Command::new("rsync");
+        // Without time stamps: those of the sources may be older than the build.
+        sync.args(["-rlEc", "--delete", "--exclude=/build", "--out-format=%i"]);
+        // Where both have a file, the first one counts. An empty name adds a slash.
+        sync.args([stage.path(), self.original].map(|source| source.join("")));
+        let changes = capture(sync.arg(self.dir)).context("copying the QEMU source")?;
+        if changes.contains("+++") || changes.contains("*deleting") {
+            // Meson looks for some files only while configuring.
             let meson = File::options()
                 .append(true)
                 .open(self.dir.join("meson.build"))?;
             meson.set_modified(SystemTime::now())?;
         }
-        let names: Vec<String> = now
-            .iter()
-            .map(|p| p.to_string_lossy().into_owned())
-            .collect();
-        fs::write(self.list(), names.join("\n"))?;
         Ok(())
     }
 
-    /// Copies QEMU's source into the tree, unless that was done before.
-    fn populate(&self, step: &Step, log: &mut Log) -> Result<()> {
-        let stamp = self.dir.with_extension("populated");
-        if stamp.exists() {
-            return Ok(());
-        }
-        self.remove_others()?;
-        let mut copy = Command::new("cp");
-        copy.args(["-a", "--reflink=auto"])
-            .arg(self.original)
-            .arg(self.dir);
-        log.run(step, "copying the QEMU source", &mut copy)?;
-        for name in FIRMWARE {
-            let file = self.dir.join(format!("pc-bios/edk2-{name}.fd.bz2"));
-            if !file.exists() {
-                fs::write(file, EMPTY_BZ2)?;
-            }
-        }
-        File::create(stamp)?;
-        Ok(())
-    }
-
-    /// Removes an incomplete copy, and the trees of other versions, which are large and quickly
-    /// made again.
+    /// Removes the trees of other versions, which are large and quickly made again.
     fn remove_others(&self) -> Result<()> {
         let cache = self.dir.parent().context("the tree is in the cache")?;
         for entry in fs::read_dir(cache)? {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if !name.starts_with("qemu-tree-") {
-                continue;
-            }
-            if path.is_dir() {
-                fs::remove_dir_all(&path)?;
-            } else {
-                fs::remove_file(&path)?;
+            if name.starts_with("qemu-tree-") && path != self.dir {
+                if path.is_dir() {
+                    fs::remove_dir_all(&path)?;
+                } else {
+                    fs::remove_file(&path)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// Makes a directory of the testbed's files alone: patched files of QEMU, and the overlay.
+    /// Makes a directory of what replaces or completes QEMU's files: patched files, the overlay,
+    /// and firmware.
     fn stage(&self, step: &Step, log: &mut Log) -> Result<TempDir> {
         let stage = tempfile::tempdir()?;
-        let patches = self.patches()?;
-        for patch in &patches {
-            for name in touched_by(patch)? {
-                let original = self.original.join(&name);
-                if original.exists() {
-                    copy_if_different(&original, &stage.path().join(&name))?;
-                }
-            }
+        fs::create_dir(stage.path().join("pc-bios"))?;
+        for name in FIRMWARE {
+            let file = format!("pc-bios/edk2-{name}.fd.bz2");
+            fs::write(stage.path().join(file), EMPTY_BZ2)?;
         }
+        let patches = self.patches()?;
+        let mut touched = BTreeSet::new();
+        for patch in &patches {
+            touched.extend(touched_by(patch)?);
+        }
+        let mut copy = Command::new("cp");
+        copy.arg("--parents").args(touched).arg(stage.path());
+        log.run(
+            step,
+            "copying files of QEMU",
+            copy.current_dir(self.original),
+        )?;
         for patch in &patches {
             let mut apply = Command::new("patch");
             apply.args([
@@ -147,10 +119,11 @@ impl Tree<'_> {
             let what = format!("applying {}", patch.display());
             log.run(step, &what, &mut apply)?;
         }
-        let overlay = self.ours.join("overlay");
-        for name in files_below(&overlay)? {
-            copy_if_different(&overlay.join(&name), &stage.path().join(&name))?;
-        }
+        let mut copy = Command::new("cp");
+        copy.arg("-rT")
+            .arg(self.ours.join("overlay"))
+            .arg(stage.path());
+        log.run(step, "copying the overlay", &mut copy)?;
         Ok(stage)
     }
 
@@ -163,48 +136,11 @@ impl Tree<'_> {
         patches.sort();
         Ok(patches)
     }
-
-    fn list(&self) -> PathBuf {
-        self.dir.with_extension("ours")
-    }
-
-    /// Returns the testbed's files as of the last update.
-    fn listed(&self) -> BTreeSet<PathBuf> {
-        let text = fs::read_to_string(self.list()).unwrap_or_default();
-        text.lines().map(PathBuf::from).collect()
-    }
 }
 
 /// Returns the files that a patch changes.
-fn touched_by(patch: &Path) -> Result<Vec<PathBuf>> {
+fn touched_by(patch: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(patch)?;
-    Ok(text
-        .lines()
-        .filter_map(|line| line.strip_prefix("+++ b/"))
-        .map(|name| PathBuf::from(name.split('\t').next().unwrap_or(name)))
-        .collect())
-}
-
-fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in WalkDir::new(dir) {
-        let entry = entry?;
-        if entry.file_type().is_file() {
-            files.push(entry.path().strip_prefix(dir)?.to_owned());
-        }
-    }
-    Ok(files)
-}
-
-fn copy_if_different(from: &Path, to: &Path) -> Result<()> {
-    let content = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    if fs::read(to).is_ok_and(|present| present == content) {
-        return Ok(());
-    }
-    if let Some(dir) = to.parent() {
-        fs::create_dir_all(dir)?;
-    }
-    fs::write(to, content)?;
-    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
-    Ok(())
+    let names = text.lines().filter_map(|line| line.strip_prefix("+++ b/"));
+    Ok(names.map(str::to_owned).collect())
 }
