@@ -15,8 +15,8 @@ for file in "$debugfs"/*/contexts; do
 	root=${file%/contexts}
 	root=${root##*/}
 done
-[ -e "/sys/bus/platform/devices/$cache" ] && [ -e "$debugfs/$root/contexts" ] ||
-	skip_all "this looks for a cache and a root of this driver"
+[ -e "/sys/bus/platform/devices/$cache" ] || skip_all "$dmac has no link to its IPMMU"
+[ -e "$debugfs/$root/contexts" ] || skip_all "this driver has no root"
 [ "$cache" != "$root" ] || skip_all "on Gen2 the only context is on"
 ! grep -q rcar-gen4 "/sys/bus/platform/devices/$root/uevent" ||
 	skip_all "Gen4's registers are elsewhere than this looks for them"
@@ -34,11 +34,11 @@ off=1
 while [ $off -lt 7 ] && [ $(($(imctr $off) & 1)) -ne 0 ]; do
 	off=$((off + 1))
 done
-[ $off -lt 7 ] || skip_all "all contexts of $root are on"
+[ $off -lt 7 ] || skip_all "all contexts of $root are on: name fewer devices in ipmmu_vmsa.allow="
 code=$(sed -n 's/^ *\([0-9a-f]*\)-.*Kernel code$/\1/p' /proc/iomem | head -n 1)
 [ $((0x${code:-0})) -ne 0 ] || skip_all "/proc/iomem has no address of the kernel's code"
 # The second cell of the first entry: channel 0.
-utlb=$((0x$(hexdump -v -e '1/1 "%02x"' "$(of_node "$dmac")/iommus" | cut -c 9-16)))
+utlb=$((0x$(od -An -tx1 -j4 -N4 "$(of_node "$dmac")/iommus" | tr -d ' ')))
 imuctr=$((0x${cache%%.*} + 0x300 + 16 * utlb))
 
 ktap_plan 2

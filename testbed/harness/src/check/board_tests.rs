@@ -18,7 +18,7 @@ use crate::board::guest::DMACS;
 use crate::board::ktap::Ktap;
 use crate::board::registers::IPMMUS;
 use crate::board::unkind::{OFF_PASSES, called};
-use crate::board::{Board, Driver, Setup};
+use crate::board::{Board, Driver, Setup, groups};
 use crate::paths::Paths;
 use crate::provision::{Provision, with_file};
 
@@ -205,6 +205,8 @@ fn off_is_asked(bench: &Bench) -> Result<()> {
     let mut board = board(bench, "board-tests-silicon", Driver::Rust)?;
     attended(&mut board, "--only firmware", |_| Ok(()))?;
     board.wait_for_channels(&DMACS)?;
+    // Its context goes off.
+    groups::change_type(&mut board, DMACS[2], "identity")?;
     let mut text = String::new();
     for (words, passes) in [("", "no"), (OFF_PASSES, "yes")] {
         for ipmmu in ["ipmmu_mm", "ipmmu_ds0"] {
