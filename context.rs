@@ -68,7 +68,7 @@ pub(crate) struct Context {
     pub(crate) dev: ARef<Device>,
     /// What the context walks while no domain is attached; Gen2 only. The context stays on there,
     /// as there is no other one for micro-TLBs that must not get through.
-    idle: Option<Arc<dyn AddressSpace>>,
+    pub(crate) idle: Option<Arc<dyn AddressSpace>>,
     #[pin]
     state: SpinLockIrq<State>,
 }
@@ -149,11 +149,6 @@ impl Context {
         self.state.lock()
     }
 
-    /// Returns what the context walks while no domain is attached; Gen2 only.
-    pub(crate) fn idle(&self) -> Option<&Arc<dyn AddressSpace>> {
-        self.idle.as_ref()
-    }
-
     /// Calls `f` under the lock. Any context.
     ///
     /// Reports a flush that timed out: after unlocking, as the console may be behind this context,
@@ -218,7 +213,7 @@ impl Context {
                 }
             }
             hw.arrived();
-            (is_good, if hw.has_utlbs() { 0 } else { off })
+            (is_good, if hw.utlbs().is_some() { 0 } else { off })
         });
         state.own = wanted.own;
         state.parked = wanted.parked;
@@ -276,7 +271,7 @@ impl Context {
     ) -> Saved {
         let walk = Saved::walk(self.features, self.id, space.hardware());
 
-        match hw.root() {
+        match &hw.root {
             Some(root) => walk.read(root),
             None => walk,
         }
@@ -335,7 +330,7 @@ impl Context {
             return None;
         }
         let fault = self.with_hardware(state, |hw, state| {
-            let fault = Fault::take(self.features, self.id, hw.root()?)?;
+            let fault = Fault::take(self.features, self.id, hw.root.as_ref()?)?;
             hw.flush(state.own);
             Some(fault)
         })?;
@@ -343,7 +338,7 @@ impl Context {
         state.faults += 1;
         Some(Fault {
             space: state.space.clone(),
-            dev: state.members.iter().next().map(|member| member.dev.clone()),
+            dev: state.members.list.first().map(|member| member.dev.clone()),
             ..fault
         })
     }

@@ -64,14 +64,14 @@ impl Files {
 
 /// Writes a line per reserved context and one per client of its group, then one for parking.
 fn write_contexts(root: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for context in root.contexts() {
+    for context in &root.contexts {
         let state = context.lock();
-        if !state.members.is_empty() {
+        if !state.members.list.is_empty() {
             write_context(root, context, &state, f)?;
         }
     }
-    if let Some(id) = root.features().parking() {
-        let (id, faults) = (id.index(), root.parking().parking_faults());
+    if let Some(id) = root.features.parking() {
+        let (id, faults) = (id.index(), root.parking.parking_faults());
         f.write_fmt(fmt!("context {id}: {faults} faults, parking\n"))?;
     }
     Ok(())
@@ -91,7 +91,7 @@ fn write_context(
             let base = space.hardware().base;
             f.write_fmt(fmt!("table 0x{base:x}, {flushes} flushes"))?;
         }
-        None if state.members.iter().any(Member::is_identity) => f.write_str("identity")?,
+        None if state.members.list.iter().any(Member::is_identity) => f.write_str("identity")?,
         None => f.write_str("blocked")?,
     }
     if state.is_lost {
@@ -102,11 +102,11 @@ fn write_context(
     let ipmmu = state
         .cache
         .as_ref()
-        .map_or(root.dev(), |cache| cache.regs.dev());
-    for member in state.members.iter() {
+        .map_or(root.dev(), |cache| &*cache.regs.dev);
+    for member in &state.members.list {
         let (dev, ipmmu) = (member.dev.name(), ipmmu.name());
         f.write_fmt(fmt!("  {dev}: {ipmmu}"))?;
-        for utlb in root.features().utlbs_in(member.utlbs).map(UtlbId::index) {
+        for utlb in root.features.utlbs_in(member.utlbs).map(UtlbId::index) {
             f.write_fmt(fmt!(" {utlb}"))?;
         }
         f.write_str("\n")?;
@@ -116,7 +116,7 @@ fn write_context(
 
 /// Writes a line per micro-TLB that is on.
 fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let features = ipmmu.features();
+    let features = ipmmu.features;
     let parking = features.parking();
     let mut pointing = [None; MAX_UTLBS];
     let mut note = |utlbs, context| {
@@ -125,10 +125,10 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     };
 
-    note(ipmmu.parking().strays(), parking);
-    for context in ipmmu.root().contexts() {
+    note(ipmmu.parking.strays(), parking);
+    for context in &ipmmu.root().contexts {
         let state = context.lock();
-        if ipmmu.is_root() || state.is_behind(ipmmu.regs()) {
+        if ipmmu.is_root() || state.is_behind(&ipmmu.regs) {
             let is_elsewhere = state.is_lost || (features.split && state.cache().is_none());
             let own = Some(context.id);
             note(state.own, if is_elsewhere { parking.or(own) } else { own });
@@ -176,12 +176,12 @@ impl Seen {
     /// Reads what `ipmmu` holds of `context`, if it holds anything and can be accessed.
     #[inline(never)]
     fn read(ipmmu: &Arc<Ipmmu>, context: &Context) -> Option<Self> {
-        let features = ipmmu.features();
+        let features = ipmmu.features;
         let state = context.lock();
         let regs = if ipmmu.is_root() {
             state.root()
         } else {
-            state.cache().filter(|_| state.is_behind(ipmmu.regs()))
+            state.cache().filter(|_| state.is_behind(&ipmmu.regs))
         }?;
         let mut seen = Self {
             utlbs: 0,
@@ -209,7 +209,7 @@ impl Seen {
     }
 
     fn write(&self, ipmmu: &Arc<Ipmmu>, id: ContextId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for utlb in ipmmu.features().utlbs_in(self.utlbs) {
+        for utlb in ipmmu.features.utlbs_in(self.utlbs) {
             write_part(Part::Utlb(utlb), &self.of_utlbs[utlb.index()], &UTLB, f)?;
         }
         match &self.of_context {
@@ -230,10 +230,10 @@ fn shown_of_context(ipmmu: &Arc<Ipmmu>) -> &'static [Shown] {
 
 /// Writes the registers of the contexts and micro-TLBs in use, all fields by name.
 fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if !ipmmu.parking().is_awake() {
+    if !ipmmu.parking.is_awake() {
         return f.write_str("asleep\n");
     }
-    for context in ipmmu.root().contexts() {
+    for context in &ipmmu.root().contexts {
         if let Some(seen) = Seen::read(ipmmu, context) {
             seen.write(ipmmu, context.id, f)?;
         }

@@ -57,7 +57,7 @@ impl FlushOps for Walkers {
         mb(Full);
         for id in self
             .root
-            .features()
+            .features
             .contexts_in(self.mask.load(Relaxed) as u16)
         {
             if let Some(context) = self.root.context(id) {
@@ -86,7 +86,7 @@ impl Walkers {
             mask: Atomic::new(0),
         };
 
-        table::new(ipmmu.features(), dev, KBox::pin(walkers, GFP_KERNEL)?)
+        table::new(ipmmu.features, dev, KBox::pin(walkers, GFP_KERNEL)?)
     }
 
     /// Returns whether the domain is for clients behind `root`.

@@ -108,12 +108,12 @@ impl Faults {
     fn look(&self) -> bool {
         let mut found = false;
 
-        for context in self.root.contexts() {
+        for context in &self.root.contexts {
             // Reported without a lock: a fault handler may unmap.
             let fault = context.with(|state| context.take_fault(state));
             found |= self.report(fault, When::Awake);
         }
-        found | self.report(self.root.parking().take_parking_fault(), When::Awake)
+        found | self.report(self.root.parking.take_parking_fault(), When::Awake)
     }
 
     /// Reports `fault`, if there is one; returns whether there is. Any context, but not while an
@@ -176,12 +176,12 @@ impl fmt::Display for Names<'_> {
         let own = self.root.context(self.fault.id).map(core::slice::from_ref);
         let mut separator = "";
 
-        for context in own.unwrap_or(self.root.contexts()) {
+        for context in own.unwrap_or(&self.root.contexts) {
             let state = context.lock();
             let is_of = |member: &&Member| {
                 own.is_some() || member.is_blocked() || self.when == When::Asleep
             };
-            for member in state.members.iter().filter(is_of) {
+            for member in state.members.list.iter().filter(is_of) {
                 let name = member.dev.name();
                 f.write_fmt(fmt!("{separator}{name}"))?;
                 separator = ", ";

@@ -69,9 +69,9 @@ impl From<Error> for Refusal {
 
 /// A bus master behind an IPMMU.
 pub(crate) struct Client {
-    ipmmu: Arc<Ipmmu>,
+    pub(crate) ipmmu: Arc<Ipmmu>,
     /// The client's micro-TLBs, a bit each.
-    utlbs: u64,
+    pub(crate) utlbs: u64,
     /// The context of the client's group, once the client is in one.
     context: SetOnce<Arc<Context>>,
 }
@@ -86,23 +86,13 @@ impl Client {
         }
     }
 
-    /// Returns the client's micro-TLBs, a bit each.
-    pub(crate) fn utlbs(&self) -> u64 {
-        self.utlbs
-    }
-
     /// Returns whether one of `utlbs` of `ipmmu` belongs to a client in a group. Any context.
     pub(crate) fn is_in_use(ipmmu: &Arc<Ipmmu>, utlbs: u64) -> bool {
-        ipmmu.root().contexts().iter().any(|context| {
+        ipmmu.root().contexts.iter().any(|context| {
             let state = context.lock();
 
-            (ipmmu.is_root() || state.is_behind(ipmmu.regs())) && state.members.utlbs() & utlbs != 0
+            (ipmmu.is_root() || state.is_behind(&ipmmu.regs)) && state.members.utlbs() & utlbs != 0
         })
-    }
-
-    /// Returns the IPMMU that the client is behind.
-    pub(crate) fn ipmmu(&self) -> &Arc<Ipmmu> {
-        &self.ipmmu
     }
 
     /// Adds the client to its group, and reserves a context if it is the first there. Returns the
@@ -112,7 +102,7 @@ impl Client {
     ///
     /// The reason why the client cannot be in any group. It has joined none then.
     pub(crate) fn join(&self, grouping: &Grouping<'_>) -> Result<Group, Refusal> {
-        let features = self.ipmmu.features();
+        let features = self.ipmmu.features;
         // Created, and dropped if not needed, without the mutex, because the core's locks are taken
         // before it.
         let of_bus = if EACH_BY_ITSELF {
@@ -128,10 +118,10 @@ impl Client {
             // Before the mutex, which waking up takes, too: memory may not be freed before a client
             // has written something.
             let list = Members::list_of(count)?;
-            let mut reservations = self.ipmmu.root().reservations();
+            let mut reservations = self.ipmmu.root().reservations.lock();
             let (core, context) = self.choose(&reservations, &of_bus)?;
 
-            count = context.lock().members.count() + 1;
+            count = context.lock().members.list.len() + 1;
             if count <= list.capacity() {
                 self.enter(&context, grouping.dev(), list)?;
                 let of_context = &mut reservations[context.id.index()];
@@ -189,32 +179,32 @@ impl Client {
     fn shares(&self, context: &Context) -> bool {
         let state = context.lock();
 
-        !self.ipmmu.features().split
-            || (state.is_behind(self.ipmmu.regs()) && state.members.utlbs() & self.utlbs != 0)
+        !self.ipmmu.features.split
+            || (state.is_behind(&self.ipmmu.regs) && state.members.utlbs() & self.utlbs != 0)
     }
 
     fn is_same_cache(&self, context: &Context) -> bool {
-        context.lock().is_behind(self.ipmmu.regs())
+        context.lock().is_behind(&self.ipmmu.regs)
     }
 
     /// Adds the client, which is the device `dev`, to the group of `context`.
     fn enter(&self, context: &Context, dev: &Device, list: KVec<Member>) -> Result {
-        let found = self.ipmmu.parking().take_strays(self.utlbs);
+        let found = self.ipmmu.parking.take_strays(self.utlbs);
 
         // Before a micro-TLB of the group can be parked.
-        self.ipmmu.parking().park_here();
+        self.ipmmu.parking.park_here();
         let mut state = context.lock();
         let old = state.members.add(list, dev, self.utlbs, found);
-        if self.ipmmu.features().parking().is_some() {
+        if self.ipmmu.features.parking().is_some() {
             state.parked |= found;
         } else {
             state.own |= found;
         }
-        if self.ipmmu.features().split && state.cache.is_none() {
+        if self.ipmmu.features.split && state.cache.is_none() {
             state.cache = Some(Side {
-                regs: self.ipmmu.regs().clone(),
+                regs: self.ipmmu.regs.clone(),
                 // A cache that falls asleep clears this first, and then visits its contexts.
-                is_awake: self.ipmmu.parking().is_awake(),
+                is_awake: self.ipmmu.parking.is_awake(),
             });
         }
         drop(state);
@@ -256,9 +246,9 @@ impl Client {
         let goes_on = has_driver(dev);
         // A removal is never refused.
         let _ = self.change(context, |state| Ok(state.members.remove(dev, goes_on)));
-        let mut reservations = self.ipmmu.root().reservations();
+        let mut reservations = self.ipmmu.root().reservations.lock();
         let mut state = context.lock();
-        if state.members.is_empty() {
+        if state.members.list.is_empty() {
             let cache = state.cache.take();
             let group = reservations[context.id.index()].take();
 
@@ -273,7 +263,7 @@ impl Client {
     /// Drops unused references after `synchronize_irq()`: until then the handler may use them.
     fn change<R>(&self, context: &Context, f: impl FnOnce(&mut State) -> Result<R>) -> Result {
         let root = self.ipmmu.root();
-        let serialised = root.reservations();
+        let serialised = root.reservations.lock();
         let mut wrong = Mismatches::new();
         let (dropped, utlbs) = context.with(|state| -> Result<_> {
             let utlbs = state.members.utlbs();
@@ -283,21 +273,21 @@ impl Client {
 
             state.own &= !strays;
             state.parked &= !strays;
-            self.ipmmu.parking().add_strays(strays);
+            self.ipmmu.parking.add_strays(strays);
             // The cache cannot wake up before this: that takes the mutex, too.
-            self.ipmmu.parking().owe_off(leftover.owed_off);
+            self.ipmmu.parking.owe_off(leftover.owed_off);
             Ok(((old, leftover), utlbs))
         })?;
 
         wrong.log(root.dev(), "after attach");
         for ipmmu in [&self.ipmmu, root] {
             // What a sleeping instance has saved is out of date.
-            ipmmu.with_save_area(|area| area.forget(ipmmu.features(), context.id, utlbs));
+            ipmmu.with_save_area(|area| area.forget(ipmmu.features, context.id, utlbs));
         }
         let any_blocked = |context: &Arc<Context>| context.lock().members.any_blocked();
-        root.parking()
-            .tell_faults(root.contexts().iter().any(any_blocked));
-        if let Some(irq) = root.irq() {
+        root.parking
+            .tell_faults(root.contexts.iter().any(any_blocked));
+        if let Some(irq) = root.irq.as_ref() {
             irq.synchronize();
         }
         drop(dropped);
@@ -311,7 +301,7 @@ fn reserved<'a>(
     root: &'a Ipmmu,
     reservations: &'a Reservations,
 ) -> impl Iterator<Item = (&'a Arc<Context>, Option<&'a Group>)> {
-    root.contexts().iter().filter_map(|context| {
+    root.contexts.iter().filter_map(|context| {
         let group = reservations[context.id.index()].as_ref()?;
         Some((context, group.as_ref()))
     })
@@ -321,5 +311,5 @@ fn reserved<'a>(
 fn free_context(root: &Ipmmu, reservations: &Reservations) -> Option<Arc<Context>> {
     let is_free = |context: &&Arc<Context>| reservations[context.id.index()].is_none();
 
-    root.contexts().iter().find(is_free).cloned()
+    root.contexts.iter().find(is_free).cloned()
 }

@@ -117,10 +117,12 @@ impl Fault {
 /// The registers of one context in the instances that are awake.
 pub(crate) struct Hardware<R> {
     features: &'static Features,
-    id: ContextId,
+    pub(crate) id: ContextId,
     imctr: At<IMCTR>,
-    root: Option<R>,
-    cache: Option<R>,
+    /// The registers of the root, if it is awake.
+    pub(crate) root: Option<R>,
+    /// The registers of the cache, if there is one and it is awake.
+    pub(crate) cache: Option<R>,
     /// Whether the last flush of the root timed out.
     is_stuck: Cell<bool>,
 }
@@ -145,33 +147,14 @@ impl<R: Registers> Hardware<R> {
         }
     }
 
-    /// Returns the number of the context.
-    pub(crate) fn id(&self) -> ContextId {
-        self.id
-    }
-
-    /// Returns the registers of the root, if it is awake.
-    pub(crate) fn root(&self) -> Option<&R> {
-        self.root.as_ref()
-    }
-
-    /// Returns the registers of the cache, if there is one and it is awake.
-    pub(crate) fn cache(&self) -> Option<&R> {
-        self.cache.as_ref()
-    }
-
-    /// Returns the registers of micro-TLBs: in the cache, or on Gen2 beside the contexts.
-    fn utlbs(&self) -> Option<&R> {
+    /// Returns the registers of micro-TLBs, if they are awake: in the cache, or on Gen2 beside the
+    /// contexts.
+    pub(crate) fn utlbs(&self) -> Option<&R> {
         if self.features.split {
             self.cache.as_ref()
         } else {
             self.root.as_ref()
         }
-    }
-
-    /// Returns whether micro-TLBs can be accessed.
-    pub(crate) fn has_utlbs(&self) -> bool {
-        self.utlbs().is_some()
     }
 
     /// Returns whether the last flush of the root timed out.

@@ -10,10 +10,6 @@ use kernel::{
     devres::Devres,
     prelude::*,
     sync::{
-        lock::{
-            mutex::MutexBackend,
-            Guard, //
-        },
         new_mutex,
         new_spinlock,
         Arc,
@@ -35,10 +31,7 @@ use crate::{
         MAX_CONTEXTS, //
     },
     parking::Parking,
-    regs::{
-        Access,
-        Mmio, //
-    },
+    regs::Mmio,
     saved::SaveArea,
     suspend::LockedSaveArea,
     table::{
@@ -53,19 +46,21 @@ pub(crate) type Reservations = [Option<Option<Group>>; MAX_CONTEXTS];
 /// One IPMMU.
 #[pin_data]
 pub(crate) struct Ipmmu {
-    regs: Arc<Mmio>,
-    features: &'static Features,
+    /// The registers, by which contexts identify the instance.
+    pub(crate) regs: Arc<Mmio>,
+    pub(crate) features: &'static Features,
     /// The root of this cache; none in a root.
     root: Option<Arc<Ipmmu>>,
     /// In a root, the contexts that groups may reserve.
-    contexts: KVec<Arc<Context>>,
+    pub(crate) contexts: KVec<Arc<Context>>,
     /// In a root, the reserved contexts. Serialises attach, release, suspend and resume behind it.
+    /// As waking up needs this lock, its holder must neither allocate memory nor wait for I/O.
     #[pin]
-    reservations: Mutex<Reservations>,
+    pub(crate) reservations: Mutex<Reservations>,
     /// In a root, the fault interrupt.
-    irq: SetOnce<Line>,
+    pub(crate) irq: SetOnce<Line>,
     #[pin]
-    parking: Parking,
+    pub(crate) parking: Parking,
     saved: Devres<LockedSaveArea>,
 }
 
@@ -114,12 +109,7 @@ impl Ipmmu {
 
     /// Returns the device of the instance.
     pub(crate) fn dev(&self) -> &Device {
-        self.regs.dev()
-    }
-
-    /// Returns the features of the instance's generation.
-    pub(crate) fn features(&self) -> &'static Features {
-        self.features
+        &self.regs.dev
     }
 
     /// Returns whether the instance is a root.
@@ -137,16 +127,6 @@ impl Ipmmu {
         self.root.as_ref().unwrap_or(self)
     }
 
-    /// Returns the registers, by which contexts identify the instance.
-    pub(crate) fn regs(&self) -> &Arc<Mmio> {
-        &self.regs
-    }
-
-    /// Returns the contexts of a root that groups may reserve.
-    pub(crate) fn contexts(&self) -> &[Arc<Context>] {
-        &self.contexts
-    }
-
     /// Returns context `id` of a root, if groups may reserve it. Any context.
     #[inline]
     pub(crate) fn context(&self, id: ContextId) -> Option<&Arc<Context>> {
@@ -155,35 +135,9 @@ impl Ipmmu {
         self.contexts.get(id.index().checked_sub(first.index())?)
     }
 
-    /// Excludes attach, release, suspend and resume behind the root. May sleep. As waking up needs
-    /// this lock, its holder must neither allocate memory nor wait for I/O.
-    pub(crate) fn reservations(&self) -> Guard<'_, Reservations, MutexBackend> {
-        self.reservations.lock()
-    }
-
-    /// Records the fault interrupt of a root.
-    pub(crate) fn set_irq(&self, line: Line) {
-        self.irq.populate(line);
-    }
-
-    /// Returns the fault interrupt of a root, once it has been requested.
-    pub(crate) fn irq(&self) -> Option<Line> {
-        self.irq.copy()
-    }
-
     /// Calls `f` with the save area, unless the device was unbound. Not in an interrupt, and not
     /// under the lock of a context.
     pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&mut SaveArea) -> R) -> Option<R> {
         self.saved.try_access_with(|area| f(&mut area.lock()))
-    }
-
-    /// Returns parking, and the state that belongs to no group.
-    pub(crate) fn parking(&self) -> &Parking {
-        &self.parking
-    }
-
-    /// Returns the registers, unless the device was unbound. The caller ensures that power is on.
-    pub(crate) fn access(&self) -> Option<Access<'_>> {
-        self.regs.access()
     }
 }

@@ -150,7 +150,7 @@ impl platform::Driver for Driver {
 
         pin_init::pin_init_scope(move || {
             let power = started?;
-            let ipmmu = power.ipmmu().clone();
+            let ipmmu = power.ipmmu.clone();
             let dev: &device::Device<device::Bound> = pdev.as_ref();
             let instance = Instance::new(dev, &OPS, ipmmu.clone())?;
 
@@ -217,7 +217,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
         Some(root) => {
             // Suspends and unbinds before the root.
             link::add_managed(dev, root.dev())?;
-            root.features()
+            root.features
         }
         None => {
             // Before anything is written: a cache without renesas,ipmmu-main looks like a root.
@@ -244,11 +244,11 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
 
 /// Starts a root, and requests its fault interrupt.
 fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<Power> {
-    let features = ipmmu.features();
+    let features = ipmmu.features;
     let faults = Faults::new(ipmmu.clone())?;
     let power = Power::new(ipmmu.clone(), Some(faults.clone()))?;
 
-    ipmmu.set_irq(irq::managed::request(
+    ipmmu.irq.populate(irq::managed::request(
         pdev,
         0,
         c"ipmmu-vmsa",

@@ -187,8 +187,8 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
         say_once(dev, fmt!("{cells} cells for {name}, 1 expected"), true);
         return Err(EINVAL);
     };
-    if ipmmu.features().utlb(utlb).is_none() {
-        let last = ipmmu.features().utlb_count() - 1;
+    if ipmmu.features.utlb(utlb).is_none() {
+        let last = ipmmu.features.utlb_count() - 1;
         say_once(
             dev,
             fmt!("uTLB {utlb} is out of range for {name} (0 to {last})"),
@@ -204,12 +204,12 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
 fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
     if let Err(why) = policy::check(dev) {
         if !Client::is_in_use(ipmmu, utlbs) {
-            ipmmu.parking().refuse(utlbs);
+            ipmmu.parking.refuse(utlbs);
             say_once(dev, fmt!("{why}"), false);
             return Err(ENODEV);
         }
     }
-    if ipmmu.parking().is_refused(utlbs) {
+    if ipmmu.parking.is_refused(utlbs) {
         let name = ipmmu.dev().name();
         say_once(
             dev,
@@ -226,8 +226,8 @@ fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
 fn open_for_driver(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) {
     if has_driver(dev) {
         // The cache must not wake up meanwhile.
-        let _serialised = ipmmu.root().reservations();
-        ipmmu.parking().open_strays(utlbs);
+        let _serialised = ipmmu.root().reservations.lock();
+        ipmmu.parking.open_strays(utlbs);
     }
 }
 
@@ -260,14 +260,14 @@ impl driver::Ops for IommuOps {
 
         for &id in fwspec.ids() {
             // A device tree may name a micro-TLB twice.
-            utlbs |= ipmmu.features().utlb(id).ok_or(EINVAL)?.bit();
+            utlbs |= ipmmu.features.utlb(id).ok_or(EINVAL)?.bit();
         }
         refuse_by_policy(dev, ipmmu, utlbs).inspect_err(|_| open_for_driver(dev, ipmmu, utlbs))?;
         Ok((instance.clone(), Client::new(ipmmu.clone(), utlbs)))
     }
 
     fn device_group(grouping: Grouping<'_>, client: &Client) -> Result<Group> {
-        let (dev, ipmmu) = (grouping.dev(), client.ipmmu());
+        let (dev, ipmmu) = (grouping.dev(), &client.ipmmu);
 
         client
             .join(&grouping)
@@ -297,14 +297,14 @@ impl driver::Ops for IommuOps {
                     }
                 }
                 // The core releases the client, which goes on without IOMMU.
-                open_for_driver(dev, ipmmu, client.utlbs());
+                open_for_driver(dev, ipmmu, client.utlbs);
                 ENODEV
             })
     }
 
     fn release_device(dev: &Device, client: &Client) {
         client.release(dev);
-        if has_driver(dev) && client.ipmmu().parking().strays() & client.utlbs() != 0 {
+        if has_driver(dev) && client.ipmmu.parking.strays() & client.utlbs != 0 {
             say_once(dev, fmt!("blocked until the driver is rebound"), true);
         }
     }
@@ -313,14 +313,14 @@ impl driver::Ops for IommuOps {
         client: &Client,
         hwdev: DmaDevice<'_>,
     ) -> Result<(Geometry, IoPageTable<Walkers>)> {
-        let ipmmu = client.ipmmu();
+        let ipmmu = &client.ipmmu;
         let table = Walkers::of_new_table(ipmmu, hwdev)?;
 
-        Ok((table::geometry(ipmmu.features()), table))
+        Ok((table::geometry(ipmmu.features), table))
     }
 
     fn attach_paging(dev: &Device, client: &Client, domain: ArcBorrow<'_, Domain<Self>>) -> Result {
-        if !domain.flush_ops().is_for(client.ipmmu().root()) {
+        if !domain.flush_ops().is_for(client.ipmmu.root()) {
             return Err(EINVAL);
         }
 

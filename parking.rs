@@ -180,7 +180,7 @@ impl Parking {
     /// Points `utlbs` to parking and drops their translations, or switches them off.
     fn point(&self, utlbs: u64, is_on: bool, regs: &impl Registers) {
         if let (true, Some(hw)) = (utlbs != 0, self.here(regs)) {
-            hw.point(utlbs, is_on.then_some(hw.id()));
+            hw.point(utlbs, is_on.then_some(hw.id));
             hw.arrived();
         }
     }

@@ -58,7 +58,7 @@ enum Before {
 
 /// The power state of one instance. The instance is switched off when this is dropped.
 pub(crate) struct Power {
-    ipmmu: Arc<Ipmmu>,
+    pub(crate) ipmmu: Arc<Ipmmu>,
     /// In a root, the handling of its faults.
     faults: Option<Arc<Faults>>,
     is_frozen: Atomic<bool>,
@@ -81,11 +81,6 @@ impl Power {
         Ok(power)
     }
 
-    /// Returns the instance.
-    pub(crate) fn ipmmu(&self) -> &Arc<Ipmmu> {
-        &self.ipmmu
-    }
-
     /// Saves the registers of all contexts and micro-TLBs in use, and lets nothing through them.
     /// Touches nothing if the instance sleeps. Allocates nothing. May sleep.
     ///
@@ -95,32 +90,32 @@ impl Power {
     pub(crate) fn suspend(&self) -> Result {
         let ipmmu = &self.ipmmu;
         // Excludes attach and release.
-        let _serialised = ipmmu.root().reservations();
-        if !ipmmu.parking().is_awake() {
+        let _serialised = ipmmu.root().reservations.lock();
+        if !ipmmu.parking.is_awake() {
             return Ok(());
         }
 
         // The handler must not run while it cannot read the registers that raise the interrupt.
-        if let Some(irq) = ipmmu.irq() {
+        if let Some(irq) = ipmmu.irq.as_ref() {
             irq.disable();
         }
         if ipmmu.is_root() {
-            self.tell(ipmmu.parking().take_parking_fault(), When::Suspending);
+            self.tell(ipmmu.parking.take_parking_fault(), When::Suspending);
         }
-        ipmmu.parking().set_awake(false);
-        let regs = ipmmu.access().ok_or(ENODEV)?;
+        ipmmu.parking.set_awake(false);
+        let regs = ipmmu.regs.access().ok_or(ENODEV)?;
         let mut wrong = Mismatches::new();
         let done = ipmmu.with_save_area(|area| {
-            for context in ipmmu.root().contexts() {
+            for context in &ipmmu.root().contexts {
                 if ipmmu.is_root() {
                     let fault = context.suspend_in_root(area, &mut wrong);
                     self.tell(fault, When::Suspending);
                 } else {
-                    context.suspend_in_cache(ipmmu.regs(), area, &mut wrong);
+                    context.suspend_in_cache(&ipmmu.regs, area, &mut wrong);
                 }
             }
             if ipmmu.is_root() {
-                ipmmu.parking().quiet_parking(&regs, true);
+                ipmmu.parking.quiet_parking(&regs, true);
             }
             // Those saved before serve if nothing is in use, or if what is read cannot be trusted.
             if wrong.is_empty() && !area.is_empty() {
@@ -157,18 +152,18 @@ impl Power {
     /// `ENODEV` when the device was unbound.
     pub(crate) fn end(&self) -> Result {
         let ipmmu = &self.ipmmu;
-        if !ipmmu.parking().is_awake() {
+        if !ipmmu.parking.is_awake() {
             return Ok(());
         }
 
         self.suspend()?;
-        let regs = ipmmu.access().ok_or(ENODEV)?;
+        let regs = ipmmu.regs.access().ok_or(ENODEV)?;
         // On Gen2 suspend leaves them on.
-        for context in ipmmu.contexts() {
-            reset(ipmmu.features(), context.id, &regs);
+        for context in &ipmmu.contexts {
+            reset(ipmmu.features, context.id, &regs);
         }
-        ipmmu.parking().quiet_parking(&regs, false);
-        if ipmmu.is_root() && ipmmu.features().has_stage_2() {
+        ipmmu.parking.quiet_parking(&regs, false);
+        if ipmmu.is_root() && ipmmu.features.has_stage_2() {
             // Upstream's driver, which may come next, does not touch IMSAUXCTLR.
             let mut wrong = Mismatches::new();
             ipmmu.with_save_area(|area| {
@@ -194,12 +189,12 @@ impl Power {
     fn wake(&self, before: Before) -> Result {
         let ipmmu = &self.ipmmu;
         // Excludes attach and release.
-        let _serialised = ipmmu.root().reservations();
-        if ipmmu.parking().is_awake() {
+        let _serialised = ipmmu.root().reservations.lock();
+        if ipmmu.parking.is_awake() {
             return Ok(());
         }
         let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
-        let regs = ipmmu.access().ok_or(ENODEV)?;
+        let regs = ipmmu.regs.access().ok_or(ENODEV)?;
         let mut wrong = Mismatches::new();
 
         ipmmu
@@ -210,8 +205,8 @@ impl Power {
                 }
                 if before != Before::Sleep && ipmmu.is_root() {
                     // What is left on may walk tables of another stage.
-                    for id in ipmmu.features().contexts() {
-                        reset(ipmmu.features(), id, &regs);
+                    for id in ipmmu.features.contexts() {
+                        reset(ipmmu.features, id, &regs);
                     }
                 }
                 area.control
@@ -225,7 +220,7 @@ impl Power {
                 }
             })
             .ok_or(ENODEV)?;
-        if let Some(irq) = ipmmu.irq() {
+        if let Some(irq) = ipmmu.irq.as_ref() {
             irq.enable();
         }
         wrong.log(ipmmu.dev(), "after resume");
@@ -238,7 +233,7 @@ impl Power {
 
     /// Returns the control registers as others left them, in a root with the stage of its tables.
     fn read_control(&self, regs: &impl Registers) -> Saved {
-        let features = self.ipmmu.features();
+        let features = self.ipmmu.features;
         let control = Saved::control(features).read(regs);
 
         if self.ipmmu.is_root() {
@@ -256,48 +251,48 @@ impl Power {
         wrong: &mut Mismatches,
     ) {
         let ipmmu = &self.ipmmu;
-        let stayed_on = ipmmu.parking().start_parking(regs, wrong);
+        let stayed_on = ipmmu.parking.start_parking(regs, wrong);
 
-        for id in ipmmu.features().reserved_contexts() {
-            reset(ipmmu.features(), id, regs);
+        for id in ipmmu.features.reserved_contexts() {
+            reset(ipmmu.features, id, regs);
         }
-        ipmmu.parking().set_awake(true);
+        ipmmu.parking.set_awake(true);
         if stayed_on {
-            self.tell(ipmmu.parking().take_parking_fault(), When::Asleep);
+            self.tell(ipmmu.parking.take_parking_fault(), When::Asleep);
         }
-        for context in ipmmu.contexts() {
+        for context in &ipmmu.contexts {
             let fault = context.resume_in_root(area, !stayed_on, wrong);
             self.tell(fault, When::Asleep);
         }
         if ipmmu.has_clients() {
             // On Gen2 the micro-TLBs are here. Those found on walk what the context walks.
             let found = if self.may_find_on(before) {
-                ipmmu.parking().find_on(regs)
+                ipmmu.parking.find_on(regs)
             } else {
                 0
             };
-            let contexts = ipmmu.contexts().iter();
+            let contexts = ipmmu.contexts.iter();
             let grouped = contexts.fold(0, |grouped, context| grouped | context.lock().own);
             self.wake_strays(regs, before, found);
             let clients = self.utlbs_of_clients();
             ipmmu
-                .parking()
+                .parking
                 .switch_off_owed(regs, found, (clients, grouped));
         }
     }
 
     /// Returns whether micro-TLBs may be on that this driver did not switch on.
     fn may_find_on(&self, before: Before) -> bool {
-        before != Before::Sleep || self.ipmmu.parking().was_used()
+        before != Before::Sleep || self.ipmmu.parking.was_used()
     }
 
     /// Returns the micro-TLBs of this instance that have a client, a bit each.
     fn utlbs_of_clients(&self) -> u64 {
         let ipmmu = &self.ipmmu;
 
-        ipmmu.root().contexts().iter().fold(0, |all, context| {
+        ipmmu.root().contexts.iter().fold(0, |all, context| {
             let state = context.lock();
-            let is_here = ipmmu.is_root() || state.is_behind(ipmmu.regs());
+            let is_here = ipmmu.is_root() || state.is_behind(&ipmmu.regs);
             all | if is_here { state.members.utlbs() } else { 0 }
         })
     }
@@ -305,9 +300,9 @@ impl Power {
     /// Parks the micro-TLBs without a client. At probe these are the ones in `found`.
     fn wake_strays(&self, regs: &impl Registers, before: Before, found: u64) {
         if before == Before::Probe {
-            self.ipmmu.parking().set_strays(found);
+            self.ipmmu.parking.set_strays(found);
         }
-        self.ipmmu.parking().resume_own(regs);
+        self.ipmmu.parking.resume_own(regs);
     }
 
     fn wake_cache(
@@ -319,17 +314,17 @@ impl Power {
     ) {
         let ipmmu = &self.ipmmu;
         let found = if self.may_find_on(before) {
-            ipmmu.parking().park_all(regs)
+            ipmmu.parking.park_all(regs)
         } else {
             0
         };
         let mut grouped = 0;
 
-        ipmmu.parking().park_again(regs);
+        ipmmu.parking.park_again(regs);
         self.wake_strays(regs, before, found);
-        ipmmu.parking().set_awake(true);
-        for context in ipmmu.root().contexts() {
-            grouped |= context.resume_in_cache(ipmmu.regs(), area, wrong);
+        ipmmu.parking.set_awake(true);
+        for context in &ipmmu.root().contexts {
+            grouped |= context.resume_in_cache(&ipmmu.regs, area, wrong);
         }
         // Not needed for most caches, in which nothing was found on.
         let clients = if found == 0 {
@@ -338,7 +333,7 @@ impl Power {
             self.utlbs_of_clients()
         };
         ipmmu
-            .parking()
+            .parking
             .switch_off_owed(regs, found, (clients, grouped));
     }
 

@@ -90,7 +90,7 @@ impl<R: Registers> Registers for &R {
 /// The mapped registers of an instance, accessible while its device is bound.
 pub(crate) struct Mmio {
     io: DevresIoMem,
-    dev: ARef<Device>,
+    pub(crate) dev: ARef<Device>,
 }
 
 impl Mmio {
@@ -111,11 +111,6 @@ impl Mmio {
             io: io.into_devres()?,
             dev: pdev.as_ref().into(),
         })
-    }
-
-    /// Returns the device.
-    pub(crate) fn dev(&self) -> &Device {
-        &self.dev
     }
 
     /// Returns the registers, unless the device was unbound. Any context; no sleeping while the

@@ -62,7 +62,7 @@ impl Context {
         area: &mut SaveArea,
         wrong: &mut Mismatches,
     ) {
-        let Some(regs) = hw.cache() else {
+        let Some(regs) = &hw.cache else {
             return;
         };
 
@@ -115,13 +115,13 @@ impl Context {
         area: &mut SaveArea,
         wrong: &mut Mismatches,
     ) {
-        let (Some(regs), Some(space)) = (hw.root(), state.space_if_on()) else {
+        let (Some(regs), Some(space)) = (&hw.root, state.space_if_on()) else {
             return;
         };
 
         *area.walk(self.id) = self.walk(hw, space).save(regs, wrong);
         hw.write_root(IMCTR::zeroed());
-        if self.idle().is_some() {
+        if self.idle.as_ref().is_some() {
             self.save_utlbs(state, regs, area, wrong);
             self.walk_idle(hw);
             self.forget_utlb_0(hw, state.own);
@@ -141,8 +141,8 @@ impl Context {
         self.with(|state| {
             state.root.is_awake = true;
             let (fault, good) = self.with_hardware(state, |hw, state| {
-                let regs = hw.root()?;
-                let is_fresh = self.idle().map_or(is_fresh, |idle| {
+                let regs = hw.root.as_ref()?;
+                let is_fresh = self.idle.as_ref().map_or(is_fresh, |idle| {
                     // Suspend left the empty table on Gen2.
                     !self.walk(hw, idle).verify(regs, &mut Mismatches::new())
                 });
@@ -199,7 +199,8 @@ impl Context {
 
             state.cache_sleeps(false);
             state.is_lost = !self.with_hardware(state, |hw, state| {
-                hw.cache()
+                hw.cache
+                    .as_ref()
                     .is_some_and(|regs| self.enter_cache((hw, regs), state, area, wrong))
             });
             state.own | state.parked

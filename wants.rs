@@ -79,7 +79,7 @@ pub(crate) struct Wanted {
 
 /// The clients of one group; the one with the newest want comes last.
 pub(crate) struct Members {
-    list: KVec<Member>,
+    pub(crate) list: KVec<Member>,
     /// Micro-TLBs that stay parked although no client is blocked, a bit each: those that were found
     /// on, while their clients have wanted nothing yet.
     found: u64,
@@ -130,21 +130,6 @@ impl Members {
         }
         self.found |= found;
         Ok(core::mem::replace(&mut self.list, list))
-    }
-
-    /// Returns the clients.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Member> {
-        self.list.iter()
-    }
-
-    /// Returns the number of clients.
-    pub(crate) fn count(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Returns whether there are no clients.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 
     /// Returns the micro-TLBs of all clients, a bit each.
@@ -284,7 +269,7 @@ mod tests {
             };
 
             for (dev, utlbs) in group.devs.iter().zip([0b001, 0b011, 0b100]) {
-                let list = Members::list_of(group.members.count() + 1)?;
+                let list = Members::list_of(group.members.list.len() + 1)?;
                 group.members.add(list, plain(dev), utlbs, 0)?;
             }
             Ok(group)
@@ -354,7 +339,7 @@ mod tests {
         let mut group = Group::new()?;
         let dev = faux::Registration::new(c"ipmmu-test-3", None)?;
 
-        let list = Members::list_of(group.members.count() + 1)?;
+        let list = Members::list_of(group.members.list.len() + 1)?;
         group.members.add(list, plain(&dev), 0b1000, 0b1000)?;
         assert_eq!(group.masks(), (0, 0b1000));
         group.set(0, Want::Identity);
@@ -369,7 +354,7 @@ mod tests {
         let mut group = Group::new()?;
         let dev = faux::Registration::new(c"ipmmu-test-4", None)?;
 
-        let list = Members::list_of(group.members.count() + 1)?;
+        let list = Members::list_of(group.members.list.len() + 1)?;
         group.members.add(list, plain(&dev), 0b1001, 0b1000)?;
         group.members.remove(plain(&dev), false);
         assert_eq!(group.masks(), (0, 0b1000));

@@ -136,7 +136,7 @@ impl Side {
         name: "handler-outlives-attach",
         file: "group.rs",
         changes: &[(
-            "        if let Some(irq) = root.irq() {
+            "        if let Some(irq) = root.irq.as_ref() {
             irq.synchronize();
         }
 ",
