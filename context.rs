@@ -122,7 +122,7 @@ impl Context {
                 is_awake: false,
             },
             cache: None,
-            members: Members::new(),
+            members: Members::default(),
             space: idle.clone(),
             is_lost: false,
             own: 0,
@@ -303,7 +303,7 @@ impl Context {
     /// holds what was written.
     pub(crate) fn walk_idle(&self, hw: &Hardware<impl Registers>) {
         if let Some(idle) = &self.idle {
-            if hw.program(self.walk(hw, idle), &mut Mismatches::new()) {
+            if hw.program(self.walk(hw, idle), &mut Mismatches::default()) {
                 hw.write_root(IMCTR::zeroed().with_mmuen(true));
             }
         }

@@ -34,6 +34,7 @@ use crate::{
 
 /// A rate limit for messages, so that a storm of faults does not flood the log: ten in five
 /// seconds, like the kernel's own.
+#[derive(Default)]
 struct RateLimit {
     since: Option<Instant<Monotonic>>,
     printed: u32,
@@ -43,14 +44,6 @@ struct RateLimit {
 impl RateLimit {
     const INTERVAL: Delta = Delta::from_secs(5);
     const BURST: u32 = 10;
-
-    const fn new() -> Self {
-        Self {
-            since: None,
-            printed: 0,
-            suppressed: 0,
-        }
-    }
 
     /// Returns how many messages were suppressed before this one; none if this one is, too.
     fn allow(&mut self) -> Option<u32> {
@@ -97,7 +90,7 @@ impl Faults {
         Arc::pin_init(
             pin_init!(Self {
                 root,
-                limit <- new_spinlock_irq!(RateLimit::new()),
+                limit <- new_spinlock_irq!(RateLimit::default()),
             }),
             GFP_KERNEL,
         )

@@ -264,7 +264,7 @@ impl Client {
     fn change<R>(&self, context: &Context, f: impl FnOnce(&mut State) -> Result<R>) -> Result {
         let root = self.ipmmu.root();
         let serialised = root.reservations.lock();
-        let mut wrong = Mismatches::new();
+        let mut wrong = Mismatches::default();
         let (dropped, utlbs) = context.with(|state| -> Result<_> {
             let utlbs = state.members.utlbs();
             let old = f(state)?;

@@ -55,6 +55,7 @@ impl Mismatch {
 
 /// Mismatches found under a lock. They are logged after unlocking: the console may be slow, or
 /// behind the context whose lock it is.
+#[derive(Default)]
 pub(crate) struct Mismatches {
     first: [Option<Mismatch>; Self::TOLD],
     count: usize,
@@ -63,13 +64,6 @@ pub(crate) struct Mismatches {
 impl Mismatches {
     /// How many mismatches are logged one by one.
     const TOLD: usize = 8;
-
-    pub(crate) const fn new() -> Self {
-        Self {
-            first: [None; Self::TOLD],
-            count: 0,
-        }
-    }
 
     /// Adds `mismatch`. Any context.
     pub(crate) fn note(&mut self, mismatch: Mismatch) {

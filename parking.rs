@@ -47,6 +47,7 @@ pub(crate) struct Parking {
 }
 
 /// The state under the lock. It is taken inside that of a context, never the other way round.
+#[derive(Default)]
 struct State {
     /// Whether the registers may be accessed.
     is_awake: bool,
@@ -78,15 +79,8 @@ impl Parking {
         empty: Option<Arc<dyn AddressSpace>>,
     ) -> impl PinInit<Self> {
         let state = State {
-            is_awake: false,
             parks: empty.is_some() && features.parking().is_some(),
-            is_lost: false,
-            strays: 0,
-            was_used: false,
-            owed_off: 0,
-            refused: 0,
-            tells_faults: false,
-            faults: 0,
+            ..State::default()
         };
 
         pin_init!(Self {
@@ -119,7 +113,7 @@ impl Parking {
 
         state.is_lost = false;
         let on = Saved::imctr(self.features, id, self.imctr(&state));
-        let was_on = imctr.mmuen() && walk.verify(regs, &mut Mismatches::new());
+        let was_on = imctr.mmuen() && walk.verify(regs, &mut Mismatches::default());
         if !was_on {
             reset(self.features, id, regs);
             if !walk.restore(regs).verify(regs, wrong) {

@@ -104,7 +104,7 @@ impl Power {
         }
         ipmmu.parking.set_awake(false);
         let regs = ipmmu.regs.access().ok_or(ENODEV)?;
-        let mut wrong = Mismatches::new();
+        let mut wrong = Mismatches::default();
         let done = ipmmu.with_save_area(|area| {
             for context in &ipmmu.root().contexts {
                 if ipmmu.is_root() {
@@ -165,7 +165,7 @@ impl Power {
         ipmmu.parking.quiet_parking(&regs, false);
         if ipmmu.is_root() && ipmmu.features.has_stage_2() {
             // Upstream's driver, which may come next, does not touch IMSAUXCTLR.
-            let mut wrong = Mismatches::new();
+            let mut wrong = Mismatches::default();
             ipmmu.with_save_area(|area| {
                 let restored = area.control.clone().with_s2pte(false).restore(&regs);
                 restored.verify(&regs, &mut wrong)
@@ -195,7 +195,7 @@ impl Power {
         }
         let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
         let regs = ipmmu.regs.access().ok_or(ENODEV)?;
-        let mut wrong = Mismatches::new();
+        let mut wrong = Mismatches::default();
 
         ipmmu
             .with_save_area(|area| {

@@ -360,7 +360,7 @@ mod tests {
             );
             let walk = Saved::walk(features, id, SOMEWHERE);
 
-            let mut wrong = Mismatches::new();
+            let mut wrong = Mismatches::default();
 
             walk.clone().restore(&from);
             let saved = walk.save(&from, &mut wrong).ok_or(EIO)?;
@@ -377,7 +377,7 @@ mod tests {
         let id = GEN3.contexts().last().ok_or(EINVAL)?;
         let memory = Memory::new(&GEN3, 0x0123_4567)?;
         let restored = Saved::walk(&GEN3, id, SOMEWHERE).restore(&memory);
-        let mut wrong = Mismatches::new();
+        let mut wrong = Mismatches::default();
 
         memory.write_at(GEN3.context::<IMMAIR0>(id).offset(), 1);
         assert!(!restored.verify(&memory, &mut wrong));
@@ -391,7 +391,7 @@ mod tests {
         let id = GEN3.contexts().last().ok_or(EINVAL)?;
         let utlb = GEN3.utlbs().last().ok_or(EINVAL)?;
         let memory = Memory::new(&GEN3, 0)?;
-        let mut wrong = Mismatches::new();
+        let mut wrong = Mismatches::default();
 
         let walk = Saved::walk(&GEN3, id, SOMEWHERE);
         assert!(walk.save(&memory, &mut wrong).is_none());
@@ -411,14 +411,14 @@ mod tests {
             let expected: u32 = imuctr_on(context).into();
 
             from.write_at(imuctr, expected);
-            let mut wrong = Mismatches::new();
+            let mut wrong = Mismatches::default();
             let saved = Saved::utlb(features, id, context).save(&from, &mut wrong);
             let restored = saved.ok_or(EIO)?.restore(&to);
             assert_eq!(to.read_at(imuctr), expected | 2);
             assert_eq!(to.read_at(imuctr + 8), from.read_at(imuctr + 8));
             assert_eq!(to.writes.borrow().last(), Some(&imuctr));
             assert_eq!(to.writes.borrow().len(), 2);
-            assert!(restored.verify(&to, &mut Mismatches::new()));
+            assert!(restored.verify(&to, &mut Mismatches::default()));
         }
         Ok(())
     }
@@ -432,7 +432,7 @@ mod tests {
         from.write_at(0x1504, 8);
         let restored = Saved::control(&GEN4).read(&from).restore(&to);
         assert_eq!((to.read_at(0x1500), to.read_at(0x1504)), (!(1 << 28), 8));
-        assert!(restored.verify(&to, &mut Mismatches::new()));
+        assert!(restored.verify(&to, &mut Mismatches::default()));
         assert!(Saved::control(&GEN2).entries.is_empty());
         Ok(())
     }

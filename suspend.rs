@@ -144,7 +144,7 @@ impl Context {
                 let regs = hw.root.as_ref()?;
                 let is_fresh = self.idle.as_ref().map_or(is_fresh, |idle| {
                     // Suspend left the empty table on Gen2.
-                    !self.walk(hw, idle).verify(regs, &mut Mismatches::new())
+                    !self.walk(hw, idle).verify(regs, &mut Mismatches::default())
                 });
                 let fault = Fault::take(self.features, self.id, regs).filter(|_| !is_fresh);
 

@@ -78,6 +78,7 @@ pub(crate) struct Wanted {
 }
 
 /// The clients of one group; the one with the newest want comes last.
+#[derive(Default)]
 pub(crate) struct Members {
     pub(crate) list: KVec<Member>,
     /// Micro-TLBs that stay parked although no client is blocked, a bit each: those that were found
@@ -86,14 +87,6 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Creates a group without clients.
-    pub(crate) const fn new() -> Self {
-        Self {
-            list: KVec::new(),
-            found: 0,
-        }
-    }
-
     /// Creates an empty list with capacity for `count` clients. May sleep.
     ///
     /// # Errors
@@ -265,7 +258,7 @@ mod tests {
                     faux::Registration::new(c"ipmmu-test-1", None)?,
                     faux::Registration::new(c"ipmmu-test-2", None)?,
                 ],
-                members: Members::new(),
+                members: Members::default(),
             };
 
             for (dev, utlbs) in group.devs.iter().zip([0b001, 0b011, 0b100]) {
