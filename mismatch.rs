@@ -39,20 +39,6 @@ pub(crate) struct Mismatch {
     pub(crate) expected: u32,
 }
 
-impl Mismatch {
-    fn log(&self, dev: &Device, when: &str) {
-        dev_err!(
-            dev,
-            "{}: {} is 0x{:08x} {}, 0x{:08x} expected\n",
-            self.part,
-            self.register,
-            self.found,
-            when,
-            self.expected
-        );
-    }
-}
-
 /// Mismatches found under a lock. They are logged after unlocking: the console may be slow, or
 /// behind the context whose lock it is.
 #[derive(Default)]
@@ -65,14 +51,19 @@ impl Mismatches {
     /// How many mismatches are logged one by one.
     const TOLD: usize = 8;
 
-    /// Adds `mismatch`. Any context.
-    pub(crate) fn note(&mut self, mismatch: Mismatch) {
-        let is_same = |m: &Mismatch| (m.part, m.register) == (mismatch.part, mismatch.register);
+    /// Adds that `register` of `part` holds `found`, unless it was added before. Any context.
+    pub(crate) fn note(&mut self, part: Part, register: &'static str, found: u32, expected: u32) {
+        let is_same = |m: &Mismatch| (m.part, m.register) == (part, register);
         if self.iter().any(is_same) {
             return;
         }
         if let Some(place) = self.first.get_mut(self.count) {
-            *place = Some(mismatch);
+            *place = Some(Mismatch {
+                part,
+                register,
+                found,
+                expected,
+            });
         }
         self.count += 1;
     }
@@ -89,8 +80,16 @@ impl Mismatches {
 
     /// Logs all mismatches; `when` becomes part of the messages. Not under a spinlock.
     pub(crate) fn log(&self, dev: &Device, when: &str) {
-        for mismatch in self.iter() {
-            mismatch.log(dev, when);
+        for m in self.iter() {
+            dev_err!(
+                dev,
+                "{}: {} is 0x{:08x} {}, 0x{:08x} expected\n",
+                m.part,
+                m.register,
+                m.found,
+                when,
+                m.expected
+            );
         }
         let rest = self.count.saturating_sub(Self::TOLD);
         if rest > 0 {

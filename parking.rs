@@ -26,7 +26,6 @@ use crate::{
         Hardware, //
     },
     mismatch::{
-        Mismatch,
         Mismatches,
         Part, //
     },
@@ -123,12 +122,9 @@ impl Parking {
         }
         let on = on.restore(regs);
         if !wait_flushed(self.features.context(id), regs) {
-            wrong.note(Mismatch {
-                part: Part::Context(id),
-                register: "IMCTR",
-                found: regs.read::<IMCTR>(self.features.context(id)).into(),
-                expected: self.imctr(&state).into(),
-            });
+            let found = regs.read_at(self.features.context::<IMCTR>(id).offset());
+            let expected = self.imctr(&state).into();
+            wrong.note(Part::Context(id), "IMCTR", found, expected);
         }
         on.verify(regs, wrong);
         was_on

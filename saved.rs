@@ -17,7 +17,6 @@ use crate::{
         UtlbId, //
     },
     mismatch::{
-        Mismatch,
         Mismatches,
         Part, //
     },
@@ -205,12 +204,7 @@ impl Saved {
             let found = regs.read_at(self.first + entry.offset) & !entry.command;
             if found != expected {
                 good = false;
-                wrong.note(Mismatch {
-                    part: self.part,
-                    register: entry.name,
-                    found,
-                    expected,
-                });
+                wrong.note(self.part, entry.name, found, expected);
             }
         }
         good
@@ -230,12 +224,8 @@ pub(crate) fn verify_stage(
     let found = IMSAUXCTLR::from(root.read_at(features.control_base + IMSAUXCTLR::OFFSET));
 
     if !found.s2pte() {
-        wrong.note(Mismatch {
-            part: Part::Control,
-            register: "IMSAUXCTLR",
-            found: found.into(),
-            expected: found.with_s2pte(true).into(),
-        });
+        let expected = found.with_s2pte(true);
+        wrong.note(Part::Control, "IMSAUXCTLR", found.into(), expected.into());
     }
     found.s2pte()
 }
