@@ -242,8 +242,8 @@ pub(crate) struct SaveArea {
     /// The control registers as last saved. An instance with nothing in use goes on with them.
     pub(crate) control: Saved,
     /// What each context walks; in a root only.
-    walks: KVec<Option<Saved>>,
-    utlbs: KVec<Option<Saved>>,
+    pub(crate) walks: KVec<Option<Saved>>,
+    pub(crate) utlbs: KVec<Option<Saved>>,
 }
 
 impl SaveArea {
@@ -253,30 +253,11 @@ impl SaveArea {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(features: &Features) -> Result<Self> {
-        let mut walks = KVec::new();
-        let mut utlbs = KVec::new();
-
-        for _ in features.contexts() {
-            walks.push(None, GFP_KERNEL)?;
-        }
-        for _ in features.utlbs() {
-            utlbs.push(None, GFP_KERNEL)?;
-        }
         Ok(Self {
             control: Saved::control(features),
-            walks,
-            utlbs,
+            walks: KVec::from_elem(None, features.contexts().count(), GFP_KERNEL)?,
+            utlbs: KVec::from_elem(None, features.utlb_count(), GFP_KERNEL)?,
         })
-    }
-
-    /// Returns the entry for what context `id` walks. Any context.
-    pub(crate) fn walk(&mut self, id: ContextId) -> &mut Option<Saved> {
-        &mut self.walks[id.index()]
-    }
-
-    /// Returns the entry for micro-TLB `id`. Any context.
-    pub(crate) fn utlb(&mut self, id: UtlbId) -> &mut Option<Saved> {
-        &mut self.utlbs[id.index()]
     }
 
     /// Returns whether nothing is saved besides the control registers. Any context.
@@ -286,9 +267,9 @@ impl SaveArea {
 
     /// Discards what was saved of context `id` and of `utlbs`. Any context.
     pub(crate) fn forget(&mut self, features: &Features, id: ContextId, utlbs: u64) {
-        *self.walk(id) = None;
+        self.walks[id.index()] = None;
         for utlb in features.utlbs_in(utlbs) {
-            *self.utlb(utlb) = None;
+            self.utlbs[utlb.index()] = None;
         }
     }
 }
@@ -435,10 +416,11 @@ mod tests {
             GEN3.utlb(40).ok_or(EINVAL)?,
         );
 
-        *area.utlb(utlb_id) = Some(Saved::utlb(&GEN3, utlb_id, id));
-        *area.walk(id) = Some(Saved::walk(&GEN3, id, SOMEWHERE));
+        area.utlbs[utlb_id.index()] = Some(Saved::utlb(&GEN3, utlb_id, id));
+        area.walks[id.index()] = Some(Saved::walk(&GEN3, id, SOMEWHERE));
+        assert!(!area.is_empty());
         area.forget(&GEN3, id, utlb_id.bit());
-        assert!(area.walk(id).is_none() && area.utlb(utlb_id).is_none());
+        assert!(area.is_empty());
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ impl Context {
     ) {
         for utlb in self.features.utlbs_in(state.own | state.parked) {
             let is_own = state.own & utlb.bit() != 0;
-            *area.utlb(utlb) = self.pointing(utlb, is_own).save(regs, wrong);
+            area.utlbs[utlb.index()] = self.pointing(utlb, is_own).save(regs, wrong);
         }
     }
 
@@ -119,7 +119,7 @@ impl Context {
             return;
         };
 
-        *area.walk(self.id) = self.walk(hw, space).save(regs, wrong);
+        area.walks[self.id.index()] = self.walk(hw, space).save(regs, wrong);
         hw.write_root(IMCTR::zeroed());
         if self.idle.as_ref().is_some() {
             self.save_utlbs(state, regs, area, wrong);
@@ -164,7 +164,7 @@ impl Context {
         area: &mut SaveArea,
         wrong: &mut Mismatches,
     ) -> bool {
-        let saved = area.walk(self.id).take();
+        let saved = area.walks[self.id.index()].take();
         let mut good = true;
 
         if let Some(space) = &state.space {
@@ -241,7 +241,7 @@ impl Context {
 
         for utlb in self.features.utlbs_in(state.own | state.parked) {
             let is_own = !is_lost && state.own & utlb.bit() != 0;
-            let before = area.utlb(utlb).take().filter(|_| !is_lost);
+            let before = area.utlbs[utlb.index()].take().filter(|_| !is_lost);
             let restored = before
                 .unwrap_or_else(|| self.pointing(utlb, is_own))
                 .restore(regs);
