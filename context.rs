@@ -104,10 +104,7 @@ pub(crate) struct Leftover {
 }
 
 impl Context {
-    /// Creates context `id` of the root `dev`, which counts as asleep. May sleep.
-    ///
-    /// # Errors
-    ///
+    /// Creates context `id` of the root `dev`, which counts as asleep. May sleep. Fails with
     /// `ENOMEM`.
     pub(crate) fn new(
         id: ContextId,

@@ -72,11 +72,7 @@ impl Walkers {
     /// The DMA properties of `dev` also hold for the root, which walks the table. May sleep.
     ///
     /// If the device tree has `dma-ranges`, which no SoC has, a domain shared with clients behind
-    /// another cache must not outlive the binding of `dev`.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// another cache must not outlive the binding of `dev`. Fails with `ENOMEM`.
     pub(crate) fn of_new_table(
         ipmmu: &Arc<Ipmmu>,
         dev: DmaDevice<'_>,

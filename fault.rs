@@ -81,11 +81,7 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    /// Creates the handling of the faults of `root`. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Creates the handling of the faults of `root`. May sleep. Fails with `ENOMEM`.
     pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Arc<Self>> {
         Arc::pin_init(
             pin_init!(Self {

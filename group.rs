@@ -98,9 +98,7 @@ impl Client {
     /// Adds the client to its group, and reserves a context if it is the first there. Returns the
     /// core's group. May sleep.
     ///
-    /// # Errors
-    ///
-    /// The reason why the client cannot be in any group. It has joined none then.
+    /// Fails with the reason why the client cannot be in any group. It has joined none then.
     pub(crate) fn join(&self, grouping: &Grouping<'_>) -> Result<Group, Refusal> {
         let features = self.ipmmu.features;
         // Created, and dropped if not needed, without the mutex, because the core's locks are taken
@@ -213,10 +211,8 @@ impl Client {
 
     /// Attaches the client, which is the device `dev`, to `want`. May sleep; allocates nothing.
     ///
-    /// # Errors
-    ///
-    /// `EBUSY` for a domain when another client of the group is in another one, and the core does
-    /// not attach whole groups. `ENODEV` without a group. Nothing has changed then.
+    /// Fails with `EBUSY` for a domain when another client of the group is in another one, and the
+    /// core does not attach whole groups. `ENODEV` without a group. Nothing has changed then.
     pub(crate) fn attach(&self, dev: &Device, want: Want) -> Result {
         let context = self.context.as_ref().ok_or(ENODEV)?;
         let want = match want {

@@ -66,11 +66,7 @@ pub(crate) struct Ipmmu {
 
 impl Ipmmu {
     /// Creates the instance of the device `dev` with the registers `regs`, as a cache of `root` or
-    /// as a root. Accesses no register. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// as a root. Accesses no register. May sleep. Fails with `ENOMEM`.
     pub(crate) fn new(
         dev: &Device<Bound>,
         regs: Mmio,

@@ -98,11 +98,7 @@ pub(crate) fn find(node: &FwNode) -> Option<Arc<Instance>> {
 pub(crate) struct Entry(Arc<Instance>);
 
 impl Entry {
-    /// Enters `instance` into the registry. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Enters `instance` into the registry. May sleep. Fails with `ENOMEM`.
     pub(crate) fn new(instance: Arc<Instance>) -> Result<Self> {
         let mut registry = REGISTRY.lock()?;
 

@@ -65,11 +65,8 @@ pub(crate) struct Power {
 }
 
 impl Power {
-    /// Starts `ipmmu`, in whatever state it was left. `faults` handles the faults of a root.
-    ///
-    /// # Errors
-    ///
-    /// `EIO` when a register does not hold what was written.
+    /// Starts `ipmmu`, in whatever state it was left. `faults` handles the faults of a root. Fails
+    /// with `EIO` when a register does not hold what was written.
     pub(crate) fn new(ipmmu: Arc<Ipmmu>, faults: Option<Arc<Faults>>) -> Result<Self> {
         let power = Self {
             ipmmu,
@@ -82,11 +79,8 @@ impl Power {
     }
 
     /// Saves the registers of all contexts and micro-TLBs in use, and lets nothing through them.
-    /// Touches nothing if the instance sleeps. Allocates nothing. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` when the device was unbound.
+    /// Touches nothing if the instance sleeps. Allocates nothing. May sleep. Fails with `ENODEV`
+    /// when the device was unbound.
     pub(crate) fn suspend(&self) -> Result {
         let ipmmu = &self.ipmmu;
         // Excludes attach and release.
@@ -130,10 +124,8 @@ impl Power {
     /// Restores what was saved, and reports what does not come back. Touches nothing if the
     /// instance is awake. Allocates nothing. May sleep.
     ///
-    /// # Errors
-    ///
-    /// `EIO` when a register did not come back. Unless it is a control register, what depends on it
-    /// lets nothing through. `ENODEV` when the device was unbound.
+    /// Fails with `EIO` when a register did not come back. Unless it is a control register, what
+    /// depends on it lets nothing through. `ENODEV` when the device was unbound.
     pub(crate) fn resume(&self) -> Result {
         let before = if self.is_frozen.xchg(false, Relaxed) {
             Before::Freeze
@@ -145,11 +137,7 @@ impl Power {
     }
 
     /// Suspends the instance, which is awake, and leaves no context on: for an image, for another
-    /// kernel, and for good. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` when the device was unbound.
+    /// kernel, and for good. May sleep. Fails with `ENODEV` when the device was unbound.
     pub(crate) fn end(&self) -> Result {
         let ipmmu = &self.ipmmu;
         if !ipmmu.parking.is_awake() {
@@ -176,11 +164,7 @@ impl Power {
     }
 
     /// Calls [`Self::end`] for an image of the system. [`Self::resume`] follows, in this kernel or
-    /// in the image. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` when the device was unbound.
+    /// in the image. May sleep. Fails with `ENODEV` when the device was unbound.
     pub(crate) fn freeze(&self) -> Result {
         self.is_frozen.store(true, Relaxed);
         self.end()

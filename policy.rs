@@ -87,11 +87,8 @@ pub(crate) fn required_imsctlr(is_root: bool) -> IMSCTLR {
     }
 }
 
-/// Returns whether `dev` may be translated. May sleep.
-///
-/// # Errors
-///
-/// The reason why it may not, for the log.
+/// Returns whether `dev` may be translated. May sleep. Fails with the reason why it may not, for
+/// the log.
 pub(crate) fn check(dev: &Device) -> Result<(), &'static str> {
     if !OPT_IN.has_this_soc() {
         return Ok(());

@@ -96,10 +96,8 @@ pub(crate) struct Mmio {
 impl Mmio {
     /// Requests and maps the registers of `pdev`. May sleep.
     ///
-    /// # Errors
-    ///
-    /// `ENODEV` when there are none, `EBUSY` when another driver has them, `EINVAL` when there are
-    /// fewer than `needed` bytes, `ENOMEM`.
+    /// Fails with `ENODEV` when there are none, `EBUSY` when another driver has them, `EINVAL` when
+    /// there are fewer than `needed` bytes, `ENOMEM`.
     pub(crate) fn new(pdev: &platform::Device<Bound>, needed: usize) -> Result<Self> {
         request_region(pdev, 0)?;
         let io = pdev.io_request_by_index(0).ok_or(ENODEV)?.iomap()?;

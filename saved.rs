@@ -247,11 +247,7 @@ pub(crate) struct SaveArea {
 }
 
 impl SaveArea {
-    /// Creates an empty area of the size that the generation needs. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Creates an empty area of the size that the generation needs. May sleep. Fails with `ENOMEM`.
     pub(crate) fn new(features: &Features) -> Result<Self> {
         Ok(Self {
             control: Saved::control(features),

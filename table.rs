@@ -43,11 +43,7 @@ pub(crate) fn geometry(features: &Features) -> Geometry {
 }
 
 /// Creates an empty table of the stage in `features`, for DMA by `dev`, flushed by `flush`. May
-/// sleep.
-///
-/// # Errors
-///
-/// `ENOMEM`.
+/// sleep. Fails with `ENOMEM`.
 pub(crate) fn new<T: FlushOps>(
     features: &Features,
     dev: DmaDevice<'_>,
@@ -89,11 +85,7 @@ impl FlushOps for Nothing {
 pub(crate) struct Empty(IoPageTable<Nothing>);
 
 impl Empty {
-    /// Creates the address space of the root `dev`. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Creates the address space of the root `dev`. May sleep. Fails with `ENOMEM`.
     pub(crate) fn new(features: &Features, dev: &Device<Bound>) -> Result<Arc<Self>> {
         let table = new(features, dev.into(), KBox::pin(Nothing, GFP_KERNEL)?)?;
 

@@ -87,20 +87,13 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Creates an empty list with capacity for `count` clients. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Creates an empty list with capacity for `count` clients. May sleep. Fails with `ENOMEM`.
     pub(crate) fn list_of(count: usize) -> Result<KVec<Member>> {
         Ok(KVec::with_capacity(count, GFP_KERNEL)?)
     }
 
     /// Copies the clients to `list`, and adds `dev` with `utlbs`, of which `found` were found on.
-    /// Returns the old list, to be dropped where sleeping is allowed. Any context.
-    ///
-    /// # Errors
-    ///
+    /// Returns the old list, to be dropped where sleeping is allowed. Any context. Fails with
     /// `ENOMEM` when `list` is too small; nothing has changed then.
     pub(crate) fn add(
         &mut self,

@@ -46,9 +46,8 @@ pub(crate) struct Enabled(ARef<Device>);
 impl Enabled {
     /// Lets `dev`, which is awake, sleep `delay_ms` milliseconds after its last use. May sleep.
     ///
-    /// # Errors
-    ///
-    /// `EAGAIN` when it is enabled already, `EBUSY` when the parent sleeps, and those of suppliers.
+    /// Fails with `EAGAIN` when it is enabled already, `EBUSY` when the parent sleeps, or an error
+    /// of a supplier.
     pub(crate) fn new(dev: &Device<Core<'_>>, delay_ms: i32) -> Result<Self> {
         let dev: &Device = dev;
         #[cfg(CONFIG_PM)]
@@ -68,11 +67,8 @@ impl Enabled {
         Ok(Self(dev.into()))
     }
 
-    /// Wakes the device up, and keeps it awake from then on. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// The device cannot be woken up.
+    /// Wakes the device up, and keeps it awake from then on. May sleep. Fails if the device cannot
+    /// be woken up.
     pub(crate) fn keep_awake(&self) -> Result {
         #[cfg(CONFIG_PM)]
         {
@@ -85,11 +81,7 @@ impl Enabled {
     }
 
     /// Wakes the device up once. During system suspend, the PM core keeps it awake from then on.
-    /// May sleep.
-    ///
-    /// # Errors
-    ///
-    /// The device cannot be woken up.
+    /// May sleep. Fails if the device cannot be woken up.
     pub(crate) fn wake(&self) -> Result {
         #[cfg(CONFIG_PM)]
         // SAFETY: The `ARef` keeps the device valid.
@@ -97,11 +89,8 @@ impl Enabled {
         Ok(())
     }
 
-    /// Marks the device as awake while runtime PM is disabled: in the noirq phase. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN` while runtime PM is enabled, and as in [`Self::new`].
+    /// Marks the device as awake while runtime PM is disabled: in the noirq phase. May sleep. Fails
+    /// with `EAGAIN` while runtime PM is enabled, or as in [`Self::new`].
     pub(crate) fn set_active(&self) -> Result {
         set_active(&self.0)
     }

@@ -14,11 +14,8 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-/// Returns the first node that property `name` of `node` refers to.
-///
-/// # Errors
-///
-/// `ENOENT` when there is no such property or no such node.
+/// Returns the first node that property `name` of `node` refers to. Fails with `ENOENT` when there
+/// is no such property or no such node.
 pub(crate) fn reference(node: &FwNode, name: &CStr) -> Result<ARef<FwNode>> {
     let node = core::ptr::from_ref(node).cast_mut().cast();
 

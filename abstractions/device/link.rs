@@ -39,10 +39,8 @@ fn add<A: DeviceContext>(consumer: &Device<A>, supplier: &Device, flags: u32) ->
 /// last, and keeps `supplier` awake while `consumer` is. It removes the link when `consumer` is
 /// unbound. May sleep.
 ///
-/// # Errors
-///
-/// `EINVAL` when the link would close a circle, `supplier` is not registered or cannot be woken up,
-/// or there is no memory.
+/// Fails with `EINVAL` when the link would close a circle, `supplier` is not registered or cannot
+/// be woken up, or there is no memory.
 pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result {
     add(consumer, supplier, bindings::DL_FLAG_AUTOREMOVE_CONSUMER)
 }
@@ -55,10 +53,8 @@ pub(crate) fn add_managed(consumer: &Device<Bound>, supplier: &Device) -> Result
 /// until the client first sleeps: for a client without runtime power management, for ever. The
 /// driver core removes the link when `supplier` is unbound or `client` is removed. May sleep.
 ///
-/// # Errors
-///
-/// `EINVAL` when the link would close a circle, `supplier` is not registered or cannot be woken up,
-/// or there is no memory.
+/// Fails with `EINVAL` when the link would close a circle, `supplier` is not registered or cannot
+/// be woken up, or there is no memory.
 pub(crate) fn add_for_client(client: &Device, supplier: &Device) -> Result {
     add(client, supplier, bindings::DL_FLAG_AUTOREMOVE_SUPPLIER)
 }

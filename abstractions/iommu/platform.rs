@@ -50,44 +50,29 @@ pub(crate) trait Pm: platform::Driver {
     const DMA_MASK: DmaMask;
 
     /// Prepares the device for sleep: at system suspend, when the system is switched off after its
-    /// image was written, or after the autosuspend delay. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// An error keeps the device or the system awake.
+    /// image was written, or after the autosuspend delay. May sleep. An error keeps the device or
+    /// the system awake.
     fn suspend<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
     /// Restores the device, which may have lost everything or nothing, when the system wakes up.
     ///
     /// Also called for thaw and restore, after [`Self::freeze_noirq`]. These have no callbacks of
-    /// their own, as genpd calls this one for devices in a power domain.
-    ///
-    /// # Errors
-    ///
-    /// The PM core logs an error, and the system goes on.
+    /// their own, as genpd calls this one for devices in a power domain. The PM core logs an error,
+    /// and the system goes on.
     fn resume<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
     /// Wakes the device up before the system sleeps, and keeps it awake until [`Self::suspend`] or
     /// [`Self::freeze_noirq`]. Runtime power management still works. May sleep.
     ///
     /// If the system then stays awake, the PM core resumes only the devices that it suspended.
-    /// Their suppliers are as they were.
-    ///
-    /// # Errors
-    ///
-    /// An error keeps the system awake.
+    /// Their suppliers are as they were. An error keeps the system awake.
     fn wake<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
-    /// Switches the device off before an image of the system is made, or before one is started.
-    ///
-    /// # Errors
-    ///
-    /// An error ends hibernation, or the return from it.
+    /// Switches the device off before an image of the system is made, or before one is started. An
+    /// error ends hibernation, or the return from it.
     fn freeze_noirq<'bound>(this: Pin<&Self::Data<'bound>>) -> Result;
 
     /// Restores the device when something needs it. May sleep.
-    ///
-    /// # Errors
     ///
     /// An error makes the device and its consumers unusable until the device is bound again.
     #[cfg_attr(not(CONFIG_PM), allow(dead_code))]

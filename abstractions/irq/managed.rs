@@ -70,9 +70,8 @@ impl Line {
 /// }
 /// ```
 ///
-/// # Errors
-///
-/// `ENXIO` when the device has no such interrupt, and those of `request_irq()`. Prints nothing.
+/// Fails with `ENXIO` when the device has no such interrupt, or an error of `request_irq()`. Prints
+/// nothing.
 pub(crate) fn request<T: Handler + Send + 'static>(
     pdev: &platform::Device<Bound>,
     index: u32,

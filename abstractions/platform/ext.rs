@@ -18,9 +18,8 @@ use kernel::{
 /// `IoRequest::iomap_exclusive()` of Linux 7.3 requests a region in one tree of resources and
 /// releases it in another, so that the device cannot be bound again.
 ///
-/// # Errors
-///
-/// `ENODEV` when there is no such region, `EBUSY` when it is in use or there is no memory.
+/// Fails with `ENODEV` when there is no such region, `EBUSY` when it is in use or there is no
+/// memory.
 pub(crate) fn request_region(pdev: &platform::Device<device::Bound>, index: u32) -> Result {
     let resource = pdev.resource_by_index(index).ok_or(ENODEV)?;
     let dev: &device::Device<device::Bound> = pdev.as_ref();

@@ -51,11 +51,7 @@ impl<L: GlobalLockBackend> ModuleLock<L> {
         }
     }
 
-    /// Locks the value. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` before [`Self::start`].
+    /// Locks the value. May sleep. Fails with `ENODEV` before [`Self::start`].
     pub(crate) fn lock(&'static self) -> Result<GlobalGuard<L>> {
         self.ready.as_ref().ok_or(ENODEV)?;
 

@@ -107,11 +107,8 @@ impl<'a> Grouping<'a> {
     }
 
     /// Returns the group that the client's bus demands: on PCI that of the functions that are not
-    /// isolated from the client, else a new one. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`, and those of the PCI core.
+    /// isolated from the client, else a new one. May sleep. Fails with `ENOMEM`, or an error of the
+    /// PCI core.
     pub(crate) fn of_bus(&self) -> Result<Group> {
         #[cfg(CONFIG_PCI)]
         if <&pci::Device>::try_from(self.dev).is_ok() {
@@ -121,21 +118,13 @@ impl<'a> Grouping<'a> {
         self.of_its_own()
     }
 
-    /// Returns a new group. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Returns a new group. May sleep. Fails with `ENOMEM`.
     pub(crate) fn of_its_own(&self) -> Result<Group> {
         // SAFETY: The device is valid. The result comes with a reference.
         unsafe { self.group(bindings::generic_device_group(self.as_raw())) }
     }
 
-    /// Returns the one group of all clients of the IOMMU. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// Returns the one group of all clients of the IOMMU. May sleep. Fails with `ENOMEM`.
     pub(crate) fn of_iommu(&self) -> Result<Group> {
         // SAFETY: By the type invariant the device has its IOMMU. The result has a reference.
         unsafe { self.group(bindings::generic_single_device_group(self.as_raw())) }

@@ -42,11 +42,7 @@ unsafe impl<T: Ops> Sync for Instance<T> {}
 
 impl<T: Ops> Instance<T> {
     /// Creates the instance of the IOMMU `dev`, for the driver with `table`. The core does not know
-    /// it yet. May sleep.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
+    /// it yet. May sleep. Fails with `ENOMEM`.
     pub(crate) fn new(
         dev: &Device<Bound>,
         table: &'static OpsTable<T>,
@@ -109,10 +105,8 @@ struct Registration<T: Ops>(Arc<Instance<T>>);
 /// The core calls the driver for clients behind the instance before this returns. devres
 /// unregisters it, after the driver's data of `dev` was dropped. May sleep.
 ///
-/// # Errors
-///
-/// `EINVAL` when the instance is not that of `dev`, `EBUSY` when it is registered already,
-/// `ENOMEM`, and those of the core. This call has then registered nothing.
+/// Fails with `EINVAL` when the instance is not that of `dev`, `EBUSY` when it is registered
+/// already, `ENOMEM`, or an error of the core. This call has then registered nothing.
 pub(crate) fn register_managed<T: Ops>(dev: &Device<Bound>, instance: Arc<Instance<T>>) -> Result {
     if !core::ptr::eq(&**dev, &*instance.dev) {
         return Err(EINVAL);

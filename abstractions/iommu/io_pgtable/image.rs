@@ -48,9 +48,7 @@ pub(crate) fn start() {
 
 /// Adds a table to the list.
 ///
-/// # Errors
-///
-/// `ENODEV` before [`start`], `ENOMEM` when there is no memory for the entry.
+/// Fails with `ENODEV` before [`start`], `ENOMEM` when there is no memory for the entry.
 ///
 /// # Safety
 ///

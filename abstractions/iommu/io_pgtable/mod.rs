@@ -137,10 +137,8 @@ impl<T: FlushOps> IoPageTable<T> {
     ///
     /// May sleep.
     ///
-    /// # Errors
-    ///
-    /// `EINVAL` when there would not be three levels, `ENODEV` before [`start`], `ENOMEM` when
-    /// there is no memory or the format does not support the configuration.
+    /// Fails with `EINVAL` when there would not be three levels, `ENODEV` before [`start`],
+    /// `ENOMEM` when there is no memory or the format does not support the configuration.
     pub(crate) fn new(dev: DmaDevice<'_>, config: Config, flush: Pin<KBox<T>>) -> Result<Self> {
         if !BITS.contains(&config.ias) {
             return Err(EINVAL);
