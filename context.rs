@@ -27,23 +27,14 @@ use kernel::{
 };
 
 use crate::{
-    features::{
-        ContextId,
-        Features, //
-    },
-    hardware::{
-        Fault,
-        Hardware, //
-    },
+    features::*,
+    hardware::*,
     mismatch::Mismatches,
     regs::*,
     saved::Saved,
     table::AddressSpace,
-    wants::{
-        self,
-        Members,
-        Wanted, //
-    },
+    wants,
+    wants::*, //
 };
 
 /// The access of a context to one instance: its root, or the cache of its group.

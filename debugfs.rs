@@ -17,15 +17,8 @@ use kernel::{
 };
 
 use crate::{
-    context::{
-        Context,
-        State, //
-    },
-    features::{
-        ContextId,
-        UtlbId,
-        MAX_UTLBS, //
-    },
+    context::*,
+    features::*,
     ipmmu::Ipmmu,
     mismatch::Part,
     regs::*,

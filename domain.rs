@@ -38,10 +38,8 @@ use crate::abstractions::iommu::{
 use crate::{
     features::ContextId,
     ipmmu::Ipmmu,
-    table::{
-        self,
-        AddressSpace, //
-    },
+    table,
+    table::*, //
 };
 
 /// The contexts of a root that walk a table.

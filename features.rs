@@ -15,13 +15,7 @@ use crate::abstractions::iommu::io_pgtable::{
     Format, //
 };
 
-use crate::regs::{
-    At,
-    Context,
-    Utlb,
-    IMCTR,
-    IMTTBCR, //
-};
+use crate::regs::*;
 
 /// Maximum number of contexts of any generation.
 pub(crate) const MAX_CONTEXTS: usize = 16;
@@ -271,7 +265,7 @@ impl Features {
     /// Returns the place of register `R` of context `id`.
     pub(crate) fn context<R>(&self, id: ContextId) -> At<R>
     where
-        R: Register + WithBase<BaseFamily = Context>,
+        R: Register + WithBase<BaseFamily = ContextBase>,
     {
         At::new(self.first_of_context(id) + R::OFFSET)
     }
@@ -290,7 +284,7 @@ impl Features {
     /// Returns the place of register `R` of micro-TLB `id`.
     pub(crate) fn micro_tlb<R>(&self, id: UtlbId) -> At<R>
     where
-        R: Register + WithBase<BaseFamily = Utlb>,
+        R: Register + WithBase<BaseFamily = UtlbBase>,
     {
         At::new(self.first_of_utlb(id) + R::OFFSET)
     }

@@ -24,21 +24,10 @@ use crate::abstractions::{
 };
 
 use crate::{
-    context::{
-        Context,
-        Side,
-        State, //
-    },
-    ipmmu::{
-        Ipmmu,
-        Reservations, //
-    },
+    context::*,
+    ipmmu::*,
     mismatch::Mismatches,
-    wants::{
-        Member,
-        Members,
-        Want, //
-    },
+    wants::*, //
 };
 
 /// Whether the DMA API of 32-bit Arm is in use. It wants each client in a core group of its own,

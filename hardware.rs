@@ -19,16 +19,10 @@ use kernel::{
 use pin_init::Zeroable;
 
 use crate::{
-    features::{
-        ContextId,
-        Features, //
-    },
+    features::*,
     mismatch::Mismatches,
     regs::*,
-    saved::{
-        self,
-        Saved, //
-    },
+    saved::*,
     table::AddressSpace, //
 };
 
@@ -248,8 +242,7 @@ impl<R: Registers> Hardware<R> {
     /// sleeps. Notes in `wrong` which registers do not.
     pub(crate) fn program(&self, walk: Saved, wrong: &mut Mismatches) -> bool {
         let programmed = |root| {
-            walk.restore(root).verify(root, wrong)
-                && saved::verify_stage(self.features, root, wrong)
+            walk.restore(root).verify(root, wrong) && verify_stage(self.features, root, wrong)
         };
 
         self.root.as_ref().is_none_or(programmed)
@@ -294,7 +287,7 @@ impl<R: Registers> Hardware<R> {
         }
         regs.write(
             self.features.micro_tlb(utlb),
-            saved::imuctr_on(self.id).with_flush(true),
+            imuctr_on(self.id).with_flush(true),
         );
         self.arrived();
     }

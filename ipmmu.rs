@@ -25,19 +25,12 @@ use crate::abstractions::{
 
 use crate::{
     context::Context,
-    features::{
-        ContextId,
-        Features,
-        MAX_CONTEXTS, //
-    },
+    features::*,
     parking::Parking,
     regs::Mmio,
     saved::SaveArea,
     suspend::LockedSaveArea,
-    table::{
-        AddressSpace,
-        Empty, //
-    },
+    table::*, //
 };
 
 /// Whether each context is reserved, and for which of the core's groups, if that matters.

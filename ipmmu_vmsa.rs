@@ -45,21 +45,10 @@ use crate::abstractions::{
 };
 
 use crate::{
-    fault::{
-        FaultIrq,
-        Faults, //
-    },
-    features::{
-        Features,
-        GEN2,
-        GEN3,
-        GEN4, //
-    },
+    fault::*,
+    features::*,
     ipmmu::Ipmmu,
-    ops::{
-        Instance,
-        IommuOps, //
-    },
+    ops::*,
     pm::Power,
     regs::Mmio, //
 };

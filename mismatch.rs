@@ -7,10 +7,7 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::features::{
-    ContextId,
-    UtlbId, //
-};
+use crate::features::*;
 
 /// The part of an instance that a register belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

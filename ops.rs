@@ -45,16 +45,11 @@ use crate::abstractions::{
 
 use crate::{
     domain::Walkers,
-    group::{
-        Client,
-        Refusal, //
-    },
+    group::*,
     ipmmu::Ipmmu,
     policy,
-    table::{
-        self,
-        AddressSpace, //
-    },
+    table,
+    table::*,
     wants::Want, //
 };
 

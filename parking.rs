@@ -19,16 +19,8 @@ use pin_init::Zeroable;
 
 use crate::{
     features::Features,
-    hardware::{
-        reset,
-        wait_flushed,
-        Fault,
-        Hardware, //
-    },
-    mismatch::{
-        Mismatches,
-        Part, //
-    },
+    hardware::*,
+    mismatch::*,
     regs::*,
     saved::Saved,
     table::AddressSpace, //

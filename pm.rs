@@ -27,22 +27,13 @@ use kernel::{
 };
 
 use crate::{
-    fault::{
-        Faults,
-        When, //
-    },
-    hardware::{
-        reset,
-        Fault, //
-    },
+    fault::*,
+    hardware::*,
     ipmmu::Ipmmu,
     mismatch::Mismatches,
     policy,
     regs::Registers,
-    saved::{
-        SaveArea,
-        Saved, //
-    },
+    saved::*, //
 };
 
 /// What the registers may hold on waking.

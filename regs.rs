@@ -3,8 +3,8 @@
 //! The registers of the IPMMU.
 //!
 //! Offsets are relative to one of three bases, which differ between SoC generations and are found
-//! in [`Features`](crate::features::Features): [`Context`] registers exist once per context,
-//! [`Utlb`] registers once per micro-TLB, [`Control`] registers once per instance.
+//! in [`Features`](crate::features::Features): [`ContextBase`] registers exist once per context,
+//! [`UtlbBase`] registers once per micro-TLB, [`ControlBase`] registers once per instance.
 //!
 //! Facts are from the drivers of Linux (`drivers/iommu/ipmmu-vmsa.c`) and Xen
 //! (`xen/drivers/passthrough/arm/ipmmu-vmsa.c`).
@@ -150,17 +150,17 @@ fn outside() -> u32 {
 }
 
 /// Base of the registers of one context.
-pub(crate) struct Context;
+pub(crate) struct ContextBase;
 
 /// Base of the registers of one micro-TLB.
-pub(crate) struct Utlb;
+pub(crate) struct UtlbBase;
 
 /// Base of the registers of the instance as a whole.
-pub(crate) struct Control;
+pub(crate) struct ControlBase;
 
 register! {
     /// Context control. The root has all of it, a cache bits 2:0.
-    pub(crate) IMCTR(u32) @ Context + 0x0 {
+    pub(crate) IMCTR(u32) @ ContextBase + 0x0 {
         /// 40 bits of input address (stage 2); root only.
         29:29   va64 => bool;
         /// The fault status raises the interrupt.
@@ -172,7 +172,7 @@ register! {
     }
 
     /// Translation table base control.
-    pub(crate) IMTTBCR(u32) @ Context + 0x8 {
+    pub(crate) IMTTBCR(u32) @ ContextBase + 0x8 {
         /// Long descriptors.
         31:31   eae => bool;
         /// Bypass stage 1 (stage 2 only).
@@ -192,7 +192,7 @@ register! {
     }
 
     /// Bus control; Gen2.
-    pub(crate) IMBUSCR(u32) @ Context + 0xc {
+    pub(crate) IMBUSCR(u32) @ ContextBase + 0xc {
         /// Distributed virtual memory: TLB maintenance by the CPUs.
         2:2     dvm => bool;
         /// The bus that walks use.
@@ -200,17 +200,17 @@ register! {
     }
 
     /// Translation table base, bits 31:12.
-    pub(crate) IMTTLBR0(u32) @ Context + 0x10 {
+    pub(crate) IMTTLBR0(u32) @ ContextBase + 0x10 {
         31:12   base;
     }
 
     /// Translation table base, bits 39:32.
-    pub(crate) IMTTUBR0(u32) @ Context + 0x14 {
+    pub(crate) IMTTUBR0(u32) @ ContextBase + 0x14 {
         7:0     base;
     }
 
     /// Fault status. Cleared by writing 0.
-    pub(crate) IMSTR(u32) @ Context + 0x20 {
+    pub(crate) IMSTR(u32) @ ContextBase + 0x20 {
         /// Level at which the walk ended.
         13:12   errlvl;
         /// Reason of a PF: 1 TLB format, 4 access permission, 5 secure access.
@@ -226,7 +226,7 @@ register! {
     }
 
     /// Memory attributes (MAIR0).
-    pub(crate) IMMAIR0(u32) @ Context + 0x28 {
+    pub(crate) IMMAIR0(u32) @ ContextBase + 0x28 {
         31:24   attr3;
         23:16   attr2;
         15:8    attr1;
@@ -234,17 +234,17 @@ register! {
     }
 
     /// Address of the fault, bits 31:0. Reads 0 once IMSTR is cleared. IMEAR on Gen2.
-    pub(crate) IMELAR(u32) @ Context + 0x30 {
+    pub(crate) IMELAR(u32) @ ContextBase + 0x30 {
         31:0    address;
     }
 
     /// Address of the fault, bits 39:32; Gen3 and later.
-    pub(crate) IMEUAR(u32) @ Context + 0x34 {
+    pub(crate) IMEUAR(u32) @ ContextBase + 0x34 {
         7:0     address;
     }
 
     /// Micro-TLB control.
-    pub(crate) IMUCTR(u32) @ Utlb + 0x0 {
+    pub(crate) IMUCTR(u32) @ UtlbBase + 0x0 {
         /// Number of the context that translates.
         8:4     ttsel;
         /// Invalidate the translations that the micro-TLB holds.
@@ -254,12 +254,12 @@ register! {
     }
 
     /// Micro-TLB address space ID.
-    pub(crate) IMUASID(u32) @ Utlb + 0x8 {
+    pub(crate) IMUASID(u32) @ UtlbBase + 0x8 {
         7:0     asid;
     }
 
     /// System control; Gen3 and later.
-    pub(crate) IMSCTLR(u32) @ Control + 0x500 {
+    pub(crate) IMSCTLR(u32) @ ControlBase + 0x500 {
         /// The caches of the instance that are off; workaround for a hardware restriction.
         31:29   discache;
         /// Security groups: off for a driver in the normal world.
@@ -267,7 +267,7 @@ register! {
     }
 
     /// Auxiliary system control; Gen3 and later.
-    pub(crate) IMSAUXCTLR(u32) @ Control + 0x504 {
+    pub(crate) IMSAUXCTLR(u32) @ ControlBase + 0x504 {
         /// Descriptors are those of stage 2.
         3:3     s2pte => bool;
     }

@@ -11,15 +11,8 @@ use kernel::{
 };
 
 use crate::{
-    features::{
-        ContextId,
-        Features,
-        UtlbId, //
-    },
-    mismatch::{
-        Mismatches,
-        Part, //
-    },
+    features::*,
+    mismatch::*,
     regs::*,
     table, //
 };

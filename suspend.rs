@@ -16,22 +16,12 @@ use kernel::sync::{
 use pin_init::Zeroable;
 
 use crate::{
-    context::{
-        Context,
-        State, //
-    },
+    context::*,
     features::UtlbId,
-    hardware::{
-        on_value,
-        Fault,
-        Hardware, //
-    },
+    hardware::*,
     mismatch::Mismatches,
     regs::*,
-    saved::{
-        SaveArea,
-        Saved, //
-    }, //
+    saved::*, //
 };
 
 /// The save area of an instance. Its lock is taken before that of a context.

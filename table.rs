@@ -23,10 +23,7 @@ use crate::abstractions::iommu::{
     },
 };
 
-use crate::features::{
-    ContextId,
-    Features, //
-};
+use crate::features::*;
 
 /// What a context needs to know about a table.
 pub(crate) type Hardware = io_pgtable::Table;
