@@ -104,7 +104,7 @@ impl Client {
         loop {
             // Before the mutex, which waking up takes, too: memory may not be freed before a client
             // has written something.
-            let list = Members::list_of(count)?;
+            let list = KVec::with_capacity(count, GFP_KERNEL).map_err(Error::from)?;
             let mut reservations = self.ipmmu.root().reservations.lock();
             let (core, context) = self.choose(&reservations, &of_bus)?;
 

@@ -16,7 +16,6 @@ use kernel::{
     },
     time::Delta, //
 };
-use pin_init::Zeroable;
 
 use crate::{
     features::*,

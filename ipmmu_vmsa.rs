@@ -320,7 +320,7 @@ fn map(pdev: &platform::Device<Core<'_>>, features: &Features) -> Result<Mmio> {
         return Err(ENODEV);
     }
 
-    Mmio::new(pdev, needed).inspect_err(|e| {
+    Mmio::new(pdev).inspect_err(|e| {
         dev_err!(dev, "Failed to map the registers: {:?}\n", e);
     })
 }

@@ -15,7 +15,6 @@ use kernel::{
         SpinLockIrq, //
     },
 };
-use pin_init::Zeroable;
 
 use crate::{
     features::Features,

@@ -96,15 +96,11 @@ pub(crate) struct Mmio {
 impl Mmio {
     /// Requests and maps the registers of `pdev`. May sleep.
     ///
-    /// Fails with `ENODEV` when there are none, `EBUSY` when another driver has them, `EINVAL` when
-    /// there are fewer than `needed` bytes, `ENOMEM`.
-    pub(crate) fn new(pdev: &platform::Device<Bound>, needed: usize) -> Result<Self> {
+    /// Fails with `ENODEV` when there are none, `EBUSY` when another driver has them, `ENOMEM`.
+    pub(crate) fn new(pdev: &platform::Device<Bound>) -> Result<Self> {
         request_region(pdev, 0)?;
         let io = pdev.io_request_by_index(0).ok_or(ENODEV)?.iomap()?;
 
-        if Io::size(&io) < needed {
-            return Err(EINVAL);
-        }
         Ok(Self {
             io: io.into_devres()?,
             dev: pdev.as_ref().into(),
@@ -122,8 +118,7 @@ impl Mmio {
 /// Access to the registers of a device that stays bound meanwhile.
 pub(crate) struct Access<'a>(DevresGuard<'a, IoMem<'static>>);
 
-/// No offset is out of bounds: [`Mmio::new`] checked that the region covers all that the driver
-/// accesses.
+/// No offset is out of bounds: probe checked that the region covers all that the driver accesses.
 impl Registers for Access<'_> {
     #[inline]
     fn read_at(&self, offset: usize) -> u32 {

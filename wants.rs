@@ -31,10 +31,6 @@ pub(crate) enum Want {
 }
 
 impl Want {
-    fn is_domain(&self, space: &Arc<dyn AddressSpace>) -> bool {
-        matches!(self, Self::Domain(other) if same(other, space))
-    }
-
     /// Returns whether this want can decide what the group sees.
     fn counts(&self) -> bool {
         matches!(self, Self::Identity | Self::Domain(_))
@@ -87,11 +83,6 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Creates an empty list with capacity for `count` clients. May sleep. Fails with `ENOMEM`.
-    pub(crate) fn list_of(count: usize) -> Result<KVec<Member>> {
-        Ok(KVec::with_capacity(count, GFP_KERNEL)?)
-    }
-
     /// Copies the clients to `list`, and adds `dev` with `utlbs`, of which `found` were found on.
     /// Returns the old list, to be dropped where sleeping is allowed. Any context. Fails with
     /// `ENOMEM` when `list` is too small; nothing has changed then.
@@ -132,8 +123,7 @@ impl Members {
     pub(crate) fn others_are_elsewhere(&self, dev: &Device, space: &Arc<dyn AddressSpace>) -> bool {
         self.list.iter().any(|m| {
             !core::ptr::eq(&*m.dev, dev)
-                && matches!(m.want, Want::Domain(_))
-                && !m.want.is_domain(space)
+                && matches!(&m.want, Want::Domain(other) if !same(other, space))
         })
     }
 
@@ -255,7 +245,7 @@ mod tests {
             };
 
             for (dev, utlbs) in group.devs.iter().zip([0b001, 0b011, 0b100]) {
-                let list = Members::list_of(group.members.list.len() + 1)?;
+                let list = KVec::with_capacity(group.members.list.len() + 1, GFP_KERNEL)?;
                 group.members.add(list, plain(dev), utlbs, 0)?;
             }
             Ok(group)
@@ -325,7 +315,7 @@ mod tests {
         let mut group = Group::new()?;
         let dev = faux::Registration::new(c"ipmmu-test-3", None)?;
 
-        let list = Members::list_of(group.members.list.len() + 1)?;
+        let list = KVec::with_capacity(group.members.list.len() + 1, GFP_KERNEL)?;
         group.members.add(list, plain(&dev), 0b1000, 0b1000)?;
         assert_eq!(group.masks(), (0, 0b1000));
         group.set(0, Want::Identity);
@@ -340,7 +330,7 @@ mod tests {
         let mut group = Group::new()?;
         let dev = faux::Registration::new(c"ipmmu-test-4", None)?;
 
-        let list = Members::list_of(group.members.list.len() + 1)?;
+        let list = KVec::with_capacity(group.members.list.len() + 1, GFP_KERNEL)?;
         group.members.add(list, plain(&dev), 0b1001, 0b1000)?;
         group.members.remove(plain(&dev), false);
         assert_eq!(group.masks(), (0, 0b1000));
