@@ -171,21 +171,16 @@ impl Members {
         };
         let active = of(Want::counts);
         let parked = (of(|want| matches!(want, Want::Blocked)) | self.found) & !active;
+        let newest = self.list.iter().rev().find(|m| m.want.counts());
+        let space = newest.and_then(|m| match &m.want {
+            Want::Domain(space) => Some(space.clone()),
+            _ => None,
+        });
 
-        match self.list.iter().rev().find(|m| m.want.counts()) {
-            Some(Member {
-                want: Want::Domain(space),
-                ..
-            }) => Wanted {
-                space: Some(space.clone()),
-                own: active,
-                parked,
-            },
-            _ => Wanted {
-                space: None,
-                own: 0,
-                parked,
-            },
+        Wanted {
+            own: if space.is_some() { active } else { 0 },
+            parked,
+            space,
         }
     }
 }
