@@ -19,14 +19,12 @@ use kernel::{
 
 use crate::abstractions::{
     device::{
-        dma,
         driver::has_driver,
         link, //
     },
     iommu::{
         driver::{
             self,
-            Capability,
             Domain,
             FwSpec,
             Geometry,
@@ -229,16 +227,6 @@ impl driver::Ops for IommuOps {
     type Instance = Arc<Ipmmu>;
     type Client = Client;
     type Flush = Walkers;
-
-    fn capable(dev: &Device, _client: &Client, capability: Capability) -> bool {
-        match capability {
-            // The IPMMU passes on the attributes that the client sends. Their effect depends on the
-            // bus, which the firmware describes.
-            Capability::CacheCoherency => dma::is_coherent(dev),
-            // A flush drops all translations of the context, whenever it comes.
-            Capability::DeferredFlush => true,
-        }
-    }
 
     fn of_xlate(dev: &Device, args: PhandleArgs<'_>) -> Result<u32> {
         utlb_of(dev, find_for(dev, args.node())?.data(), &args)

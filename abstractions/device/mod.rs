@@ -2,7 +2,6 @@
 
 //! Additions to `kernel::device`.
 
-pub(crate) mod dma;
 pub(crate) mod driver;
 pub(crate) mod fwnode;
 pub(crate) mod link;

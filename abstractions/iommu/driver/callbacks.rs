@@ -30,7 +30,6 @@ use super::{
     },
     group::Grouping,
     ops::{
-        Capability,
         Domain,
         Ops,
         OpsTable, //
@@ -135,15 +134,17 @@ impl<T: Ops> Callbacks<T> {
     };
 
     pub(super) extern "C" fn capable(dev: *mut bindings::device, cap: bindings::iommu_cap) -> bool {
-        // SAFETY: `probe_device()` accepted the device, and the core does not release it meanwhile.
-        let (dev, client) = unsafe { device_and_client::<T>(dev) };
-        let capability = match cap {
-            bindings::iommu_cap_IOMMU_CAP_CACHE_COHERENCY => Capability::CacheCoherency,
-            bindings::iommu_cap_IOMMU_CAP_DEFERRED_FLUSH => Capability::DeferredFlush,
-            _ => return false,
-        };
-
-        T::capable(dev, client, capability)
+        match cap {
+            // The effect of a client's attributes depends on the bus, which the firmware describes.
+            // VFIO and iommufd refuse a client without this capability.
+            bindings::iommu_cap_IOMMU_CAP_CACHE_COHERENCY => {
+                // SAFETY: The core passes a valid device.
+                unsafe { bindings::dev_is_dma_coherent(dev) }
+            }
+            // A flush drops all translations, whenever it comes.
+            bindings::iommu_cap_IOMMU_CAP_DEFERRED_FLUSH => true,
+            _ => false,
+        }
     }
 
     pub(super) extern "C" fn of_xlate(

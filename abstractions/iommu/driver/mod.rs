@@ -48,10 +48,6 @@
 //!     type Client = u32;
 //!     type Flush = Tlb;
 //!
-//!     fn capable(_: &Device, _: &u32, capability: Capability) -> bool {
-//!         capability == Capability::DeferredFlush
-//!     }
-//!
 //!     fn of_xlate(_: &Device, args: PhandleArgs<'_>) -> Result<u32> {
 //!         args.args().first().copied().ok_or(EINVAL)
 //!     }
@@ -133,6 +129,6 @@ pub(crate) use self::{
         Grouping, //
     },
     instance::register_managed,
-    ops::{Capability, Domain, Geometry, Instance, Ops, OpsTable},
+    ops::{Domain, Geometry, Instance, Ops, OpsTable},
     table::StaticDomain, //
 };

@@ -36,17 +36,7 @@ use super::{
     },
 };
 
-/// A capability of an IOMMU that the core asks for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Capability {
-    /// `IOMMU_CAP_CACHE_COHERENCY`: DMA of the client is coherent with the CPU's caches if it is
-    /// mapped with `IOMMU_CACHE`. Without it VFIO and iommufd refuse the client.
-    CacheCoherency,
-    /// `IOMMU_CAP_DEFERRED_FLUSH`: the TLB may be flushed later, once for many unmapped ranges.
-    DeferredFlush,
-}
-
-/// An IOMMU driver.
+/// A driver of IOMMUs that pass on the memory attributes that a client sends.
 ///
 /// All functions may sleep.
 pub(crate) trait Ops: Sized + Send + Sync + 'static {
@@ -56,9 +46,6 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     type Client: Send + Sync + 'static;
     /// The driver's data of one paging domain, which flushes the TLB when the table changes.
     type Flush: FlushOps;
-
-    /// Returns whether the IOMMU of `dev` has `capability` for it.
-    fn capable(dev: &Device, client: &Self::Client, capability: Capability) -> bool;
 
     /// Returns the ID of `dev` at an IOMMU that the device tree names for it.
     ///

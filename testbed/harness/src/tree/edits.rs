@@ -92,24 +92,11 @@ pub const EDITS: [Edit; 24] = [
     lines(
         "rust/kernel/device.rs",
         &[
-            "rust/kernel/device/dma.rs",
             "rust/kernel/device/driver.rs",
             "rust/kernel/device/fwnode.rs",
         ],
         Before("pub mod link;\n"),
-        "pub mod dma;\npub mod driver;\npub mod fwnode;\n",
-    ),
-    lines(
-        "rust/helpers/dma.c",
-        &["rust/kernel/device/dma.rs"],
-        Before("#include <linux/dma-mapping.h>\n"),
-        "#include <linux/dma-map-ops.h>\n",
-    ),
-    lines(
-        "rust/helpers/dma.c",
-        &["rust/kernel/device/dma.rs"],
-        Before("__rust_helper size_t rust_helper_dma_max_mapping_size(struct device *dev)\n"),
-        DMA_HELPERS,
+        "pub mod driver;\npub mod fwnode;\n",
     ),
     lines(
         "rust/kernel/lib.rs",
@@ -140,6 +127,18 @@ pub const EDITS: [Edit; 24] = [
         &["rust/kernel/iommu/io_pgtable"],
         CONSTANTS,
         QUIRKS,
+    ),
+    lines(
+        "rust/helpers/dma.c",
+        &["rust/kernel/iommu/io_pgtable"],
+        Before("#include <linux/dma-mapping.h>\n"),
+        "#include <linux/dma-map-ops.h>\n",
+    ),
+    lines(
+        "rust/helpers/dma.c",
+        &["rust/kernel/iommu/io_pgtable"],
+        Before("__rust_helper size_t rust_helper_dma_max_mapping_size(struct device *dev)\n"),
+        DMA_HELPERS,
     ),
     lines(
         "rust/kernel/platform.rs",
