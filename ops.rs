@@ -27,7 +27,6 @@ use crate::abstractions::{
             self,
             Domain,
             FwSpec,
-            Geometry,
             Group,
             Grouping,
             PhandleArgs, //
@@ -46,7 +45,6 @@ use crate::{
     group::*,
     ipmmu::Ipmmu,
     policy,
-    table,
     table::*,
     wants::Want, //
 };
@@ -288,14 +286,8 @@ impl driver::Ops for IommuOps {
         }
     }
 
-    fn alloc_paging(
-        client: &Client,
-        hwdev: DmaDevice<'_>,
-    ) -> Result<(Geometry, IoPageTable<Walkers>)> {
-        let ipmmu = &client.ipmmu;
-        let table = Walkers::of_new_table(ipmmu, hwdev)?;
-
-        Ok((table::geometry(ipmmu.features), table))
+    fn alloc_paging(client: &Client, hwdev: DmaDevice<'_>) -> Result<IoPageTable<Walkers>> {
+        Walkers::of_new_table(&client.ipmmu, hwdev)
     }
 
     fn attach_paging(dev: &Device, client: &Client, domain: ArcBorrow<'_, Domain<Self>>) -> Result {

@@ -11,16 +11,12 @@ use kernel::{
     sync::Arc, //
 };
 
-use crate::abstractions::iommu::{
-    driver::Geometry,
-    io_pgtable::{
-        self,
-        Config,
-        DmaDevice,
-        FlushOps,
-        IoPageTable,
-        PAGE_SIZES, //
-    },
+use crate::abstractions::iommu::io_pgtable::{
+    self,
+    Config,
+    DmaDevice,
+    FlushOps,
+    IoPageTable, //
 };
 
 use crate::features::*;
@@ -30,14 +26,6 @@ pub(crate) type Hardware = io_pgtable::Table;
 
 /// Number of bits of a physical address.
 pub(crate) const OAS: u32 = 40;
-
-/// Returns the page sizes and the last IOVA.
-pub(crate) fn geometry(features: &Features) -> Geometry {
-    Geometry {
-        pgsize_bitmap: PAGE_SIZES,
-        last: (1 << features.stage.ias) - 1,
-    }
-}
 
 /// Creates an empty table of the stage in `features`, for DMA by `dev`, flushed by `flush`. May
 /// sleep. Fails with `ENOMEM`.

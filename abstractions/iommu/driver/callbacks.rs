@@ -261,9 +261,7 @@ impl<T: Ops> Callbacks<T> {
         // released, which does not happen during this call.
         let hwdev = unsafe { private.instance.hwdev() };
 
-        match T::alloc_paging(&private.client, hwdev)
-            .and_then(|(geometry, table)| Domain::<T>::new_raw(geometry, table))
-        {
+        match T::alloc_paging(&private.client, hwdev).and_then(Domain::<T>::new_raw) {
             Ok(domain) => {
                 private.instance.table.pin_module();
                 domain

@@ -23,7 +23,6 @@ use super::{
     },
     ops::{
         Domain,
-        Geometry,
         Ops, //
     },
     private::device_and_client, //
@@ -68,16 +67,18 @@ impl<T: Ops> Domain<T> {
         ..pin_init::zeroed()
     };
 
-    fn new_arc(geometry: Geometry, table: IoPageTable<T::Flush>) -> Result<Arc<Self>> {
+    fn new_arc(table: IoPageTable<T::Flush>) -> Result<Arc<Self>> {
+        let (pgsize_bitmap, bits) = (table.config().pgsize_bitmap, table.config().ias);
+
         Arc::pin_init(
             pin_init!(Self {
                 raw <- Opaque::ffi_init(|raw: *mut bindings::iommu_domain| {
                     let init = bindings::iommu_domain {
-                        pgsize_bitmap: geometry.pgsize_bitmap,
+                        pgsize_bitmap,
                         geometry: bindings::iommu_domain_geometry {
                             aperture_start: 0,
                             // 32 bits on arm without LPAE, where DMA addresses have no more.
-                            aperture_end: geometry.last as bindings::dma_addr_t,
+                            aperture_end: ((1u64 << bits) - 1) as bindings::dma_addr_t,
                             force_aperture: true,
                         },
                         ..pin_init::zeroed()
@@ -93,11 +94,8 @@ impl<T: Ops> Domain<T> {
     }
 
     /// Creates a domain that the core owns.
-    pub(super) fn new_raw(
-        geometry: Geometry,
-        table: IoPageTable<T::Flush>,
-    ) -> Result<*mut bindings::iommu_domain> {
-        let domain = Arc::into_raw(Self::new_arc(geometry, table)?);
+    pub(super) fn new_raw(table: IoPageTable<T::Flush>) -> Result<*mut bindings::iommu_domain> {
+        let domain = Arc::into_raw(Self::new_arc(table)?);
 
         // SAFETY: `domain` is valid, so the field is in bounds. Nothing is read.
         Ok(unsafe { Opaque::cast_into(&raw const (*domain).raw) })

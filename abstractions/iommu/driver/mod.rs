@@ -66,7 +66,7 @@
 //!
 //!     fn release_device(_: &Device, _: &u32) {}
 //!
-//!     fn alloc_paging(_: &u32, dev: DmaDevice<'_>) -> Result<(Geometry, IoPageTable<Tlb>)> {
+//!     fn alloc_paging(_: &u32, dev: DmaDevice<'_>) -> Result<IoPageTable<Tlb>> {
 //!         let config = Config {
 //!             format: Format::Arm32LpaeS1,
 //!             quirks: 0,
@@ -74,12 +74,7 @@
 //!             oas: 40,
 //!             coherent_walk: false,
 //!         };
-//!         let geometry = Geometry {
-//!             pgsize_bitmap: PAGE_SIZES,
-//!             last: u64::from(u32::MAX),
-//!         };
-//!         let tlb = KBox::pin(Tlb, GFP_KERNEL)?;
-//!         Ok((geometry, IoPageTable::new(dev, config, tlb)?))
+//!         IoPageTable::new(dev, config, KBox::pin(Tlb, GFP_KERNEL)?)
 //!     }
 //!
 //!     fn attach_paging(_: &Device, _: &u32, domain: ArcBorrow<'_, Domain<Self>>) -> Result {
@@ -129,6 +124,6 @@ pub(crate) use self::{
         Grouping, //
     },
     instance::register_managed,
-    ops::{Domain, Geometry, Instance, Ops, OpsTable},
+    ops::{Domain, Instance, Ops, OpsTable},
     table::StaticDomain, //
 };

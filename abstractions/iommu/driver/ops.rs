@@ -88,7 +88,7 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
     fn alloc_paging(
         client: &Self::Client,
         hwdev: DmaDevice<'_>,
-    ) -> Result<(Geometry, IoPageTable<Self::Flush>)>;
+    ) -> Result<IoPageTable<Self::Flush>>;
 
     /// Attaches `dev` to `domain`. The core serialises calls for a group.
     ///
@@ -106,15 +106,6 @@ pub(crate) trait Ops: Sized + Send + Sync + 'static {
 
     /// Lets DMA of `dev` through without translation. The core serialises calls for a group.
     fn attach_identity(dev: &Device, client: &Self::Client);
-}
-
-/// The IOVAs of a paging domain.
-#[derive(Clone, Copy)]
-pub(crate) struct Geometry {
-    /// Page and block sizes, as a bitmap.
-    pub(crate) pgsize_bitmap: usize,
-    /// The last IOVA. Addresses outside of `0..=last` can neither be mapped nor pass untranslated.
-    pub(crate) last: u64,
 }
 
 /// A paging domain of the driver `T`.

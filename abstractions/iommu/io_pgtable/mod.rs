@@ -56,7 +56,7 @@ pub(crate) trait FlushOps: Send + Sync + 'static {
 }
 
 /// Page and block sizes of the three levels of a table, as a bitmap.
-pub(crate) const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
+const PAGE_SIZES: usize = SZ_4K | SZ_2M | SZ_1G;
 const BITS: RangeInclusive<u32> = 31..=40;
 
 /// The configuration of a table.
@@ -191,12 +191,15 @@ impl<T: FlushOps> IoPageTable<T> {
 
     /// Returns what the hardware needs to know about the table.
     pub(crate) fn hardware(&self) -> Table {
-        // SAFETY: By the type invariant `ops` comes from `alloc_io_pgtable_ops()`, which returns a
-        // field of a `struct io_pgtable`, and is not freed.
-        let table = unsafe { kernel::container_of!(self.ops.as_ptr(), bindings::io_pgtable, ops) };
+        // SAFETY: By the type invariant the table was allocated for `format`.
+        unsafe { self.format.table(self.config()) }
+    }
 
-        // SAFETY: By the type invariant `table` is valid, and was allocated for `format`.
-        unsafe { self.format.table(&(*table).cfg) }
+    /// Returns the configuration of the table, as the page table code completed it.
+    pub(super) fn config(&self) -> &bindings::io_pgtable_cfg {
+        // SAFETY: By the type invariant `ops` comes from `alloc_io_pgtable_ops()`, which returns a
+        // field of a `struct io_pgtable`, and is not freed before `self`.
+        unsafe { &(*kernel::container_of!(self.ops.as_ptr(), bindings::io_pgtable, ops)).cfg }
     }
 
     /// Maps `count` pages of `size` bytes from `iova` to `paddr`.
