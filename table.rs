@@ -39,7 +39,6 @@ pub(crate) fn new<T: FlushOps>(
         quirks: features.stage.quirks,
         ias: features.stage.ias,
         oas: OAS,
-        coherent_walk: false,
     };
 
     IoPageTable::new(dev, config, flush)

@@ -5,6 +5,8 @@
 //!
 //! In the kernel's tree, these are in `bindings_helper.h` and `rust/helpers/`.
 
+/// Does what the inline function does, but without checking whether the device needs it.
+pub(crate) use kernel::bindings::__dma_sync_single_for_device as dma_sync_single_for_device;
 pub(crate) use kernel::bindings::*;
 
 /// Removes the link when the consumer's driver is unbound.
@@ -66,21 +68,6 @@ pub(crate) unsafe fn dev_is_dma_coherent(dev: *mut device) -> bool {
     let word = unsafe { (&raw const (*dev).flags[flag / bits]).read_volatile() };
 
     word >> (flag % bits) & 1 != 0
-}
-
-/// Does what the inline function of this name does, but without checking whether `dev` needs it.
-///
-/// # Safety
-///
-/// `dev` is valid, and `addr` is its DMA address of `size` bytes of RAM.
-pub(crate) unsafe fn dma_sync_single_for_device(
-    dev: *mut device,
-    addr: dma_addr_t,
-    size: usize,
-    dir: dma_data_direction,
-) {
-    // SAFETY: By this function's contract `dev` and the range are valid.
-    unsafe { __dma_sync_single_for_device(dev, addr, size, dir) };
 }
 
 /// Does what the inline function of this name does.

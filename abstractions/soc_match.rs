@@ -23,24 +23,17 @@ pub(crate) enum Pattern {
 
 impl Pattern {
     const fn as_attribute(&self) -> bindings::soc_device_attribute {
-        let (family, soc_id, revision) = match *self {
-            Self::Family(family) => (Some(family), None, None),
-            Self::Soc(soc_id) => (None, Some(soc_id), None),
-            Self::Revision(soc_id, revision) => (None, Some(soc_id), Some(revision)),
-        };
-        const fn ptr(text: Option<&'static CStr>) -> *const c_char {
-            match text {
-                Some(text) => as_char_ptr_in_const_context(text),
-                None => core::ptr::null(),
+        let mut raw: bindings::soc_device_attribute = pin_init::zeroed();
+
+        match *self {
+            Self::Family(family) => raw.family = as_char_ptr_in_const_context(family),
+            Self::Soc(soc_id) => raw.soc_id = as_char_ptr_in_const_context(soc_id),
+            Self::Revision(soc_id, revision) => {
+                raw.soc_id = as_char_ptr_in_const_context(soc_id);
+                raw.revision = as_char_ptr_in_const_context(revision);
             }
         }
-
-        bindings::soc_device_attribute {
-            family: ptr(family),
-            soc_id: ptr(soc_id),
-            revision: ptr(revision),
-            ..pin_init::zeroed()
-        }
+        raw
     }
 }
 

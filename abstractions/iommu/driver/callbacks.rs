@@ -24,23 +24,22 @@ use crate::abstractions::{
 };
 
 use super::{
-    fwspec::{
-        FwSpec,
-        PhandleArgs, //
-    },
+    fwspec::*,
     group::Grouping,
-    ops::{
-        Domain,
-        Ops,
-        OpsTable, //
-    },
-    private::{
-        device_and_client,
-        private,
-        Private, //
-    },
-    table::StaticDomain, //
+    ops::*, //
 };
+
+/// A domain that all clients of a driver share: identity or blocked.
+///
+/// For a `static`. Created by [`iommu_ops_table!`](crate::iommu_ops_table).
+#[repr(transparent)]
+pub(crate) struct StaticDomain<T: Ops>(
+    pub(super) Opaque<bindings::iommu_domain>,
+    pub(super) PhantomData<T>,
+);
+
+// SAFETY: Only the core accesses the domain, and serialises its accesses.
+unsafe impl<T: Ops> Sync for StaticDomain<T> {}
 
 impl<T: Ops> StaticDomain<T> {
     /// Creates the domain in which DMA of clients is not translated.
@@ -294,4 +293,27 @@ impl<T: Ops> Callbacks<T> {
         T::attach_blocked(dev, client);
         0
     }
+}
+
+/// Declares the [`OpsTable`] of a driver:
+///
+/// ```ignore
+/// iommu_ops_table!(static MY_OPS: MyDriver, in MyModule);
+/// ```
+#[macro_export]
+macro_rules! iommu_ops_table {
+    (static $name:ident: $driver:ty, in $module:ty) => {
+        static $name: $crate::abstractions::iommu::driver::OpsTable<$driver> = {
+            static IDENTITY: $crate::abstractions::iommu::driver::StaticDomain<$driver> =
+                $crate::abstractions::iommu::driver::StaticDomain::identity();
+            static BLOCKED: $crate::abstractions::iommu::driver::StaticDomain<$driver> =
+                $crate::abstractions::iommu::driver::StaticDomain::blocked();
+
+            $crate::abstractions::iommu::driver::OpsTable::new(
+                &<$module as ::kernel::ModuleMetadata>::THIS_MODULE,
+                &IDENTITY,
+                &BLOCKED,
+            )
+        };
+    };
 }

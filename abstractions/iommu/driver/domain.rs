@@ -16,16 +16,8 @@ use kernel::{
 };
 
 use super::{
-    super::io_pgtable::{
-        FlushOps,
-        IoPageTable,
-        Table, //
-    },
-    ops::{
-        Domain,
-        Ops, //
-    },
-    private::device_and_client, //
+    super::io_pgtable::*,
+    ops::*, //
 };
 
 // SAFETY: The core serialises its accesses to `raw`. All other fields are `Send` and `Sync`.

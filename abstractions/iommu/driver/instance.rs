@@ -28,11 +28,7 @@ use kernel::{
 use super::arm_mapping::SharedMapping;
 use super::{
     super::io_pgtable::DmaDevice,
-    ops::{
-        Instance,
-        Ops,
-        OpsTable, //
-    }, //
+    ops::*, //
 };
 
 // SAFETY: The core serialises its accesses to `raw`. All other fields are `Send` and `Sync`.

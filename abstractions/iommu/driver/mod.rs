@@ -72,7 +72,6 @@
 //!             quirks: 0,
 //!             ias: 32,
 //!             oas: 40,
-//!             coherent_walk: false,
 //!         };
 //!         IoPageTable::new(dev, config, KBox::pin(Tlb, GFP_KERNEL)?)
 //!     }
@@ -111,10 +110,9 @@ mod fwspec;
 mod group;
 mod instance;
 mod ops;
-mod private;
-mod table;
 
 pub(crate) use self::{
+    callbacks::StaticDomain,
     fwspec::{
         FwSpec,
         PhandleArgs, //
@@ -124,6 +122,10 @@ pub(crate) use self::{
         Grouping, //
     },
     instance::register_managed,
-    ops::{Domain, Instance, Ops, OpsTable},
-    table::StaticDomain, //
+    ops::{
+        Domain,
+        Instance,
+        Ops,
+        OpsTable, //
+    }, //
 };

@@ -10,30 +10,26 @@ use kernel::{
     prelude::*,
     sync::{
         aref::ARef,
-        atomic::Atomic,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
         Arc,
         ArcBorrow,
         SpinLockIrq, //
     },
-    types::Opaque, //
+    types::{
+        ForeignOwnable,
+        Opaque, //
+    }, //
 };
 
 #[cfg(CONFIG_ARM_DMA_USE_IOMMU)]
 use super::arm_mapping::SharedMapping;
 use super::{
-    super::io_pgtable::{
-        DmaDevice,
-        FlushOps,
-        IoPageTable, //
-    },
-    fwspec::{
-        FwSpec,
-        PhandleArgs, //
-    },
-    group::{
-        Group,
-        Grouping, //
-    },
+    super::io_pgtable::*,
+    fwspec::*,
+    group::*, //
 };
 
 /// A driver of IOMMUs that pass on the memory attributes that a client sends.
@@ -148,4 +144,61 @@ pub(crate) struct OpsTable<T: Ops> {
     #[cfg_attr(not(CONFIG_MODULE_UNLOAD), expect(dead_code))]
     pub(super) is_module_pinned: Atomic<bool>,
     pub(super) _ops: PhantomData<T>,
+}
+
+// SAFETY: `raw` is never written, and the other field is atomic.
+unsafe impl<T: Ops> Sync for OpsTable<T> {}
+
+impl<T: Ops> OpsTable<T> {
+    pub(super) fn as_raw(&'static self) -> *const bindings::iommu_ops {
+        &self.raw
+    }
+
+    /// Takes a reference to the module for good. The core has references for clients only, and a
+    /// paging domain may outlive these: that of iommufd does, and is freed by code of the module.
+    pub(super) fn pin_module(&'static self) {
+        #[cfg(CONFIG_MODULE_UNLOAD)]
+        if !self.is_module_pinned.xchg(true, Relaxed) {
+            // SAFETY: `owner` is the driver's module, or null. The core has a reference to it for
+            // the client for which a domain is being allocated.
+            unsafe { bindings::__module_get(self.raw.owner) };
+        }
+        #[cfg(not(CONFIG_MODULE_UNLOAD))]
+        let _ = Relaxed;
+    }
+}
+
+/// The data that the `priv` of a client points to.
+///
+/// # Invariants
+///
+/// `instance` was registered when the client was accepted. Before it is unregistered, the core
+/// releases the client, which drops this.
+pub(super) struct Private<T: Ops> {
+    pub(super) instance: Arc<Instance<T>>,
+    pub(super) client: T::Client,
+}
+
+/// Returns the data that `probe_device()` stored for `dev`.
+///
+/// # Safety
+///
+/// `probe_device()` of `T` accepted `dev`, and `release_device()` is not called for it in `'a`.
+pub(super) unsafe fn private<'a, T: Ops>(dev: *mut bindings::device) -> &'a Private<T> {
+    // SAFETY: By this function's contract `probe_device()` stored a `KBox<Private<T>>`, and
+    // `release_device()` does not take it back before the end of `'a`.
+    unsafe { KBox::<Private<T>>::borrow((*(*dev).iommu).priv_) }
+}
+
+/// Returns the device of the client, and the driver's data.
+///
+/// # Safety
+///
+/// As for [`private`].
+pub(super) unsafe fn device_and_client<'a, T: Ops>(
+    dev: *mut bindings::device,
+) -> (&'a Device, &'a T::Client) {
+    // SAFETY: By this function's contract the core has not released `dev` before the end of `'a`,
+    // and has a valid pointer to it until then. The contract of `private()` is this function's.
+    unsafe { (Device::from_raw(dev), &private::<T>(dev).client) }
 }

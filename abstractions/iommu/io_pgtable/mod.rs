@@ -69,8 +69,6 @@ pub(crate) struct Config {
     pub(crate) ias: u32,
     /// Bits of output address.
     pub(crate) oas: u32,
-    /// Whether the hardware's table walk is coherent with the CPU's caches.
-    pub(crate) coherent_walk: bool,
 }
 
 /// A device whose hardware walks tables. The DMA API may be used for it.
@@ -133,9 +131,8 @@ impl<T: FlushOps> IoPageTable<T> {
         tlb_add_page: None,
     };
 
-    /// Creates an empty table for the hardware of `dev`, whose TLB `flush` flushes.
-    ///
-    /// May sleep.
+    /// Creates an empty table for the hardware of `dev`, whose TLB `flush` flushes. Walks of the
+    /// table are not coherent with the CPU's caches. May sleep.
     ///
     /// Fails with `EINVAL` when there would not be three levels, `ENODEV` before [`start`],
     /// `ENOMEM` when there is no memory or the format does not support the configuration.
@@ -150,7 +147,6 @@ impl<T: FlushOps> IoPageTable<T> {
             pgsize_bitmap: PAGE_SIZES,
             ias: config.ias,
             oas: config.oas,
-            coherent_walk: config.coherent_walk,
             tlb: Self::FLUSH_OPS,
             iommu_dev: core::ptr::from_ref(dev.0).cast_mut().cast(),
             ..pin_init::zeroed()
