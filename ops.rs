@@ -157,31 +157,23 @@ fn find_for(dev: &Device, node: &FwNode) -> Result<Arc<Instance>> {
 
 /// Returns the micro-TLB that `args` name for `dev`, if they are well-formed.
 fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
-    let name = ipmmu.dev().name();
-    let first = args.first_node();
+    let refuse = |why: fmt::Arguments<'_>| {
+        say_once(dev, why, true);
+        Err(EINVAL)
+    };
+    let (name, first) = (ipmmu.dev().name(), args.first_node());
 
     if !core::ptr::eq(first, args.node()) {
         let first = first.display_name();
-        say_once(
-            dev,
-            fmt!("behind {first} and {name}, one IPMMU expected"),
-            true,
-        );
-        return Err(EINVAL);
+        return refuse(fmt!("behind {first} and {name}, one IPMMU expected"));
     }
     let &[utlb] = args.args() else {
         let cells = args.args().len();
-        say_once(dev, fmt!("{cells} cells for {name}, 1 expected"), true);
-        return Err(EINVAL);
+        return refuse(fmt!("{cells} cells for {name}, 1 expected"));
     };
     if ipmmu.features.utlb(utlb).is_none() {
         let last = ipmmu.features.utlb_count() - 1;
-        say_once(
-            dev,
-            fmt!("uTLB {utlb} is out of range for {name} (0 to {last})"),
-            true,
-        );
-        return Err(EINVAL);
+        return refuse(fmt!("uTLB {utlb} is out of range for {name} (0 to {last})"));
     }
     Ok(utlb)
 }

@@ -11,8 +11,9 @@ use super::format::Format;
 
 /// The beginnings of names of macros that print their first string to the log.
 const PRINTING: [&str; 2] = ["dev_", "pr_"];
-/// A function that prints its argument `fmt!(…)`, and the text that it puts before.
-const SAYING: (&str, &str) = ("say_once", "not translated: ");
+/// Functions that print their argument `fmt!(…)`, and the text that they put before.
+const SAYING: [&str; 3] = ["say_once", "say", "refuse"];
+const BEFORE: &str = "not translated: ";
 /// The variable in which a message is composed, and the method that adds a part, which is given as
 /// `fmt!(…)`.
 const LINE: (&str, &str) = ("line", "write_fmt");
@@ -93,7 +94,9 @@ impl Said {
                     self.walk(group.stream(), Place::Part);
                     4
                 }
-                [TokenTree::Ident(name), TokenTree::Group(group), ..] if name == SAYING.0 => {
+                [TokenTree::Ident(name), TokenTree::Group(group), ..]
+                    if SAYING.iter().any(|says| name == says) =>
+                {
                     self.walk(group.stream(), Place::End);
                     2
                 }
@@ -126,7 +129,7 @@ impl Said {
             _ => None,
         });
         let format = format.map(|f| match place {
-            Place::End => SAYING.1.to_owned() + &f,
+            Place::End => BEFORE.to_owned() + &f,
             // The placeholder stands for the parts that follow.
             Place::Part => f + "{}",
             Place::Elsewhere => f,
