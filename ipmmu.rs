@@ -71,7 +71,7 @@ impl Ipmmu {
         let mut empty = None;
 
         if root.is_none() {
-            let space: Arc<dyn AddressSpace> = Empty::new(features, dev)?;
+            let space = empty_space(features, dev)?;
             let idle = features.parking().is_none().then(|| space.clone());
             for id in features.group_contexts() {
                 let context = Context::new(id, features, dev, regs.clone(), idle.clone())?;

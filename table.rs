@@ -44,18 +44,21 @@ pub(crate) fn new<T: FlushOps>(
     IoPageTable::new(dev, config, flush)
 }
 
-/// What a context walks: a paging domain, or the table in which nothing is mapped.
+/// What a context walks: a paging domain, or the table in which nothing is mapped. The defaults are
+/// those of the latter.
 pub(crate) trait AddressSpace: Send + Sync + 'static {
     /// Returns what the context is programmed with.
     fn hardware(&self) -> Hardware;
 
     /// Records whether context `id` may walk the table. A full memory barrier, unless nothing is
     /// ever mapped. Any context.
-    fn set_walked(&self, id: ContextId, walked: bool);
+    fn set_walked(&self, _id: ContextId, _walked: bool) {}
 
     /// Reports a fault at `iova`, attributed to `dev`; returns whether a handler took care of it.
     /// Interrupt context.
-    fn report_fault(&self, dev: &Device, iova: u64) -> bool;
+    fn report_fault(&self, _dev: &Device, _iova: u64) -> bool {
+        false
+    }
 }
 
 /// A flush that does nothing, as nothing is ever mapped.
@@ -65,26 +68,18 @@ impl FlushOps for Nothing {
     fn flush_all(&self) {}
 }
 
-/// The address space in which nothing is mapped. A root owns one.
-pub(crate) struct Empty(IoPageTable<Nothing>);
-
-impl Empty {
-    /// Creates the address space of the root `dev`. May sleep. Fails with `ENOMEM`.
-    pub(crate) fn new(features: &Features, dev: &Device<Bound>) -> Result<Arc<Self>> {
-        let table = new(features, dev.into(), KBox::pin(Nothing, GFP_KERNEL)?)?;
-
-        Ok(Arc::new(Self(table), GFP_KERNEL)?)
+impl AddressSpace for IoPageTable<Nothing> {
+    fn hardware(&self) -> Hardware {
+        IoPageTable::hardware(self)
     }
 }
 
-impl AddressSpace for Empty {
-    fn hardware(&self) -> Hardware {
-        self.0.hardware()
-    }
+/// Creates the table in which nothing is mapped, of the root `dev`. May sleep. Fails with `ENOMEM`.
+pub(crate) fn empty_space(
+    features: &Features,
+    dev: &Device<Bound>,
+) -> Result<Arc<dyn AddressSpace>> {
+    let table = new(features, dev.into(), KBox::pin(Nothing, GFP_KERNEL)?)?;
 
-    fn set_walked(&self, _id: ContextId, _walked: bool) {}
-
-    fn report_fault(&self, _dev: &Device, _iova: u64) -> bool {
-        false
-    }
+    Ok(Arc::new(table, GFP_KERNEL)?)
 }

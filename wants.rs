@@ -193,22 +193,13 @@ mod tests {
     };
 
     use super::*;
-    use crate::{
-        features::ContextId,
-        table::Hardware, //
-    };
+    use crate::table::Hardware;
 
     struct Space;
 
     impl AddressSpace for Space {
         fn hardware(&self) -> Hardware {
             Hardware { base: 0, mair: 0 }
-        }
-
-        fn set_walked(&self, _id: ContextId, _walked: bool) {}
-
-        fn report_fault(&self, _dev: &Device, _iova: u64) -> bool {
-            false
         }
     }
 
