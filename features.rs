@@ -10,11 +10,6 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::abstractions::iommu::io_pgtable::{
-    quirk,
-    Format, //
-};
-
 use crate::regs::*;
 
 /// Maximum number of contexts of any generation.
@@ -54,30 +49,6 @@ impl UtlbId {
     }
 }
 
-/// The stage of page tables: the same one for all contexts of a root.
-pub(crate) struct Stage {
-    pub(crate) format: Format,
-    /// Any of [`quirk`].
-    pub(crate) quirks: usize,
-    /// Number of bits of an IOVA.
-    pub(crate) ias: u32,
-}
-
-/// Stage 1 as in upstream's driver. Unlike the architecture, the IPMMU refuses a descriptor without
-/// NS even below a table with NSTABLE.
-const STAGE_1: Stage = Stage {
-    format: Format::Arm32LpaeS1,
-    quirks: quirk::ARM_NS,
-    ias: 32,
-};
-
-/// Stage 2 as in Xen's driver.
-const STAGE_2: Stage = Stage {
-    format: Format::Arm64LpaeS2,
-    quirks: 0,
-    ias: 40,
-};
-
 /// Properties of one generation. Sources: the feature tables of Linux' and Xen's drivers.
 pub(crate) struct Features {
     /// Number of contexts.
@@ -89,8 +60,8 @@ pub(crate) struct Features {
     /// Whether contexts are in a root, and micro-TLBs in caches that refer to it. Otherwise each
     /// instance has both.
     pub(crate) split: bool,
-    /// The stage of the tables that contexts walk.
-    pub(crate) stage: Stage,
+    /// Whether contexts walk tables of stage 2, as with Xen's driver.
+    pub(crate) stage_2: bool,
     /// Offset of the non-secure registers from the start of the instance's registers.
     alias: usize,
     /// Offset of the registers of context 0.
@@ -144,7 +115,7 @@ pub(crate) const GEN2: Features = Features {
     reserved_contexts: 0,
     utlbs: 32,
     split: false,
-    stage: STAGE_1,
+    stage_2: false,
     alias: 0x800,
     context_base: 0,
     context_stride: 0x40,
@@ -158,7 +129,7 @@ pub(crate) const GEN3: Features = Features {
     reserved_contexts: 1,
     utlbs: 48,
     split: true,
-    stage: STAGE_1,
+    stage_2: false,
     alias: 0,
     context_base: 0,
     context_stride: 0x40,
@@ -172,7 +143,7 @@ pub(crate) const GEN4: Features = Features {
     reserved_contexts: 1,
     utlbs: 64,
     split: true,
-    stage: STAGE_1,
+    stage_2: false,
     alias: 0,
     context_base: 0x10000,
     context_stride: 0x1040,
@@ -182,13 +153,13 @@ pub(crate) const GEN4: Features = Features {
 
 /// Gen3 with tables of stage 2.
 const GEN3_STAGE_2: Features = Features {
-    stage: STAGE_2,
+    stage_2: true,
     ..GEN3
 };
 
 /// Gen4 with tables of stage 2.
 const GEN4_STAGE_2: Features = Features {
-    stage: STAGE_2,
+    stage_2: true,
     ..GEN4
 };
 
@@ -202,15 +173,19 @@ impl Features {
         }
     }
 
-    /// Returns whether contexts walk tables of stage 2.
-    pub(crate) fn has_stage_2(&self) -> bool {
-        self.stage.format == Format::Arm64LpaeS2
+    /// Returns the number of bits of an IOVA.
+    pub(crate) fn ias(&self) -> u32 {
+        if self.stage_2 {
+            40
+        } else {
+            32
+        }
     }
 
     /// Returns `imctr` as the root needs it.
     #[inline]
     pub(crate) fn imctr_in_root(&self, imctr: IMCTR) -> IMCTR {
-        imctr.with_va64(imctr.mmuen() && self.has_stage_2())
+        imctr.with_va64(imctr.mmuen() && self.stage_2)
     }
 
     /// Returns the number of micro-TLBs.
@@ -315,7 +290,7 @@ impl Features {
     pub(crate) fn ttbcr(&self) -> IMTTBCR {
         let ttbcr = IMTTBCR::from(0).with_eae(true);
 
-        if self.has_stage_2() {
+        if self.stage_2 {
             // TSZ0 is 64 less the bits of an IOVA. Level 1 has another number than in stage 1.
             ttbcr
                 .with_pmb(true)

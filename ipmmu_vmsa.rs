@@ -243,7 +243,7 @@ fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<P
         c"ipmmu-vmsa",
         FaultIrq(faults),
     )?);
-    let (contexts, bits) = (features.group_contexts().count(), features.stage.ias);
+    let (contexts, bits) = (features.group_contexts().count(), features.ias());
     dev_info!(
         ipmmu.dev(),
         "root, {} contexts, {}-bit IOVAs\n",

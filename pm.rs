@@ -142,7 +142,7 @@ impl Power {
             reset(ipmmu.features, context.id, &regs);
         }
         ipmmu.parking.quiet_parking(&regs, false);
-        if ipmmu.is_root() && ipmmu.features.has_stage_2() {
+        if ipmmu.is_root() && ipmmu.features.stage_2 {
             // Upstream's driver, which may come next, does not touch IMSAUXCTLR.
             let mut wrong = Mismatches::default();
             ipmmu.with_save_area(|area| {
@@ -212,7 +212,7 @@ impl Power {
         let control = Saved::control(features).read(regs);
 
         if self.ipmmu.is_root() {
-            control.with_s2pte(features.has_stage_2())
+            control.with_s2pte(features.stage_2)
         } else {
             control
         }

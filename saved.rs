@@ -96,7 +96,7 @@ pub(crate) struct Saved {
 impl Saved {
     /// Returns the registers with which context `id` walks `table`.
     pub(crate) fn walk(features: &Features, id: ContextId, table: table::Hardware) -> Self {
-        let count = match (features.has_stage_2(), features.split) {
+        let count = match (features.stage_2, features.split) {
             (true, _) => 3,
             (false, true) => 4,
             (false, false) => 5,
@@ -211,7 +211,7 @@ pub(crate) fn verify_stage(
     root: &impl Registers,
     wrong: &mut Mismatches,
 ) -> bool {
-    if !features.has_stage_2() {
+    if !features.stage_2 {
         return true;
     }
     let found = IMSAUXCTLR::from(root.read_at(features.control_base + IMSAUXCTLR::OFFSET));

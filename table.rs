@@ -13,9 +13,11 @@ use kernel::{
 
 use crate::abstractions::iommu::io_pgtable::{
     self,
+    quirk,
     Config,
     DmaDevice,
     FlushOps,
+    Format,
     IoPageTable, //
 };
 
@@ -34,10 +36,16 @@ pub(crate) fn new<T: FlushOps>(
     dev: DmaDevice<'_>,
     flush: Pin<KBox<T>>,
 ) -> Result<IoPageTable<T>> {
+    // The IPMMU refuses a descriptor of stage 1 without NS, even below a table with NSTABLE.
+    let (format, quirks) = if features.stage_2 {
+        (Format::Arm64LpaeS2, 0)
+    } else {
+        (Format::Arm32LpaeS1, quirk::ARM_NS)
+    };
     let config = Config {
-        format: features.stage.format,
-        quirks: features.stage.quirks,
-        ias: features.stage.ias,
+        format,
+        quirks,
+        ias: features.ias(),
         oas: OAS,
     };
 
