@@ -68,7 +68,7 @@ pub(crate) struct Features {
     context_base: usize,
     /// Distance from one context to the next.
     context_stride: usize,
-    /// Offset of the registers of micro-TLB 0, less [`IMUCTR_LOW`].
+    /// Offset of the registers of micro-TLB 0.
     utlb_base: usize,
     /// Offset of the registers of the instance as a whole; only where [`Self::split`].
     pub(crate) control_base: usize,
@@ -96,19 +96,6 @@ fn numbers_in(mut mask: u64) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Offset of IMUCTR(0) from the micro-TLBs' base.
-const IMUCTR_LOW: usize = 0x300;
-/// Offset of IMUCTR(32) from the micro-TLBs' base.
-const IMUCTR_HIGH: usize = 0x600;
-/// Distance from one micro-TLB to the next.
-const UTLB_STRIDE: usize = 16;
-/// The first micro-TLB at [`IMUCTR_HIGH`].
-const UTLB_HIGH: usize = 32;
-/// The first context after [`CONTEXT_HIGH_GAP`].
-const CONTEXT_HIGH: usize = 8;
-/// Gap between contexts 7 and 8, besides the stride.
-const CONTEXT_HIGH_GAP: usize = 0x600;
-
 /// R-Car Gen2: independent instances. More than one context was never tried.
 pub(crate) const GEN2: Features = Features {
     contexts: 1,
@@ -119,7 +106,7 @@ pub(crate) const GEN2: Features = Features {
     alias: 0x800,
     context_base: 0,
     context_stride: 0x40,
-    utlb_base: 0,
+    utlb_base: 0x300,
     control_base: 0,
 };
 
@@ -133,7 +120,7 @@ pub(crate) const GEN3: Features = Features {
     alias: 0,
     context_base: 0,
     context_stride: 0x40,
-    utlb_base: 0,
+    utlb_base: 0x300,
     control_base: 0,
 };
 
@@ -147,7 +134,7 @@ pub(crate) const GEN4: Features = Features {
     alias: 0,
     context_base: 0x10000,
     context_stride: 0x1040,
-    utlb_base: 0x3000,
+    utlb_base: 0x3300,
     control_base: 0x1000,
 };
 
@@ -247,11 +234,8 @@ impl Features {
 
     /// Returns the offset of the first register of context `id`.
     pub(crate) fn first_of_context(&self, id: ContextId) -> usize {
-        let gap = if id.index() < CONTEXT_HIGH {
-            0
-        } else {
-            CONTEXT_HIGH_GAP
-        };
+        // Besides the stride, there is a gap between contexts 7 and 8.
+        let gap = if id.index() < 8 { 0 } else { 0x600 };
 
         self.alias + self.context_base + id.index() * self.context_stride + gap
     }
@@ -266,14 +250,10 @@ impl Features {
 
     /// Returns the offset of the first register of micro-TLB `id`.
     pub(crate) fn first_of_utlb(&self, id: UtlbId) -> usize {
-        let n = id.index();
-        let offset = if n < UTLB_HIGH {
-            IMUCTR_LOW + n * UTLB_STRIDE
-        } else {
-            IMUCTR_HIGH + (n - UTLB_HIGH) * UTLB_STRIDE
-        };
+        // There is a gap between micro-TLBs 31 and 32.
+        let gap = if id.index() < 32 { 0 } else { 0x100 };
 
-        self.alias + self.utlb_base + offset
+        self.alias + self.utlb_base + id.index() * 16 + gap
     }
 
     /// Returns the size in bytes of the registers that the driver may access.

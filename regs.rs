@@ -34,15 +34,8 @@ use kernel::{
 use crate::abstractions::platform::ext::request_region;
 
 /// Offset in bytes of register `R` from the start of an instance's registers.
+#[derive(Clone, Copy)]
 pub(crate) struct At<R>(usize, PhantomData<R>);
-
-impl<R> Clone for At<R> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<R> Copy for At<R> {}
 
 impl<R> At<R> {
     /// Creates the place of a register that is `offset` bytes from the start.
