@@ -53,11 +53,8 @@ impl FlushOps for Walkers {
     #[inline]
     fn flush_all(&self) {
         mb(Full);
-        for id in self
-            .root
-            .features
-            .contexts_in(self.mask.load(Relaxed) as u16)
-        {
+        let mask = self.mask.load(Relaxed);
+        for id in self.root.features.contexts_in(mask) {
             if let Some(context) = self.root.context(id) {
                 context.flush();
             }
@@ -96,7 +93,7 @@ impl<T: driver::Ops<Flush = Walkers>> AddressSpace for driver::Domain<T> {
 
     fn set_walked(&self, id: ContextId, walked: bool) {
         let mask = &self.flush_ops().mask;
-        let bit = u32::from(id.bit());
+        let bit = 1 << id.index();
 
         // The root's mutex excludes other writers.
         let before = mask.load(Relaxed);

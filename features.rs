@@ -26,11 +26,6 @@ impl ContextId {
     pub(crate) fn index(self) -> usize {
         self.0.into()
     }
-
-    /// Returns the number as a bit of a mask.
-    pub(crate) fn bit(self) -> u16 {
-        1 << self.0
-    }
 }
 
 /// The number of a micro-TLB of an instance, checked to exist.
@@ -74,25 +69,13 @@ pub(crate) struct Features {
     pub(crate) control_base: usize,
 }
 
-/// Returns a mask of the numbers below `end`, a bit each.
-const fn below(end: u8) -> u64 {
-    if end < 64 {
-        (1 << end) - 1
-    } else {
-        u64::MAX
-    }
-}
-
-/// Returns the numbers of the bits that are set in `mask`, in ascending order.
-fn numbers_in(mut mask: u64) -> impl Iterator<Item = u8> {
+/// Returns the numbers below `end` whose bits are set in `mask`, in ascending order.
+fn numbers_in(mut mask: u64, end: u8) -> impl Iterator<Item = u8> {
     core::iter::from_fn(move || {
-        if mask == 0 {
-            return None;
-        }
         let number = mask.trailing_zeros() as u8;
 
-        mask &= mask - 1;
-        Some(number)
+        mask &= mask.wrapping_sub(1);
+        (number < end).then_some(number)
     })
 }
 
@@ -208,13 +191,13 @@ impl Features {
 
     /// Returns the contexts that exist and have their bit set in `mask`.
     #[inline]
-    pub(crate) fn contexts_in(&self, mask: u16) -> impl Iterator<Item = ContextId> {
-        numbers_in(u64::from(mask) & below(self.contexts)).map(ContextId)
+    pub(crate) fn contexts_in(&self, mask: u32) -> impl Iterator<Item = ContextId> {
+        numbers_in(mask.into(), self.contexts).map(ContextId)
     }
 
     /// Returns the micro-TLBs that exist and have their bit set in `mask`.
     pub(crate) fn utlbs_in(&self, mask: u64) -> impl Iterator<Item = UtlbId> {
-        numbers_in(mask & below(self.utlbs)).map(UtlbId)
+        numbers_in(mask, self.utlbs).map(UtlbId)
     }
 
     /// Returns micro-TLB `number`, if it exists.
