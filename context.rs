@@ -353,11 +353,12 @@ impl State {
         self.space.as_ref().filter(|_| !self.is_lost)
     }
 
-    /// Returns whether the group is behind the cache with the registers `regs`.
+    /// Returns whether the group is behind the instance with the registers `regs`, a cache or the
+    /// root.
     pub(crate) fn is_behind(&self, regs: &Arc<Mmio>) -> bool {
-        let cache = self.cache.as_ref();
+        let is_it = |side: &Side| Arc::ptr_eq(&side.regs, regs);
 
-        cache.is_some_and(|cache| Arc::ptr_eq(&cache.regs, regs))
+        is_it(&self.root) || self.cache.as_ref().is_some_and(is_it)
     }
 
     /// Records whether the cache sleeps.

@@ -121,7 +121,7 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     note(ipmmu.parking.strays(), parking);
     for context in &ipmmu.root().contexts {
         let state = context.lock();
-        if ipmmu.is_root() || state.is_behind(&ipmmu.regs) {
+        if state.is_behind(&ipmmu.regs) {
             let is_elsewhere = state.is_lost || (features.split && state.cache().is_none());
             let own = Some(context.id);
             note(state.own, if is_elsewhere { parking.or(own) } else { own });

@@ -75,15 +75,6 @@ impl Client {
         }
     }
 
-    /// Returns whether one of `utlbs` of `ipmmu` belongs to a client in a group. Any context.
-    pub(crate) fn is_in_use(ipmmu: &Arc<Ipmmu>, utlbs: u64) -> bool {
-        ipmmu.root().contexts.iter().any(|context| {
-            let state = context.lock();
-
-            (ipmmu.is_root() || state.is_behind(&ipmmu.regs)) && state.members.utlbs() & utlbs != 0
-        })
-    }
-
     /// Adds the client to its group, and reserves a context if it is the first there. Returns the
     /// core's group. May sleep.
     ///

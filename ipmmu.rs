@@ -124,6 +124,15 @@ impl Ipmmu {
         self.contexts.get(id.index().checked_sub(first.index())?)
     }
 
+    /// Returns the micro-TLBs here that have a client in a group, a bit each. Any context.
+    pub(crate) fn client_utlbs(self: &Arc<Self>) -> u64 {
+        self.root().contexts.iter().fold(0, |all, context| {
+            let state = context.lock();
+            let is_here = state.is_behind(&self.regs);
+            all | if is_here { state.members.utlbs() } else { 0 }
+        })
+    }
+
     /// Calls `f` with the save area, unless the device was unbound. Not in an interrupt, and not
     /// under the lock of a context.
     pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&mut SaveArea) -> R) -> Option<R> {

@@ -182,7 +182,7 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
 /// several devices that share a micro-TLB decides for all, for good.
 fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
     if let Err(why) = policy::check(dev) {
-        if !Client::is_in_use(ipmmu, utlbs) {
+        if ipmmu.client_utlbs() & utlbs == 0 {
             ipmmu.parking.refuse(utlbs);
             say_once(dev, fmt!("{why}"), false);
             return Err(ENODEV);

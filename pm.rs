@@ -249,7 +249,7 @@ impl Power {
             let contexts = ipmmu.contexts.iter();
             let grouped = contexts.fold(0, |grouped, context| grouped | context.lock().own);
             self.wake_strays(regs, before, found);
-            let clients = self.utlbs_of_clients();
+            let clients = ipmmu.client_utlbs();
             ipmmu
                 .parking
                 .switch_off_owed(regs, found, (clients, grouped));
@@ -259,17 +259,6 @@ impl Power {
     /// Returns whether micro-TLBs may be on that this driver did not switch on.
     fn may_find_on(&self, before: Before) -> bool {
         before != Before::Sleep || self.ipmmu.parking.was_used()
-    }
-
-    /// Returns the micro-TLBs of this instance that have a client, a bit each.
-    fn utlbs_of_clients(&self) -> u64 {
-        let ipmmu = &self.ipmmu;
-
-        ipmmu.root().contexts.iter().fold(0, |all, context| {
-            let state = context.lock();
-            let is_here = ipmmu.is_root() || state.is_behind(&ipmmu.regs);
-            all | if is_here { state.members.utlbs() } else { 0 }
-        })
     }
 
     /// Parks the micro-TLBs without a client. At probe these are the ones in `found`.
@@ -302,11 +291,7 @@ impl Power {
             grouped |= context.resume_in_cache(&ipmmu.regs, area, wrong);
         }
         // Not needed for most caches, in which nothing was found on.
-        let clients = if found == 0 {
-            0
-        } else {
-            self.utlbs_of_clients()
-        };
+        let clients = if found == 0 { 0 } else { ipmmu.client_utlbs() };
         ipmmu
             .parking
             .switch_off_owed(regs, found, (clients, grouped));
