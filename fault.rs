@@ -13,16 +13,7 @@ use kernel::{
     },
     prelude::*,
     str::NullTerminatedFormatter,
-    sync::{
-        new_spinlock_irq,
-        Arc,
-        SpinLockIrq, //
-    },
-    time::{
-        Delta,
-        Instant,
-        Monotonic, //
-    },
+    sync::Arc, //
 };
 
 use crate::{
@@ -31,35 +22,6 @@ use crate::{
     regs::IMSTR,
     wants::Member, //
 };
-
-/// A rate limit for messages, so that a storm of faults does not flood the log: ten in five
-/// seconds, like the kernel's own.
-#[derive(Default)]
-struct RateLimit {
-    since: Option<Instant<Monotonic>>,
-    printed: u32,
-    suppressed: u32,
-}
-
-impl RateLimit {
-    const INTERVAL: Delta = Delta::from_secs(5);
-    const BURST: u32 = 10;
-
-    /// Returns how many messages were suppressed before this one; none if this one is, too.
-    fn allow(&mut self) -> Option<u32> {
-        if self.since.is_none_or(|t| t.elapsed() > Self::INTERVAL) {
-            self.since = Some(Instant::now());
-            self.printed = 0;
-        }
-        if self.printed >= Self::BURST {
-            self.suppressed += 1;
-            return None;
-        }
-
-        self.printed += 1;
-        Some(core::mem::take(&mut self.suppressed))
-    }
-}
 
 /// When a fault happened.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,84 +34,61 @@ pub(crate) enum When {
     Asleep,
 }
 
-/// The handling of a root's faults.
-#[pin_data]
-pub(crate) struct Faults {
-    root: Arc<Ipmmu>,
-    #[pin]
-    limit: SpinLockIrq<RateLimit>,
+/// Handles all pending faults; returns whether there were any. Without a fault, 1 read for each
+/// context that is on, and for parking. Any context.
+fn look(root: &Ipmmu) -> bool {
+    let mut found = false;
+
+    for context in &root.contexts {
+        // Reported without a lock: a fault handler may unmap.
+        let fault = context.with(|state| context.take_fault(state));
+        found |= report(root, fault, When::Awake);
+    }
+    found | report(root, root.parking.take_parking_fault(), When::Awake)
 }
 
-impl Faults {
-    /// Creates the handling of the faults of `root`. May sleep. Fails with `ENOMEM`.
-    pub(crate) fn new(root: Arc<Ipmmu>) -> Result<Arc<Self>> {
-        Arc::pin_init(
-            pin_init!(Self {
-                root,
-                limit <- new_spinlock_irq!(RateLimit::default()),
-            }),
-            GFP_KERNEL,
-        )
+/// Reports `fault`, if there is one; returns whether there is. Any context, but not while an
+/// IPMMU's context is locked.
+pub(crate) fn report(root: &Ipmmu, fault: Option<Fault>, when: When) -> bool {
+    let Some(fault) = fault else {
+        return false;
+    };
+    let status = fault.status;
+    let may_be_handled = when == When::Awake && (status.tf() || status.pf());
+    let is_handled = match (&fault.space, &fault.dev) {
+        (Some(space), Some(dev)) if may_be_handled => space.report_fault(dev, fault.iova),
+        _ => false,
+    };
+
+    if !is_handled {
+        log(root, &fault, when);
     }
+    true
+}
 
-    /// Handles all pending faults; returns whether there were any. Without a fault, 1 read for each
-    /// context that is on, and for parking. Any context.
-    fn look(&self) -> bool {
-        let mut found = false;
-
-        for context in &self.root.contexts {
-            // Reported without a lock: a fault handler may unmap.
-            let fault = context.with(|state| context.take_fault(state));
-            found |= self.report(fault, When::Awake);
-        }
-        found | self.report(self.root.parking.take_parking_fault(), When::Awake)
+fn log(root: &Ipmmu, fault: &Fault, when: When) {
+    let Some(suppressed) = root.limit.lock().allow() else {
+        return;
+    };
+    if suppressed > 0 {
+        dev_err!(root.dev(), "{} faults suppressed\n", suppressed);
     }
-
-    /// Reports `fault`, if there is one; returns whether there is. Any context, but not while an
-    /// IPMMU's context is locked.
-    pub(crate) fn report(&self, fault: Option<Fault>, when: When) -> bool {
-        let Some(fault) = fault else {
-            return false;
-        };
-        let status = fault.status;
-        let may_be_handled = when == When::Awake && (status.tf() || status.pf());
-        let is_handled = match (&fault.space, &fault.dev) {
-            (Some(space), Some(dev)) if may_be_handled => space.report_fault(dev, fault.iova),
-            _ => false,
-        };
-
-        if !is_handled {
-            self.log(&fault, when);
-        }
-        true
+    let (index, iova, status) = (fault.id.index(), fault.iova, u32::from(fault.status));
+    let what = match when {
+        When::Awake | When::Suspending => "Unhandled fault",
+        When::Asleep => "Fault during sleep",
+    };
+    let (why, names) = (Why(fault.status), Names { root, fault, when });
+    // The kernel formats a message twice, with interrupts off, where no lock may be taken. So
+    // the text is formatted here; what does not fit is left out.
+    let mut text = [0; 384];
+    if let Some(mut line) = NullTerminatedFormatter::new(&mut text) {
+        let _ = line.write_fmt(fmt!(
+            "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), clients: {names}"
+        ));
     }
-
-    fn log(&self, fault: &Fault, when: When) {
-        let Some(suppressed) = self.limit.lock().allow() else {
-            return;
-        };
-        let root = &*self.root;
-
-        if suppressed > 0 {
-            dev_err!(root.dev(), "{} faults suppressed\n", suppressed);
-        }
-        let (index, iova, status) = (fault.id.index(), fault.iova, u32::from(fault.status));
-        let what = match when {
-            When::Awake | When::Suspending => "Unhandled fault",
-            When::Asleep => "Fault during sleep",
-        };
-        let (why, names) = (Why(fault.status), Names { root, fault, when });
-        // The kernel formats a message twice, with interrupts off, where no lock may be taken. So
-        // the text is formatted here; what does not fit is left out.
-        let mut text = [0; 384];
-        if let Some(mut line) = NullTerminatedFormatter::new(&mut text) {
-            let _ = line.write_fmt(fmt!(
-                "{what}: context {index}, iova 0x{iova:x}, status 0x{status:08x} ({why}), clients: {names}"
-            ));
-        }
-        let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
-        dev_err!(root.dev(), "{}\n", text.to_str().unwrap_or_default());
-    }
+    let text = CStr::from_bytes_until_nul(&text).unwrap_or_default();
+    dev_err!(root.dev(), "{}\n", text.to_str().unwrap_or_default());
 }
 
 /// The devices that may have caused a fault. For a fault of parking these are the blocked ones, and
@@ -211,11 +150,11 @@ impl fmt::Display for Why {
 const SECURE_ACCESS: u32 = 5;
 
 /// The handler of a root's fault interrupt.
-pub(crate) struct FaultIrq(pub(crate) Arc<Faults>);
+pub(crate) struct FaultIrq(pub(crate) Arc<Ipmmu>);
 
 impl Handler for FaultIrq {
     fn handle(&self) -> IrqReturn {
-        if self.0.look() {
+        if look(&self.0) {
             IrqReturn::Handled
         } else {
             IrqReturn::None

@@ -12,9 +12,16 @@ use kernel::{
     sync::{
         new_mutex,
         new_spinlock,
+        new_spinlock_irq,
         Arc,
         Mutex,
-        SetOnce, //
+        SetOnce,
+        SpinLockIrq, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
     },
 };
 
@@ -36,6 +43,35 @@ use crate::{
 /// Whether each context is reserved, and for which of the core's groups, if that matters.
 pub(crate) type Reservations = [Option<Option<Group>>; MAX_CONTEXTS];
 
+/// A rate limit for messages, so that a storm of faults does not flood the log: ten in five
+/// seconds, like the kernel's own.
+#[derive(Default)]
+pub(crate) struct RateLimit {
+    since: Option<Instant<Monotonic>>,
+    printed: u32,
+    suppressed: u32,
+}
+
+impl RateLimit {
+    const INTERVAL: Delta = Delta::from_secs(5);
+    const BURST: u32 = 10;
+
+    /// Returns how many messages were suppressed before this one; none if this one is, too.
+    pub(crate) fn allow(&mut self) -> Option<u32> {
+        if self.since.is_none_or(|t| t.elapsed() > Self::INTERVAL) {
+            self.since = Some(Instant::now());
+            self.printed = 0;
+        }
+        if self.printed >= Self::BURST {
+            self.suppressed += 1;
+            return None;
+        }
+
+        self.printed += 1;
+        Some(core::mem::take(&mut self.suppressed))
+    }
+}
+
 /// One IPMMU.
 #[pin_data]
 pub(crate) struct Ipmmu {
@@ -52,6 +88,9 @@ pub(crate) struct Ipmmu {
     pub(crate) reservations: Mutex<Reservations>,
     /// In a root, the fault interrupt.
     pub(crate) irq: SetOnce<Line>,
+    /// In a root, the limit for messages about faults.
+    #[pin]
+    pub(crate) limit: SpinLockIrq<RateLimit>,
     #[pin]
     pub(crate) parking: Parking,
     saved: Devres<LockedSaveArea>,
@@ -88,6 +127,7 @@ impl Ipmmu {
                 contexts,
                 reservations <- new_mutex!([const { None }; MAX_CONTEXTS]),
                 irq: SetOnce::new(),
+                limit <- new_spinlock_irq!(RateLimit::default()),
                 parking <- Parking::new(features, regs.clone(), empty),
                 regs,
                 saved,

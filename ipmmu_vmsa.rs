@@ -222,7 +222,7 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
     } else {
         let (root, utlbs) = (ipmmu.root().dev().name(), features.utlb_count());
         dev_info!(dev, "cache of {}, {} uTLBs\n", root, utlbs);
-        Power::new(ipmmu, None)?
+        Power::new(ipmmu)?
     };
 
     // The core, registered later, releases its clients before the instance is switched off.
@@ -234,14 +234,13 @@ fn start(pdev: &platform::Device<Core<'_>>, features: &'static Features) -> Resu
 /// Starts a root, and requests its fault interrupt.
 fn start_root(pdev: &platform::Device<Core<'_>>, ipmmu: &Arc<Ipmmu>) -> Result<Power> {
     let features = ipmmu.features;
-    let faults = Faults::new(ipmmu.clone())?;
-    let power = Power::new(ipmmu.clone(), Some(faults.clone()))?;
+    let power = Power::new(ipmmu.clone())?;
 
     ipmmu.irq.populate(irq::managed::request(
         pdev,
         0,
         c"ipmmu-vmsa",
-        FaultIrq(faults),
+        FaultIrq(ipmmu.clone()),
     )?);
     let (contexts, bits) = (features.group_contexts().count(), features.ias());
     dev_info!(

@@ -50,18 +50,15 @@ enum Before {
 /// The power state of one instance. The instance is switched off when this is dropped.
 pub(crate) struct Power {
     pub(crate) ipmmu: Arc<Ipmmu>,
-    /// In a root, the handling of its faults.
-    faults: Option<Arc<Faults>>,
     is_frozen: Atomic<bool>,
 }
 
 impl Power {
-    /// Starts `ipmmu`, in whatever state it was left. `faults` handles the faults of a root. Fails
-    /// with `EIO` when a register does not hold what was written.
-    pub(crate) fn new(ipmmu: Arc<Ipmmu>, faults: Option<Arc<Faults>>) -> Result<Self> {
+    /// Starts `ipmmu`, in whatever state it was left. Fails with `EIO` when a register does not
+    /// hold what was written.
+    pub(crate) fn new(ipmmu: Arc<Ipmmu>) -> Result<Self> {
         let power = Self {
             ipmmu,
-            faults,
             is_frozen: Atomic::new(false),
         };
 
@@ -85,7 +82,7 @@ impl Power {
             irq.disable();
         }
         if ipmmu.is_root() {
-            self.tell(ipmmu.parking.take_parking_fault(), When::Suspending);
+            report(ipmmu, ipmmu.parking.take_parking_fault(), When::Suspending);
         }
         ipmmu.parking.set_awake(false);
         let regs = ipmmu.regs.access().ok_or(ENODEV)?;
@@ -94,7 +91,7 @@ impl Power {
             for context in &ipmmu.root().contexts {
                 if ipmmu.is_root() {
                     let fault = context.suspend_in_root(area, &mut wrong);
-                    self.tell(fault, When::Suspending);
+                    report(ipmmu, fault, When::Suspending);
                 } else {
                     context.suspend_in_cache(&ipmmu.regs, area, &mut wrong);
                 }
@@ -233,11 +230,11 @@ impl Power {
         }
         ipmmu.parking.set_awake(true);
         if stayed_on {
-            self.tell(ipmmu.parking.take_parking_fault(), When::Asleep);
+            report(ipmmu, ipmmu.parking.take_parking_fault(), When::Asleep);
         }
         for context in &ipmmu.contexts {
             let fault = context.resume_in_root(area, !stayed_on, wrong);
-            self.tell(fault, When::Asleep);
+            report(ipmmu, fault, When::Asleep);
         }
         if ipmmu.has_clients() {
             // On Gen2 the micro-TLBs are here. Those found on walk what the context walks.
@@ -295,13 +292,6 @@ impl Power {
         ipmmu
             .parking
             .switch_off_owed(regs, found, (clients, grouped));
-    }
-
-    /// Reports `fault`, if there is one. Not under the lock of a context.
-    fn tell(&self, fault: Option<Fault>, when: When) {
-        if let Some(faults) = &self.faults {
-            faults.report(fault, when);
-        }
     }
 }
 
