@@ -34,9 +34,6 @@ use crate::{
 /// and attaches each by itself.
 const EACH_BY_ITSELF: bool = cfg!(CONFIG_ARM_DMA_USE_IOMMU);
 
-/// A reserved context, and the core's group that it is reserved for, if that matters.
-type Reserved = (Arc<Context>, Option<Group>);
-
 /// The reason why a client cannot be in any group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Refusal {
@@ -111,58 +108,43 @@ impl Client {
     }
 
     /// Returns the core's group for the client, and the context that is reserved for it or else a
-    /// free one.
+    /// free one. `of_bus` is the core's group that the bus asks for.
     fn choose(
         &self,
         reservations: &Reservations,
         of_bus: &Group,
     ) -> Result<(Group, Arc<Context>), Refusal> {
-        let (context, core) = match self.find_group(reservations, of_bus)? {
-            Some(found) => found,
-            None => {
-                let free = free_context(self.ipmmu.root(), reservations);
-                (free.ok_or(Refusal::NoContext)?, None)
+        let (mut found, mut is_elsewhere, mut free) = (None, false, None);
+
+        for context in &self.ipmmu.root().contexts {
+            let Some(group) = &reservations[context.id.index()] else {
+                free = free.or(Some(context));
+                continue;
+            };
+            let (is_here, shares) = self.relation(context);
+            if shares || group.as_ref() == Some(of_bus) {
+                is_elsewhere = !is_here;
+                if found.replace((context, group)).is_some() {
+                    return Err(Refusal::JoinsGroups);
+                }
             }
-        };
-
-        Ok((core.unwrap_or_else(|| of_bus.clone()), context))
-    }
-
-    /// Returns the context that is reserved for the client's group, and the core's group that it is
-    /// reserved for, if there is one. `of_bus` is the core's group that the bus asks for.
-    fn find_group(
-        &self,
-        reservations: &Reservations,
-        of_bus: &Group,
-    ) -> Result<Option<Reserved>, Refusal> {
-        let root = self.ipmmu.root();
-        let mut sharing = reserved(root, reservations).filter(|(context, _)| self.shares(context));
-        let shared = sharing.next();
-        if sharing.next().is_some() {
-            return Err(Refusal::JoinsGroups);
         }
-
-        let of_core = reserved(root, reservations).find(|(_, group)| *group == Some(of_bus));
-        let found = match (shared, of_core) {
-            (Some((a, _)), Some((b, _))) if a.id != b.id => return Err(Refusal::JoinsGroups),
-            (None, Some((context, _))) if !self.is_same_cache(context) => {
-                return Err(Refusal::OtherCache);
-            }
-            (shared, of_core) => shared.or(of_core),
+        let (context, group) = match found {
+            Some(_) if is_elsewhere => return Err(Refusal::OtherCache),
+            Some((context, group)) => (context, group.as_ref().unwrap_or(of_bus)),
+            None => (free.ok_or(Refusal::NoContext)?, of_bus),
         };
-        Ok(found.map(|(context, core)| (context.clone(), core.cloned())))
+        Ok((group.clone(), context.clone()))
     }
 
-    /// Returns whether the client shares a micro-TLB with the group of `context`; always on Gen2.
-    fn shares(&self, context: &Context) -> bool {
+    /// Returns whether the group of `context` is behind the client's IPMMU, and whether the client
+    /// shares a micro-TLB with it; always on Gen2.
+    fn relation(&self, context: &Context) -> (bool, bool) {
         let state = context.lock();
+        let is_here = state.is_behind(&self.ipmmu.regs);
+        let shares = !self.ipmmu.features.split || state.members.utlbs() & self.utlbs != 0;
 
-        !self.ipmmu.features.split
-            || (state.is_behind(&self.ipmmu.regs) && state.members.utlbs() & self.utlbs != 0)
-    }
-
-    fn is_same_cache(&self, context: &Context) -> bool {
-        context.lock().is_behind(&self.ipmmu.regs)
+        (is_here, is_here && shares)
     }
 
     /// Adds the client, which is the device `dev`, to the group of `context`.
@@ -270,22 +252,4 @@ impl Client {
         drop(serialised);
         Ok(())
     }
-}
-
-/// Returns the reserved contexts, each with the core's group that it is reserved for.
-fn reserved<'a>(
-    root: &'a Ipmmu,
-    reservations: &'a Reservations,
-) -> impl Iterator<Item = (&'a Arc<Context>, Option<&'a Group>)> {
-    root.contexts.iter().filter_map(|context| {
-        let group = reservations[context.id.index()].as_ref()?;
-        Some((context, group.as_ref()))
-    })
-}
-
-/// Returns a context that is not reserved.
-fn free_context(root: &Ipmmu, reservations: &Reservations) -> Option<Arc<Context>> {
-    let is_free = |context: &&Arc<Context>| reservations[context.id.index()].is_none();
-
-    root.contexts.iter().find(is_free).cloned()
 }
