@@ -11,7 +11,6 @@ use kernel::{
         Scope, //
     },
     fmt,
-    io::register::Register,
     prelude::*,
     sync::Arc, //
 };
@@ -136,110 +135,48 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// A register to be shown: its offset in the context or micro-TLB, and its formatter.
-struct Shown(usize, fn(u32, &mut fmt::Formatter<'_>) -> fmt::Result);
-
-impl Shown {
-    const fn new<R: Register + From<u32> + fmt::Debug>() -> Self {
-        Self(R::OFFSET, |raw, f| R::from(raw).fmt(f))
-    }
-}
-
-const UTLB: [Shown; 2] = [Shown::new::<IMUCTR>(), Shown::new::<IMUASID>()];
-
-/// The registers of a context. A cache has only the first.
-const CONTEXT: [Shown; 6] = [
-    Shown::new::<IMCTR>(),
-    Shown::new::<IMTTBCR>(),
-    Shown::new::<IMTTLBR0>(),
-    Shown::new::<IMTTUBR0>(),
-    Shown::new::<IMMAIR0>(),
-    Shown::new::<IMSTR>(),
-];
-
-/// What an instance holds of one context and its micro-TLBs. It is read under the lock, and written
-/// as text without it.
-struct Seen {
-    utlbs: u64,
-    of_utlbs: [[u32; UTLB.len()]; MAX_UTLBS],
-    of_context: Option<[u32; CONTEXT.len()]>,
-}
-
-impl Seen {
-    /// Reads what `ipmmu` holds of `context`, if it holds anything and can be accessed.
-    #[inline(never)]
-    fn read(ipmmu: &Arc<Ipmmu>, context: &Context) -> Option<Self> {
-        let features = ipmmu.features;
-        let state = context.lock();
-        let regs = if ipmmu.is_root() {
-            state.root()
-        } else {
-            state.cache().filter(|_| state.is_behind(&ipmmu.regs))
-        }?;
-        let mut seen = Self {
-            utlbs: 0,
-            of_utlbs: [[0; UTLB.len()]; MAX_UTLBS],
-            of_context: None,
-        };
-
-        if ipmmu.has_clients() {
-            seen.utlbs = state.own | state.parked;
-            for utlb in features.utlbs_in(seen.utlbs) {
-                let first = features.micro_tlb::<IMUCTR>(utlb).offset();
-                let raw = &mut seen.of_utlbs[utlb.index()];
-                *raw = UTLB.each_ref().map(|shown| regs.read_at(first + shown.0));
-            }
-        }
-        if state.is_on() {
-            let first = features.context::<IMCTR>(context.id).offset();
-            let mut raw = [0; CONTEXT.len()];
-            for (raw, shown) in raw.iter_mut().zip(shown_of_context(ipmmu)) {
-                *raw = regs.read_at(first + shown.0);
-            }
-            seen.of_context = Some(raw);
-        }
-        Some(seen)
-    }
-
-    fn write(&self, ipmmu: &Arc<Ipmmu>, id: ContextId, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for utlb in ipmmu.features.utlbs_in(self.utlbs) {
-            write_part(Part::Utlb(utlb), &self.of_utlbs[utlb.index()], &UTLB, f)?;
-        }
-        match &self.of_context {
-            Some(raw) => write_part(Part::Context(id), raw, shown_of_context(ipmmu), f),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Returns the registers of a context that `ipmmu` has.
-fn shown_of_context(ipmmu: &Arc<Ipmmu>) -> &'static [Shown] {
-    if ipmmu.is_root() {
-        &CONTEXT
-    } else {
-        &CONTEXT[..1]
-    }
-}
-
 /// Writes the registers of the contexts and micro-TLBs in use, all fields by name.
 fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let features = ipmmu.features;
+
     if !ipmmu.parking.is_awake() {
         return f.write_str("asleep\n");
     }
     for context in &ipmmu.root().contexts {
-        if let Some(seen) = Seen::read(ipmmu, context) {
-            seen.write(ipmmu, context.id, f)?;
+        let (id, state) = (context.id, context.lock());
+        let side = if ipmmu.is_root() {
+            state.root()
+        } else {
+            state.cache().filter(|_| state.is_behind(&ipmmu.regs))
+        };
+        let Some(regs) = side else {
+            continue;
+        };
+
+        if ipmmu.has_clients() {
+            for utlb in features.utlbs_in(state.own | state.parked) {
+                let part = Part::Utlb(utlb);
+                show(part, regs.read::<IMUCTR>(features.micro_tlb(utlb)), f)?;
+                show(part, regs.read::<IMUASID>(features.micro_tlb(utlb)), f)?;
+            }
+        }
+        if state.is_on() {
+            let part = Part::Context(id);
+            show(part, regs.read::<IMCTR>(features.context(id)), f)?;
+            // A cache has no others.
+            if ipmmu.is_root() {
+                show(part, regs.read::<IMTTBCR>(features.context(id)), f)?;
+                show(part, regs.read::<IMTTLBR0>(features.context(id)), f)?;
+                show(part, regs.read::<IMTTUBR0>(features.context(id)), f)?;
+                show(part, regs.read::<IMMAIR0>(features.context(id)), f)?;
+                show(part, regs.read::<IMSTR>(features.context(id)), f)?;
+            }
         }
     }
     Ok(())
 }
 
-/// Writes a line per register of `part`.
-fn write_part(part: Part, raw: &[u32], shown: &[Shown], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    for (raw, Shown(_, show)) in raw.iter().zip(shown) {
-        f.write_fmt(fmt!("{part}: "))?;
-        show(*raw, f)?;
-        f.write_str("\n")?;
-    }
-    Ok(())
+/// Writes a line for one register of `part`.
+fn show(part: Part, register: impl fmt::Debug, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_fmt(fmt!("{part}: {register:?}\n"))
 }
