@@ -11,6 +11,8 @@
 //! - The root is flushed before a cache. In the other order the cache could fetch a stale entry
 //!   from the root in between.
 
+use core::cell::Cell;
+
 use kernel::{
     device::Device,
     prelude::*,
@@ -80,7 +82,7 @@ pub(crate) struct State {
     /// Micro-TLBs of the group that point to parking, a bit each.
     pub(crate) parked: u64,
     /// Whether the last flush of the root timed out.
-    is_stuck: bool,
+    is_stuck: Cell<bool>,
     pub(crate) flushes: u64,
     pub(crate) faults: u64,
 }
@@ -115,7 +117,7 @@ impl Context {
             is_lost: false,
             own: 0,
             parked: 0,
-            is_stuck: false,
+            is_stuck: Cell::new(false),
             flushes: 0,
             faults: 0,
         };
@@ -144,9 +146,9 @@ impl Context {
     #[inline]
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.state.lock();
-        let was_stuck = state.is_stuck;
+        let was_stuck = state.is_stuck.get();
         let result = f(&mut state);
-        let got_stuck = state.is_stuck && !was_stuck;
+        let got_stuck = state.is_stuck.get() && !was_stuck;
         drop(state);
 
         if got_stuck {
@@ -155,21 +157,12 @@ impl Context {
         result
     }
 
-    /// Calls `f` with the registers of the instances that are awake. Any context.
+    /// Returns the registers of the instances that are awake. Any context.
     #[inline]
-    pub(crate) fn with_hardware<R>(
-        &self,
-        state: &mut State,
-        f: impl FnOnce(&Hardware<Access<'_>>, &State) -> R,
-    ) -> R {
+    pub(crate) fn hardware<'a>(&self, state: &'a State) -> Hardware<'a, Access<'a>> {
         let reachable = (state.root(), state.cache());
-        let hw = Hardware::new(self.features, self.id, reachable, state.is_stuck);
-        let result = f(&hw, state);
-        let is_stuck = hw.is_stuck();
-        drop(hw);
 
-        state.is_stuck = is_stuck;
-        result
+        Hardware::new(self.features, self.id, reachable, &state.is_stuck)
     }
 
     /// Writes what the members want to the registers of awake instances. The others follow on
@@ -184,25 +177,27 @@ impl Context {
             _ => false,
         };
 
-        let (is_good, owed_off) = self.with_hardware(state, |hw, state| {
-            hw.point(off, None);
-            hw.park(wanted.parked & !state.parked);
-            let mut is_good = true;
-            if stays {
-                hw.point(wanted.own & !state.own, Some(self.id));
-            } else {
-                hw.park(state.own & wanted.own);
-                hw.arrived();
-                is_good = self.walk_instead(hw, state, &wanted, wrong);
-                if is_good {
-                    hw.point(wanted.own, Some(self.id));
-                } else {
-                    self.close(hw, wanted.own);
-                }
-            }
+        let mut is_good = true;
+
+        let hw = self.hardware(state);
+        hw.point(off, None);
+        hw.park(wanted.parked & !state.parked);
+        if stays {
+            hw.point(wanted.own & !state.own, Some(self.id));
+        } else {
+            hw.park(state.own & wanted.own);
             hw.arrived();
-            (is_good, if hw.utlbs().is_some() { 0 } else { off })
-        });
+            is_good = self.walk_instead(&hw, state, &wanted, wrong);
+            if is_good {
+                hw.point(wanted.own, Some(self.id));
+            } else {
+                self.close(&hw, wanted.own);
+            }
+        }
+        hw.arrived();
+        let owed_off = if hw.utlbs().is_some() { 0 } else { off };
+        drop(hw);
+
         state.own = wanted.own;
         state.parked = wanted.parked;
         state.is_lost = !is_good;
@@ -228,7 +223,7 @@ impl Context {
     /// do, and off is relied upon meanwhile. Returns whether the switch succeeded.
     fn walk_instead(
         &self,
-        hw: &Hardware<impl Registers>,
+        hw: &Hardware<'_, impl Registers>,
         state: &State,
         wanted: &Wanted,
         wrong: &mut Mismatches,
@@ -254,7 +249,7 @@ impl Context {
     /// Returns the registers for walking `space`, with the root's values where others may write.
     pub(crate) fn walk(
         &self,
-        hw: &Hardware<impl Registers>,
+        hw: &Hardware<'_, impl Registers>,
         space: &Arc<dyn AddressSpace>,
     ) -> Saved {
         let walk = Saved::walk(self.features, self.id, space.hardware());
@@ -267,7 +262,7 @@ impl Context {
 
     /// Empties micro-TLB 0 on Gen2, where it points to the context even while that is off. A flush
     /// of the context alone might leave translations in it.
-    pub(crate) fn forget_utlb_0(&self, hw: &Hardware<impl Registers>, own: u64) {
+    pub(crate) fn forget_utlb_0(&self, hw: &Hardware<'_, impl Registers>, own: u64) {
         if self.idle.is_some() {
             hw.point(own & 1, Some(self.id));
             hw.arrived();
@@ -275,7 +270,7 @@ impl Context {
     }
 
     /// Lets nothing through `utlbs` of the group, after programming or restoring has failed.
-    pub(crate) fn close(&self, hw: &Hardware<impl Registers>, utlbs: u64) {
+    pub(crate) fn close(&self, hw: &Hardware<'_, impl Registers>, utlbs: u64) {
         hw.park(utlbs);
         hw.arrived();
         hw.off();
@@ -289,7 +284,7 @@ impl Context {
 
     /// Programs the context, which is off, with the empty table on Gen2. Switches it on if the root
     /// holds what was written.
-    pub(crate) fn walk_idle(&self, hw: &Hardware<impl Registers>) {
+    pub(crate) fn walk_idle(&self, hw: &Hardware<'_, impl Registers>) {
         if let Some(idle) = &self.idle {
             if hw.program(self.walk(hw, idle), &mut Mismatches::default()) {
                 hw.write_root(IMCTR::zeroed().with_mmuen(true));
@@ -306,7 +301,7 @@ impl Context {
         self.with(|state| {
             if state.is_on() {
                 state.flushes += 1;
-                self.with_hardware(state, |hw, state| hw.flush(state.own));
+                self.hardware(state).flush(state.own);
             }
         });
     }
@@ -317,11 +312,10 @@ impl Context {
         if !state.is_on() {
             return None;
         }
-        let fault = self.with_hardware(state, |hw, state| {
-            let fault = Fault::take(self.features, self.id, hw.root.as_ref()?)?;
-            hw.flush(state.own);
-            Some(fault)
-        })?;
+        let hw = self.hardware(state);
+        let fault = Fault::take(self.features, self.id, hw.root.as_ref()?)?;
+        hw.flush(state.own);
+        drop(hw);
 
         state.faults += 1;
         Some(Fault {

@@ -240,7 +240,7 @@ impl Client {
         wrong.log(root.dev(), "after attach");
         for ipmmu in [&self.ipmmu, root] {
             // What a sleeping instance has saved is out of date.
-            ipmmu.with_save_area(|area| area.forget(ipmmu.features, context.id, utlbs));
+            let _ = ipmmu.with_save_area(|area| area.forget(ipmmu.features, context.id, utlbs));
         }
         let any_blocked = |context: &Arc<Context>| context.lock().members.any_blocked();
         root.parking

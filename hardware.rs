@@ -108,7 +108,7 @@ impl Fault {
 }
 
 /// The registers of one context in the instances that are awake.
-pub(crate) struct Hardware<R> {
+pub(crate) struct Hardware<'a, R> {
     features: &'static Features,
     pub(crate) id: ContextId,
     imctr: At<IMCTR>,
@@ -117,10 +117,10 @@ pub(crate) struct Hardware<R> {
     /// The registers of the cache, if there is one and it is awake.
     pub(crate) cache: Option<R>,
     /// Whether the last flush of the root timed out.
-    is_stuck: Cell<bool>,
+    is_stuck: &'a Cell<bool>,
 }
 
-impl<R: Registers> Hardware<R> {
+impl<'a, R: Registers> Hardware<'a, R> {
     /// Creates the view of context `id` in those of the root and the group's cache that are awake.
     /// `is_stuck` says whether the last flush of the root timed out.
     #[inline]
@@ -128,7 +128,7 @@ impl<R: Registers> Hardware<R> {
         features: &'static Features,
         id: ContextId,
         (root, cache): (Option<R>, Option<R>),
-        is_stuck: bool,
+        is_stuck: &'a Cell<bool>,
     ) -> Self {
         Self {
             features,
@@ -136,7 +136,7 @@ impl<R: Registers> Hardware<R> {
             imctr: features.context(id),
             root,
             cache,
-            is_stuck: Cell::new(is_stuck),
+            is_stuck,
         }
     }
 
@@ -364,7 +364,7 @@ mod tests {
         features: &'static Features,
         (root, cache): (bool, bool),
         (busy, is_stuck): (u32, bool),
-        f: impl FnOnce(&Hardware<Double<'_>>),
+        f: impl FnOnce(&Hardware<'_, Double<'_>>),
     ) -> KVec<Step> {
         let log = Log(RefCell::new(KVec::new()));
 
@@ -376,7 +376,7 @@ mod tests {
                     root.then(|| Double::new("root", &log, busy)),
                     cache.then(|| Double::new("cache", &log, 0)),
                 ),
-                is_stuck,
+                &Cell::new(is_stuck),
             ));
         }
         log.0.into_inner()
@@ -470,7 +470,7 @@ mod tests {
 
     #[test]
     fn a_context_goes_off_in_the_cache_first_and_on_in_the_root_first() {
-        let order = |f: fn(&Hardware<Double<'_>>)| {
+        let order = |f: fn(&Hardware<'_, Double<'_>>)| {
             let done = steps(&GEN3, (true, true), (0, false), f);
             (done[0].0, done[1].2.is_none(), done[2].0, done.len())
         };

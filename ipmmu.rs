@@ -33,6 +33,7 @@ use crate::abstractions::{
 use crate::{
     context::Context,
     features::*,
+    mismatch::Mismatches,
     parking::Parking,
     regs::Mmio,
     saved::SaveArea,
@@ -173,9 +174,16 @@ impl Ipmmu {
         })
     }
 
-    /// Calls `f` with the save area, unless the device was unbound. Not in an interrupt, and not
-    /// under the lock of a context.
-    pub(crate) fn with_save_area<R>(&self, f: impl FnOnce(&mut SaveArea) -> R) -> Option<R> {
-        self.saved.try_access_with(|area| f(&mut area.lock()))
+    /// Calls `f` with the save area. Returns what `f` notes there as wrong, to be logged. Not in an
+    /// interrupt, and not under the lock of a context. Fails with `ENODEV` when the device was
+    /// unbound.
+    pub(crate) fn with_save_area(&self, f: impl FnOnce(&mut SaveArea)) -> Result<Mismatches> {
+        let noted = self.saved.try_access_with(|area| {
+            let mut area = area.lock();
+            f(&mut area);
+            core::mem::take(&mut area.wrong)
+        });
+
+        noted.ok_or(ENODEV)
     }
 }

@@ -7,6 +7,8 @@
 //! before the first micro-TLB is parked. Its lock also covers the micro-TLBs without a client, and
 //! whether the instance is awake.
 
+use core::cell::Cell;
+
 use kernel::{
     prelude::*,
     sync::{
@@ -149,18 +151,24 @@ impl Parking {
 
     /// Returns the micro-TLBs of this instance, with parking as in a cache; on Gen2 with the only
     /// context.
-    fn here<'a, R: Registers>(&self, regs: &'a R) -> Option<Hardware<&'a R>> {
+    fn here<'a, R: Registers>(
+        &self,
+        regs: &'a R,
+        is_stuck: &'a Cell<bool>,
+    ) -> Option<Hardware<'a, &'a R>> {
         let (id, reachable) = match self.features.parking() {
             Some(parking) => (parking, (None, Some(regs))),
             None => (self.features.contexts().next()?, (Some(regs), None)),
         };
 
-        Some(Hardware::new(self.features, id, reachable, false))
+        Some(Hardware::new(self.features, id, reachable, is_stuck))
     }
 
     /// Points `utlbs` to parking and drops their translations, or switches them off.
     fn point(&self, utlbs: u64, is_on: bool, regs: &impl Registers) {
-        if let (true, Some(hw)) = (utlbs != 0, self.here(regs)) {
+        let is_stuck = Cell::new(false);
+
+        if let (true, Some(hw)) = (utlbs != 0, self.here(regs, &is_stuck)) {
             hw.point(utlbs, is_on.then_some(hw.id));
             hw.arrived();
         }
@@ -168,7 +176,7 @@ impl Parking {
 
     /// Switches parking on in this cache.
     fn parking_on(&self, regs: &impl Registers) {
-        if let Some(hw) = self.here(regs) {
+        if let Some(hw) = self.here(regs, &Cell::new(false)) {
             hw.write_cache(IMCTR::zeroed().with_mmuen(true));
         }
     }

@@ -30,7 +30,6 @@ use crate::{
     fault::*,
     hardware::*,
     ipmmu::Ipmmu,
-    mismatch::Mismatches,
     policy,
     regs::Registers,
     saved::*, //
@@ -86,27 +85,25 @@ impl Power {
         }
         ipmmu.parking.set_awake(false);
         let regs = ipmmu.regs.access().ok_or(ENODEV)?;
-        let mut wrong = Mismatches::default();
-        let done = ipmmu.with_save_area(|area| {
+        let wrong = ipmmu.with_save_area(|area| {
             for context in &ipmmu.root().contexts {
                 if ipmmu.is_root() {
-                    let fault = context.suspend_in_root(area, &mut wrong);
-                    report(ipmmu, fault, When::Suspending);
+                    report(ipmmu, context.suspend_in_root(area), When::Suspending);
                 } else {
-                    context.suspend_in_cache(&ipmmu.regs, area, &mut wrong);
+                    context.suspend_in_cache(&ipmmu.regs, area);
                 }
             }
             if ipmmu.is_root() {
                 ipmmu.parking.quiet_parking(&regs, true);
             }
             // Those saved before serve if nothing is in use, or if what is read cannot be trusted.
-            if wrong.is_empty() && !area.is_empty() {
+            if area.wrong.is_empty() && !area.is_empty() {
                 area.control = self.read_control(&regs);
             }
-        });
+        })?;
 
         wrong.log(ipmmu.dev(), "at suspend");
-        done.ok_or(ENODEV)
+        Ok(())
     }
 
     /// Restores what was saved, and reports what does not come back. Touches nothing if the
@@ -141,11 +138,10 @@ impl Power {
         ipmmu.parking.quiet_parking(&regs, false);
         if ipmmu.is_root() && ipmmu.features.stage_2 {
             // Upstream's driver, which may come next, does not touch IMSAUXCTLR.
-            let mut wrong = Mismatches::default();
-            ipmmu.with_save_area(|area| {
+            let wrong = ipmmu.with_save_area(|area| {
                 let restored = area.control.clone().with_s2pte(false).restore(&regs);
-                restored.verify(&regs, &mut wrong)
-            });
+                restored.verify(&regs, &mut area.wrong);
+            })?;
             wrong.log(ipmmu.dev(), "at suspend");
         }
         Ok(())
@@ -167,31 +163,25 @@ impl Power {
         }
         let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
         let regs = ipmmu.regs.access().ok_or(ENODEV)?;
-        let mut wrong = Mismatches::default();
-
-        ipmmu
-            .with_save_area(|area| {
-                if let Some(required) = required {
-                    // Includes what the firmware found necessary.
-                    area.control = self.read_control(&regs).with_required(required);
+        let wrong = ipmmu.with_save_area(|area| {
+            if let Some(required) = required {
+                // Includes what the firmware found necessary.
+                area.control = self.read_control(&regs).with_required(required);
+            }
+            if before != Before::Sleep && ipmmu.is_root() {
+                // What is left on may walk tables of another stage.
+                for id in ipmmu.features.contexts() {
+                    reset(ipmmu.features, id, &regs);
                 }
-                if before != Before::Sleep && ipmmu.is_root() {
-                    // What is left on may walk tables of another stage.
-                    for id in ipmmu.features.contexts() {
-                        reset(ipmmu.features, id, &regs);
-                    }
-                }
-                area.control
-                    .clone()
-                    .restore(&regs)
-                    .verify(&regs, &mut wrong);
-                if ipmmu.is_root() {
-                    self.wake_root(&regs, area, before, &mut wrong);
-                } else {
-                    self.wake_cache(&regs, area, before, &mut wrong);
-                }
-            })
-            .ok_or(ENODEV)?;
+            }
+            let control = area.control.clone().restore(&regs);
+            control.verify(&regs, &mut area.wrong);
+            if ipmmu.is_root() {
+                self.wake_root(&regs, area, before);
+            } else {
+                self.wake_cache(&regs, area, before);
+            }
+        })?;
         if let Some(irq) = ipmmu.irq.as_ref() {
             irq.enable();
         }
@@ -215,15 +205,9 @@ impl Power {
         }
     }
 
-    fn wake_root(
-        &self,
-        regs: &impl Registers,
-        area: &mut SaveArea,
-        before: Before,
-        wrong: &mut Mismatches,
-    ) {
+    fn wake_root(&self, regs: &impl Registers, area: &mut SaveArea, before: Before) {
         let ipmmu = &self.ipmmu;
-        let stayed_on = ipmmu.parking.start_parking(regs, wrong);
+        let stayed_on = ipmmu.parking.start_parking(regs, &mut area.wrong);
 
         for id in ipmmu.features.reserved_contexts() {
             reset(ipmmu.features, id, regs);
@@ -233,7 +217,7 @@ impl Power {
             report(ipmmu, ipmmu.parking.take_parking_fault(), When::Asleep);
         }
         for context in &ipmmu.contexts {
-            let fault = context.resume_in_root(area, !stayed_on, wrong);
+            let fault = context.resume_in_root(area, !stayed_on);
             report(ipmmu, fault, When::Asleep);
         }
         if ipmmu.has_clients() {
@@ -266,13 +250,7 @@ impl Power {
         self.ipmmu.parking.resume_own(regs);
     }
 
-    fn wake_cache(
-        &self,
-        regs: &impl Registers,
-        area: &mut SaveArea,
-        before: Before,
-        wrong: &mut Mismatches,
-    ) {
+    fn wake_cache(&self, regs: &impl Registers, area: &mut SaveArea, before: Before) {
         let ipmmu = &self.ipmmu;
         let found = if self.may_find_on(before) {
             ipmmu.parking.park_all(regs)
@@ -285,7 +263,7 @@ impl Power {
         self.wake_strays(regs, before, found);
         ipmmu.parking.set_awake(true);
         for context in &ipmmu.root().contexts {
-            grouped |= context.resume_in_cache(&ipmmu.regs, area, wrong);
+            grouped |= context.resume_in_cache(&ipmmu.regs, area);
         }
         // Not needed for most caches, in which nothing was found on.
         let clients = if found == 0 { 0 } else { ipmmu.client_utlbs() };

@@ -237,6 +237,8 @@ pub(crate) struct SaveArea {
     /// What each context walks; in a root only.
     pub(crate) walks: KVec<Option<Saved>>,
     pub(crate) utlbs: KVec<Option<Saved>>,
+    /// What the hardware did not hold, until it is logged.
+    pub(crate) wrong: Mismatches,
 }
 
 impl SaveArea {
@@ -246,6 +248,7 @@ impl SaveArea {
             control: Saved::control(features),
             walks: KVec::from_elem(None, features.contexts().count(), GFP_KERNEL)?,
             utlbs: KVec::from_elem(None, features.utlb_count(), GFP_KERNEL)?,
+            wrong: Mismatches::default(),
         })
     }
 

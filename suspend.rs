@@ -30,52 +30,33 @@ pub(crate) type LockedSaveArea = SpinLock<SaveArea>;
 impl Context {
     /// Saves what `cache` holds of the context, and lets nothing through there. Any context.
     ///
-    /// Notes in `wrong` which registers do not hold what they should. Resume recomputes them.
-    pub(crate) fn suspend_in_cache(
-        &self,
-        cache: &Arc<Mmio>,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) {
+    /// Notes in `area` which registers do not hold what they should. Resume recomputes them.
+    pub(crate) fn suspend_in_cache(&self, cache: &Arc<Mmio>, area: &mut SaveArea) {
         self.with(|state| {
-            if state.is_behind(cache) {
-                self.with_hardware(state, |hw, state| self.leave_cache(hw, state, area, wrong));
-                state.cache_sleeps(true);
+            if !state.is_behind(cache) {
+                return;
             }
+
+            let hw = self.hardware(state);
+            if let Some(regs) = &hw.cache {
+                if !state.is_lost {
+                    self.save_utlbs(state, regs, area);
+                }
+                hw.park(state.own);
+                hw.arrived();
+                if state.is_on() {
+                    hw.write_cache(IMCTR::zeroed());
+                }
+            }
+            drop(hw);
+            state.cache_sleeps(true);
         });
     }
 
-    fn leave_cache(
-        &self,
-        hw: &Hardware<impl Registers>,
-        state: &State,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) {
-        let Some(regs) = &hw.cache else {
-            return;
-        };
-
-        if !state.is_lost {
-            self.save_utlbs(state, regs, area, wrong);
-        }
-        hw.park(state.own);
-        hw.arrived();
-        if state.is_on() {
-            hw.write_cache(IMCTR::zeroed());
-        }
-    }
-
-    fn save_utlbs(
-        &self,
-        state: &State,
-        regs: &impl Registers,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) {
+    fn save_utlbs(&self, state: &State, regs: &impl Registers, area: &mut SaveArea) {
         for utlb in self.features.utlbs_in(state.own | state.parked) {
             let is_own = state.own & utlb.bit() != 0;
-            area.utlbs[utlb.index()] = self.pointing(utlb, is_own).save(regs, wrong);
+            area.utlbs[utlb.index()] = self.pointing(utlb, is_own).save(regs, &mut area.wrong);
         }
     }
 
@@ -83,64 +64,46 @@ impl Context {
     /// reported yet. Any context.
     ///
     /// On Gen2 it stays on with the empty table, as there is no other context for its micro-TLBs.
-    /// Notes in `wrong` which registers do not hold what they should. Resume recomputes them.
-    pub(crate) fn suspend_in_root(
-        &self,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) -> Option<Fault> {
+    /// Notes in `area` which registers do not hold what they should. Resume recomputes them.
+    pub(crate) fn suspend_in_root(&self, area: &mut SaveArea) -> Option<Fault> {
         self.with(|state| {
             let fault = self.take_fault(state);
 
-            self.with_hardware(state, |hw, state| self.leave_root(hw, state, area, wrong));
+            let hw = self.hardware(state);
+            if let (Some(regs), Some(space)) = (&hw.root, state.space_if_on()) {
+                area.walks[self.id.index()] = self.walk(&hw, space).save(regs, &mut area.wrong);
+                hw.write_root(IMCTR::zeroed());
+                if self.idle.is_some() {
+                    self.save_utlbs(state, regs, area);
+                    self.walk_idle(&hw);
+                    self.forget_utlb_0(&hw, state.own);
+                }
+            }
+            drop(hw);
             state.root.is_awake = false;
             fault
         })
     }
 
-    fn leave_root(
-        &self,
-        hw: &Hardware<impl Registers>,
-        state: &State,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) {
-        let (Some(regs), Some(space)) = (&hw.root, state.space_if_on()) else {
-            return;
-        };
-
-        area.walks[self.id.index()] = self.walk(hw, space).save(regs, wrong);
-        hw.write_root(IMCTR::zeroed());
-        if self.idle.as_ref().is_some() {
-            self.save_utlbs(state, regs, area, wrong);
-            self.walk_idle(hw);
-            self.forget_utlb_0(hw, state.own);
-        }
-    }
-
     /// Restores the context in the root. Returns a fault that occurred during sleep. Any context.
     ///
-    /// Ignores the status if power was lost (`is_fresh`), as it means nothing. Notes in `wrong`
+    /// Ignores the status if power was lost (`is_fresh`), as it means nothing. Notes in `area`
     /// what did not come back; nothing gets through the context then.
-    pub(crate) fn resume_in_root(
-        &self,
-        area: &mut SaveArea,
-        is_fresh: bool,
-        wrong: &mut Mismatches,
-    ) -> Option<Fault> {
+    pub(crate) fn resume_in_root(&self, area: &mut SaveArea, is_fresh: bool) -> Option<Fault> {
         self.with(|state| {
             state.root.is_awake = true;
-            let (fault, good) = self.with_hardware(state, |hw, state| {
-                let regs = hw.root.as_ref()?;
-                let is_fresh = self.idle.as_ref().map_or(is_fresh, |idle| {
-                    // Suspend left the empty table on Gen2.
-                    !self.walk(hw, idle).verify(regs, &mut Mismatches::default())
-                });
-                let fault = Fault::take(self.features, self.id, regs).filter(|_| !is_fresh);
+            let hw = self.hardware(state);
+            let regs = hw.root.as_ref()?;
+            let is_fresh = self.idle.as_ref().map_or(is_fresh, |idle| {
+                // Suspend left the empty table on Gen2.
+                let walk = self.walk(&hw, idle);
+                !walk.verify(regs, &mut Mismatches::default())
+            });
+            let fault = Fault::take(self.features, self.id, regs).filter(|_| !is_fresh);
 
-                hw.reset();
-                Some((fault, self.enter_root((hw, regs), state, area, wrong)))
-            })?;
+            hw.reset();
+            let good = self.enter_root((&hw, regs), state, area);
+            drop(hw);
             state.is_lost = !good;
             state.faults += u64::from(fault.is_some());
             fault
@@ -149,22 +112,23 @@ impl Context {
 
     fn enter_root<R: Registers>(
         &self,
-        (hw, regs): (&Hardware<R>, &R),
+        (hw, regs): (&Hardware<'_, R>, &R),
         state: &State,
         area: &mut SaveArea,
-        wrong: &mut Mismatches,
     ) -> bool {
         let saved = area.walks[self.id.index()].take();
         let mut good = true;
 
         if let Some(space) = &state.space {
             let walk = saved.unwrap_or_else(|| self.walk(hw, space));
-            good = hw.program(walk, wrong) && hw.on();
-            good = good && self.imctr_in_root().verify(regs, wrong);
+            let imctr = self.features.imctr_in_root(on_value());
+            let imctr = Saved::imctr(self.features, self.id, imctr);
+            good =
+                hw.program(walk, &mut area.wrong) && hw.on() && imctr.verify(regs, &mut area.wrong);
         }
         // On Gen2 the micro-TLBs are here.
         if !self.features.split {
-            good &= self.restore_utlbs(state, !good, regs, area, wrong);
+            good &= self.restore_utlbs(state, !good, regs, area);
         }
         if !good {
             self.close(hw, state.own | state.parked);
@@ -175,46 +139,31 @@ impl Context {
     /// Restores what `cache` holds of the context, whose root is awake. Returns the group's
     /// micro-TLBs that are on, a bit each, if the group is behind this cache. Any context.
     ///
-    /// Notes in `wrong` what did not come back; the micro-TLBs stay parked then.
-    pub(crate) fn resume_in_cache(
-        &self,
-        cache: &Arc<Mmio>,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) -> u64 {
+    /// Notes in `area` what did not come back; the micro-TLBs stay parked then.
+    pub(crate) fn resume_in_cache(&self, cache: &Arc<Mmio>, area: &mut SaveArea) -> u64 {
         self.with(|state| {
             if !state.is_behind(cache) {
                 return 0;
             }
 
             state.cache_sleeps(false);
-            state.is_lost = !self.with_hardware(state, |hw, state| {
-                hw.cache
-                    .as_ref()
-                    .is_some_and(|regs| self.enter_cache((hw, regs), state, area, wrong))
-            });
+            let hw = self.hardware(state);
+            let mut good = !state.is_lost && hw.cache.is_some();
+            if let Some(regs) = &hw.cache {
+                if state.is_on() {
+                    hw.write_cache(on_value());
+                    let imctr = Saved::imctr(self.features, self.id, on_value());
+                    good &= imctr.verify(regs, &mut area.wrong);
+                }
+                good &= self.restore_utlbs(state, !good, regs, area);
+                if !good {
+                    self.close(&hw, state.own | state.parked);
+                }
+            }
+            drop(hw);
+            state.is_lost = !good;
             state.own | state.parked
         })
-    }
-
-    fn enter_cache<R: Registers>(
-        &self,
-        (hw, regs): (&Hardware<R>, &R),
-        state: &State,
-        area: &mut SaveArea,
-        wrong: &mut Mismatches,
-    ) -> bool {
-        let mut good = !state.is_lost;
-
-        if state.is_on() {
-            hw.write_cache(on_value());
-            good &= self.imctr().verify(regs, wrong);
-        }
-        good &= self.restore_utlbs(state, !good, regs, area, wrong);
-        if !good {
-            self.close(hw, state.own | state.parked);
-        }
-        good
     }
 
     /// Writes back the micro-TLBs, or parks all of them if the context is lost. Returns whether all
@@ -225,7 +174,6 @@ impl Context {
         is_lost: bool,
         regs: &impl Registers,
         area: &mut SaveArea,
-        wrong: &mut Mismatches,
     ) -> bool {
         let mut good = true;
 
@@ -235,21 +183,9 @@ impl Context {
             let restored = before
                 .unwrap_or_else(|| self.pointing(utlb, is_own))
                 .restore(regs);
-            good &= restored.verify(regs, wrong);
+            good &= restored.verify(regs, &mut area.wrong);
         }
         good
-    }
-
-    /// Returns IMCTR of the context in the cache while it is on.
-    fn imctr(&self) -> Saved {
-        Saved::imctr(self.features, self.id, on_value())
-    }
-
-    /// Returns IMCTR of the context in the root while it is on.
-    fn imctr_in_root(&self) -> Saved {
-        let imctr = self.features.imctr_in_root(on_value());
-
-        Saved::imctr(self.features, self.id, imctr)
     }
 
     /// Returns micro-TLB `utlb` of the group as it points to this context or to parking.

@@ -20,7 +20,7 @@ struct Plant {
 const FLUSH: &str = "        self.with(|state| {
             if state.is_on() {
                 state.flushes += 1;
-                self.with_hardware(state, |hw, state| hw.flush(state.own));
+                self.hardware(state).flush(state.own);
             }
         });
 ";
@@ -43,7 +43,7 @@ const PLANTS: [Plant; 5] = [
             root.as_ref().and_then(|regs| regs.access()),
             cache.as_ref().and_then(|regs| regs.access()),
         );
-        Hardware::new(self.features, self.id, reachable, false).flush(own);
+        Hardware::new(self.features, self.id, reachable, &Cell::new(false)).flush(own);
 ",
         )],
     },
@@ -65,13 +65,13 @@ const PLANTS: [Plant; 5] = [
 ",
             ),
             (
-                "hw.flush(state.own));
+                ".flush(state.own);
             }
         });
     }
 
     /// Reads and clears the fault",
-                "hw.flush(state.own));
+                ".flush(state.own);
             }
         });
         BUSY.store(false, Release);
@@ -105,7 +105,7 @@ impl Side {
                 state.flushes += 1;
                 let is_awake = state.cache.as_ref().is_some_and(|cache| cache.is_awake);
                 state.cache_sleeps(!was_awake);
-                self.with_hardware(state, |hw, state| hw.flush(state.own));
+                self.hardware(state).flush(state.own);
                 state.cache_sleeps(!is_awake);
             }
         });
@@ -122,13 +122,13 @@ impl Side {
                 "        // A fault",
             ),
             (
-                "            hw.arrived();
-            (is_good,",
-                "            hw.arrived();
-            if let Some(new) = &wanted.space {
-                new.set_walked(self.id, true);
-            }
-            (is_good,",
+                "        hw.arrived();
+        let owed_off",
+                "        hw.arrived();
+        if let Some(new) = &wanted.space {
+            new.set_walked(self.id, true);
+        }
+        let owed_off",
             ),
         ],
     },
