@@ -6,14 +6,30 @@
 //! `crate::abstractions::` becomes `kernel::`. No file depends on the driver.
 
 pub(crate) mod bindings;
-pub(crate) mod device;
-pub(crate) mod iommu;
-pub(crate) mod irq;
-pub(crate) mod module_param;
-pub(crate) mod platform;
+pub(crate) mod device {
+    pub(crate) mod driver;
+    pub(crate) mod fwnode;
+    pub(crate) mod link;
+}
+pub(crate) mod iommu {
+    pub(crate) mod driver;
+    pub(crate) mod io_pgtable;
+    pub(crate) mod platform;
+}
+pub(crate) mod irq {
+    pub(crate) mod managed;
+}
+pub(crate) mod module_param {
+    pub(crate) mod string;
+}
+pub(crate) mod platform {
+    pub(crate) mod ext;
+}
 pub(crate) mod runtime_pm;
 pub(crate) mod soc_match;
-pub(crate) mod sync;
+pub(crate) mod sync {
+    pub(crate) mod module_lock;
+}
 
 // The `kernel` crate exports macros at its top, too.
 pub(crate) use crate::{

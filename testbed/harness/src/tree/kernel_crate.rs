@@ -8,16 +8,7 @@ pub const HERE: &str = "abstractions/";
 pub const THERE: &str = "rust/kernel/";
 
 /// Files of the checkout that a kernel's tree does not need, as it has its own.
-const STAND_INS: [&str; 8] = [
-    "bindings.rs",
-    "device/mod.rs",
-    "iommu/mod.rs",
-    "irq/mod.rs",
-    "mod.rs",
-    "module_param/mod.rs",
-    "platform/mod.rs",
-    "sync/mod.rs",
-];
+const STAND_INS: [&str; 2] = ["bindings.rs", "mod.rs"];
 
 /// Lines of the driver about the abstractions. In a kernel's tree they are not its module.
 const MODULE: [&str; 2] = [

@@ -193,11 +193,7 @@ fn abstractions_are_files_of_the_kernel_crate() {
         there("abstractions/irq/managed.rs").as_deref(),
         Some("rust/kernel/irq/managed.rs")
     );
-    for own in [
-        "abstractions/irq/mod.rs",
-        "abstractions/bindings.rs",
-        "irq.rs",
-    ] {
+    for own in ["abstractions/mod.rs", "abstractions/bindings.rs", "irq.rs"] {
         assert_eq!(there(own), None);
     }
 }
