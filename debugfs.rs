@@ -63,7 +63,7 @@ fn write_contexts(root: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result 
         }
     }
     if let Some(id) = root.features.parking() {
-        let (id, faults) = (id.index(), root.parking.parking_faults());
+        let (id, faults) = (id.index(), root.parking.state.lock().faults);
         f.write_fmt(fmt!("context {id}: {faults} faults, parking\n"))?;
     }
     Ok(())
@@ -117,7 +117,7 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         }
     };
 
-    note(ipmmu.parking.strays(), parking);
+    note(ipmmu.parking.state.lock().strays, parking);
     for context in &ipmmu.root().contexts {
         let state = context.lock();
         if state.is_behind(&ipmmu.regs) {
@@ -139,7 +139,7 @@ fn write_utlbs(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let features = ipmmu.features;
 
-    if !ipmmu.parking.is_awake() {
+    if !ipmmu.parking.state.lock().is_awake {
         return f.write_str("asleep\n");
     }
     for context in &ipmmu.root().contexts {

@@ -164,7 +164,7 @@ impl Client {
             state.cache = Some(Side {
                 regs: self.ipmmu.regs.clone(),
                 // A cache that falls asleep clears this first, and then visits its contexts.
-                is_awake: self.ipmmu.parking.is_awake(),
+                is_awake: self.ipmmu.parking.state.lock().is_awake,
             });
         }
         drop(state);
@@ -231,7 +231,7 @@ impl Client {
 
             state.own &= !strays;
             state.parked &= !strays;
-            self.ipmmu.parking.add_strays(strays);
+            self.ipmmu.parking.state.lock().strays |= strays;
             // The cache cannot wake up before this: that takes the mutex, too.
             self.ipmmu.parking.owe_off(leftover.owed_off);
             Ok(((old, leftover), utlbs))

@@ -183,12 +183,12 @@ fn utlb_of(dev: &Device, ipmmu: &Ipmmu, args: &PhandleArgs<'_>) -> Result<u32> {
 fn refuse_by_policy(dev: &Device, ipmmu: &Arc<Ipmmu>, utlbs: u64) -> Result {
     if let Err(why) = policy::check(dev) {
         if ipmmu.client_utlbs() & utlbs == 0 {
-            ipmmu.parking.refuse(utlbs);
+            ipmmu.parking.state.lock().refused |= utlbs;
             say_once(dev, fmt!("{why}"), false);
             return Err(ENODEV);
         }
     }
-    if ipmmu.parking.is_refused(utlbs) {
+    if ipmmu.parking.state.lock().refused & utlbs != 0 {
         let name = ipmmu.dev().name();
         say_once(
             dev,
@@ -273,7 +273,7 @@ impl driver::Ops for IommuOps {
 
     fn release_device(dev: &Device, client: &Client) {
         client.release(dev);
-        if has_driver(dev) && client.ipmmu.parking.strays() & client.utlbs != 0 {
+        if has_driver(dev) && client.ipmmu.parking.state.lock().strays & client.utlbs != 0 {
             say_once(dev, fmt!("blocked until the driver is rebound"), true);
         }
     }

@@ -35,31 +35,31 @@ pub(crate) struct Parking {
     /// The empty table that parking walks, in a root; none in a cache.
     empty: Option<Arc<dyn AddressSpace>>,
     #[pin]
-    state: SpinLockIrq<State>,
+    pub(crate) state: SpinLockIrq<ParkingState>,
 }
 
-/// The state under the lock. It is taken inside that of a context, never the other way round.
+/// The state under the lock, which is taken inside that of a context, never the other way round.
 #[derive(Default)]
-struct State {
+pub(crate) struct ParkingState {
     /// Whether the registers may be accessed.
-    is_awake: bool,
+    pub(crate) is_awake: bool,
     /// Whether parking is on: in a root always, in a cache from its first group or stray on.
     parks: bool,
     /// In a root, whether parking did not hold what was written. It is off then.
     is_lost: bool,
     /// Micro-TLBs without a client that point to parking. They were found on, or the core released
     /// their client.
-    strays: u64,
+    pub(crate) strays: u64,
     /// Whether there were any at probe. Their cause may switch them on again when power comes back.
-    was_used: bool,
+    pub(crate) was_used: bool,
     /// Micro-TLBs to be switched off on waking.
     owed_off: u64,
     /// Micro-TLBs whose clients are not translated.
-    refused: u64,
+    pub(crate) refused: u64,
     /// In a root, whether faults of parking are reported.
     tells_faults: bool,
     /// In a root, the number of faults of micro-TLBs that point to parking.
-    faults: u64,
+    pub(crate) faults: u64,
 }
 
 impl Parking {
@@ -70,9 +70,9 @@ impl Parking {
         regs: Arc<Mmio>,
         empty: Option<Arc<dyn AddressSpace>>,
     ) -> impl PinInit<Self> {
-        let state = State {
+        let state = ParkingState {
             parks: empty.is_some() && features.parking().is_some(),
-            ..State::default()
+            ..ParkingState::default()
         };
 
         pin_init!(Self {
@@ -81,16 +81,6 @@ impl Parking {
             empty,
             state <- new_spinlock_irq!(state),
         })
-    }
-
-    /// Returns whether the registers may be accessed. Any context.
-    pub(crate) fn is_awake(&self) -> bool {
-        self.state.lock().is_awake
-    }
-
-    /// Records whether the registers may be accessed. Any context.
-    pub(crate) fn set_awake(&self, awake: bool) {
-        self.state.lock().is_awake = awake;
     }
 
     /// Switches parking of the root on, and programs it first unless it is on with the right table.
@@ -255,11 +245,6 @@ impl Parking {
         state.parks |= utlbs != 0 && self.empty.is_none();
     }
 
-    /// Returns whether micro-TLBs may be on that this driver did not switch on. Any context.
-    pub(crate) fn was_used(&self) -> bool {
-        self.state.lock().was_used
-    }
-
     /// Takes those of `utlbs` that were parked without a client, for their new client. Any context.
     pub(crate) fn take_strays(&self, utlbs: u64) -> u64 {
         let mut state = self.state.lock();
@@ -280,21 +265,6 @@ impl Parking {
             Some(regs) => self.point(off, false, &regs),
             None => state.owed_off |= off,
         }
-    }
-
-    /// Records that `utlbs`, which are parked, have no client any more. Any context.
-    pub(crate) fn add_strays(&self, utlbs: u64) {
-        self.state.lock().strays |= utlbs;
-    }
-
-    /// Records that the client of `utlbs` is not translated. Any context.
-    pub(crate) fn refuse(&self, utlbs: u64) {
-        self.state.lock().refused |= utlbs;
-    }
-
-    /// Returns whether one of `utlbs` has a client that is not translated. Any context.
-    pub(crate) fn is_refused(&self, utlbs: u64) -> bool {
-        self.state.lock().refused & utlbs != 0
     }
 
     /// Sets whether faults of parking are reported, as they are while a client is blocked. Any
@@ -327,18 +297,8 @@ impl Parking {
         Some(fault)
     }
 
-    /// Returns the number of faults of parking. Any context.
-    pub(crate) fn parking_faults(&self) -> u64 {
-        self.state.lock().faults
-    }
-
-    /// Returns the micro-TLBs without a client that point to parking, a bit each. Any context.
-    pub(crate) fn strays(&self) -> u64 {
-        self.state.lock().strays
-    }
-
     /// Returns the value of IMCTR for parking in the root.
-    fn imctr(&self, state: &State) -> IMCTR {
+    fn imctr(&self, state: &ParkingState) -> IMCTR {
         let imctr = IMCTR::zeroed()
             .with_mmuen(!state.is_lost)
             .with_inten(!state.is_lost && state.tells_faults);

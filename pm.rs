@@ -72,7 +72,7 @@ impl Power {
         let ipmmu = &self.ipmmu;
         // Excludes attach and release.
         let _serialised = ipmmu.root().reservations.lock();
-        if !ipmmu.parking.is_awake() {
+        if !ipmmu.parking.state.lock().is_awake {
             return Ok(());
         }
 
@@ -83,7 +83,7 @@ impl Power {
         if ipmmu.is_root() {
             report(ipmmu, ipmmu.parking.take_parking_fault(), When::Suspending);
         }
-        ipmmu.parking.set_awake(false);
+        ipmmu.parking.state.lock().is_awake = false;
         let regs = ipmmu.regs.access().ok_or(ENODEV)?;
         let wrong = ipmmu.with_save_area(|area| {
             for context in &ipmmu.root().contexts {
@@ -125,7 +125,7 @@ impl Power {
     /// kernel, and for good. May sleep. Fails with `ENODEV` when the device was unbound.
     pub(crate) fn end(&self) -> Result {
         let ipmmu = &self.ipmmu;
-        if !ipmmu.parking.is_awake() {
+        if !ipmmu.parking.state.lock().is_awake {
             return Ok(());
         }
 
@@ -158,7 +158,7 @@ impl Power {
         let ipmmu = &self.ipmmu;
         // Excludes attach and release.
         let _serialised = ipmmu.root().reservations.lock();
-        if ipmmu.parking.is_awake() {
+        if ipmmu.parking.state.lock().is_awake {
             return Ok(());
         }
         let required = (before == Before::Probe).then(|| policy::required_imsctlr(ipmmu.is_root()));
@@ -212,7 +212,7 @@ impl Power {
         for id in ipmmu.features.reserved_contexts() {
             reset(ipmmu.features, id, regs);
         }
-        ipmmu.parking.set_awake(true);
+        ipmmu.parking.state.lock().is_awake = true;
         if stayed_on {
             report(ipmmu, ipmmu.parking.take_parking_fault(), When::Asleep);
         }
@@ -239,7 +239,7 @@ impl Power {
 
     /// Returns whether micro-TLBs may be on that this driver did not switch on.
     fn may_find_on(&self, before: Before) -> bool {
-        before != Before::Sleep || self.ipmmu.parking.was_used()
+        before != Before::Sleep || self.ipmmu.parking.state.lock().was_used
     }
 
     /// Parks the micro-TLBs without a client. At probe these are the ones in `found`.
@@ -261,7 +261,7 @@ impl Power {
 
         ipmmu.parking.park_again(regs);
         self.wake_strays(regs, before, found);
-        ipmmu.parking.set_awake(true);
+        ipmmu.parking.state.lock().is_awake = true;
         for context in &ipmmu.root().contexts {
             grouped |= context.resume_in_cache(&ipmmu.regs, area);
         }
