@@ -47,7 +47,8 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    fn access(&self) -> Option<Access<'_>> {
+    /// Returns the registers, if they may be accessed.
+    pub(crate) fn access(&self) -> Option<Access<'_>> {
         self.is_awake.then(|| self.regs.access()).flatten()
     }
 }
@@ -160,7 +161,7 @@ impl Context {
     /// Returns the registers of the instances that are awake. Any context.
     #[inline]
     pub(crate) fn hardware<'a>(&self, state: &'a State) -> Hardware<'a, Access<'a>> {
-        let reachable = (state.root(), state.cache());
+        let reachable = (state.root.access(), state.cache());
 
         Hardware::new(self.features, self.id, reachable, &state.is_stuck)
     }
@@ -232,7 +233,7 @@ impl Context {
             hw.off();
             self.forget_utlb_0(hw, state.own & wanted.own);
             // After a timeout, flushes of the old table still visit this context.
-            if !hw.is_stuck() {
+            if !hw.is_stuck.get() {
                 old.set_walked(self.id, false);
             }
         }
@@ -360,11 +361,6 @@ impl State {
         if let Some(cache) = &mut self.cache {
             cache.is_awake = !sleeps;
         }
-    }
-
-    /// Returns the registers of the root, if they may be accessed.
-    pub(crate) fn root(&self) -> Option<Access<'_>> {
-        self.root.access()
     }
 
     /// Returns the registers of the cache, if there is one and they may be accessed.

@@ -145,7 +145,7 @@ fn write_registers(ipmmu: &Arc<Ipmmu>, f: &mut fmt::Formatter<'_>) -> fmt::Resul
     for context in &ipmmu.root().contexts {
         let (id, state) = (context.id, context.lock());
         let side = if ipmmu.is_root() {
-            state.root()
+            state.root.access()
         } else {
             state.cache().filter(|_| state.is_behind(&ipmmu.regs))
         };

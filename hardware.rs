@@ -117,7 +117,7 @@ pub(crate) struct Hardware<'a, R> {
     /// The registers of the cache, if there is one and it is awake.
     pub(crate) cache: Option<R>,
     /// Whether the last flush of the root timed out.
-    is_stuck: &'a Cell<bool>,
+    pub(crate) is_stuck: &'a Cell<bool>,
 }
 
 impl<'a, R: Registers> Hardware<'a, R> {
@@ -148,12 +148,6 @@ impl<'a, R: Registers> Hardware<'a, R> {
         } else {
             self.root.as_ref()
         }
-    }
-
-    /// Returns whether the last flush of the root timed out.
-    #[inline]
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.is_stuck.get()
     }
 
     /// Points `utlbs` to a context and drops their translations, or switches them off. The caller
@@ -198,7 +192,7 @@ impl<'a, R: Registers> Hardware<'a, R> {
             return;
         };
 
-        if self.is_stuck() {
+        if self.is_stuck.get() {
             wait_flushed(self.imctr, root);
         }
         let imctr = self.features.imctr_in_root(imctr);
@@ -252,9 +246,9 @@ impl<'a, R: Registers> Hardware<'a, R> {
     /// If neither this flush nor the previous one completes, the root may still have translations
     /// of the previous table. The context stays off then.
     pub(crate) fn on(&self) -> bool {
-        let was_stuck = self.is_stuck();
+        let was_stuck = self.is_stuck.get();
         self.write_root(on_value());
-        if self.root.is_some() && was_stuck && self.is_stuck() {
+        if self.root.is_some() && was_stuck && self.is_stuck.get() {
             self.write_root(IMCTR::zeroed());
             return false;
         }
@@ -410,13 +404,13 @@ mod tests {
     fn a_flush_that_is_not_done_is_told_and_waited_for_before_the_next() {
         let done = steps(&GEN3, (true, true), (1000, false), |hw| {
             hw.flush(1 << 5);
-            assert!(hw.is_stuck());
+            assert!(hw.is_stuck.get());
         });
         assert!(done.len() > 100 && done.len() < 110);
 
         let done = steps(&GEN3, (true, true), (2, true), |hw| {
             hw.flush(1 << 5);
-            assert!(!hw.is_stuck());
+            assert!(!hw.is_stuck.get());
         });
         assert_eq!(done[0], ("root", 0x40, None));
         assert_eq!(done[3], ("root", 0x40, Some(ON | FLUSH)));

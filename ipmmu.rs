@@ -16,6 +16,7 @@ use kernel::{
         Arc,
         Mutex,
         SetOnce,
+        SpinLock,
         SpinLockIrq, //
     },
     time::{
@@ -37,7 +38,6 @@ use crate::{
     parking::Parking,
     regs::Mmio,
     saved::SaveArea,
-    suspend::LockedSaveArea,
     table::*, //
 };
 
@@ -94,7 +94,8 @@ pub(crate) struct Ipmmu {
     pub(crate) limit: SpinLockIrq<RateLimit>,
     #[pin]
     pub(crate) parking: Parking,
-    saved: Devres<LockedSaveArea>,
+    /// The save area. Its lock is taken before that of a context.
+    saved: Devres<SpinLock<SaveArea>>,
 }
 
 impl Ipmmu {

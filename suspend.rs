@@ -9,11 +9,10 @@
 //! Resume writes back the saved values. A value that changed during the sleep is not among them:
 //! resume recomputes it from the state.
 
-use kernel::sync::{
-    Arc,
-    SpinLock, //
+use kernel::{
+    prelude::*,
+    sync::Arc, //
 };
-use pin_init::Zeroable;
 
 use crate::{
     context::*,
@@ -23,9 +22,6 @@ use crate::{
     regs::*,
     saved::*, //
 };
-
-/// The save area of an instance. Its lock is taken before that of a context.
-pub(crate) type LockedSaveArea = SpinLock<SaveArea>;
 
 impl Context {
     /// Saves what `cache` holds of the context, and lets nothing through there. Any context.
@@ -102,38 +98,28 @@ impl Context {
             let fault = Fault::take(self.features, self.id, regs).filter(|_| !is_fresh);
 
             hw.reset();
-            let good = self.enter_root((&hw, regs), state, area);
+            let saved = area.walks[self.id.index()].take();
+            let mut good = true;
+            if let Some(space) = &state.space {
+                let walk = saved.unwrap_or_else(|| self.walk(&hw, space));
+                let imctr = self.features.imctr_in_root(on_value());
+                let imctr = Saved::imctr(self.features, self.id, imctr);
+                good = hw.program(walk, &mut area.wrong)
+                    && hw.on()
+                    && imctr.verify(regs, &mut area.wrong);
+            }
+            // On Gen2 the micro-TLBs are here.
+            if !self.features.split {
+                good &= self.restore_utlbs(state, !good, regs, area);
+            }
+            if !good {
+                self.close(&hw, state.own | state.parked);
+            }
             drop(hw);
             state.is_lost = !good;
             state.faults += u64::from(fault.is_some());
             fault
         })
-    }
-
-    fn enter_root<R: Registers>(
-        &self,
-        (hw, regs): (&Hardware<'_, R>, &R),
-        state: &State,
-        area: &mut SaveArea,
-    ) -> bool {
-        let saved = area.walks[self.id.index()].take();
-        let mut good = true;
-
-        if let Some(space) = &state.space {
-            let walk = saved.unwrap_or_else(|| self.walk(hw, space));
-            let imctr = self.features.imctr_in_root(on_value());
-            let imctr = Saved::imctr(self.features, self.id, imctr);
-            good =
-                hw.program(walk, &mut area.wrong) && hw.on() && imctr.verify(regs, &mut area.wrong);
-        }
-        // On Gen2 the micro-TLBs are here.
-        if !self.features.split {
-            good &= self.restore_utlbs(state, !good, regs, area);
-        }
-        if !good {
-            self.close(hw, state.own | state.parked);
-        }
-        good
     }
 
     /// Restores what `cache` holds of the context, whose root is awake. Returns the group's
