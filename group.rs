@@ -194,8 +194,8 @@ impl Client {
     }
 
     /// Removes the client, which is the device `dev`, from its group, and gives the context back
-    /// after the last client. If a driver is being bound, it goes on without the core: micro-TLBs of
-    /// this client alone go from the group's context to parking. May sleep.
+    /// after the last client. If a driver is being bound, it goes on without the core: micro-TLBs
+    /// of this client alone go from the group's context to parking. May sleep.
     pub(crate) fn release(&self, dev: &Device) {
         let Some(context) = self.context.as_ref() else {
             return;
