@@ -57,7 +57,7 @@ pub(crate) struct ParkingState {
     /// Micro-TLBs whose clients are not translated.
     pub(crate) refused: u64,
     /// In a root, whether faults of parking are reported.
-    tells_faults: bool,
+    pub(crate) tells_faults: bool,
     /// In a root, the number of faults of micro-TLBs that point to parking.
     pub(crate) faults: u64,
 }

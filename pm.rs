@@ -80,7 +80,7 @@ impl Power {
         if let Some(irq) = ipmmu.irq.as_ref() {
             irq.disable();
         }
-        if ipmmu.is_root() {
+        if ipmmu.parking.state.lock().tells_faults {
             report(ipmmu, ipmmu.parking.take_parking_fault(), When::Suspending);
         }
         ipmmu.parking.state.lock().is_awake = false;

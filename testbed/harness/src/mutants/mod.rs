@@ -32,7 +32,7 @@ use work::Work;
 
 /// The files that deal with registers, and with data that the hardware reads. With each, rows for
 /// code that the session does not reach, by parts of their names.
-const FILES: [(&str, &[&str]); 10] = [
+const FILES: [(&str, &[&str]); 11] = [
     (
         "context.rs",
         &[
@@ -73,6 +73,7 @@ const FILES: [(&str, &[&str]); 10] = [
             "arm::",
         ],
     ),
+    ("ipmmu.rs", &["leftovers", "crash::", "driver-alone"]),
     ("wants.rs", &["ats::", "groups::", "vfio::"]),
     (
         "parking.rs",
