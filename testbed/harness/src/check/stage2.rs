@@ -30,7 +30,7 @@ const SIZE_ABOVE_4_GIB: usize = 5;
 const LEAVES: u64 = 1 << 12 | 1 << 21 | 1 << 30;
 
 /// The first IOVA beyond those of stage 1.
-pub const FOUR_GIB: u64 = 1 << 32;
+const FOUR_GIB: u64 = 1 << 32;
 
 /// A DMA controller, with the IPMMUs that it goes through.
 #[derive(Clone, Copy)]
@@ -190,7 +190,7 @@ fn dma_above_4_gib(board: &mut Board, place: Place) -> Result<()> {
 }
 
 /// Fails if the DMA API maps an IOVA of stage 1 during `work`.
-fn above_4_gib(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
+pub fn above_4_gib(board: &mut Board, work: impl FnOnce(&mut Board) -> Result<()>) -> Result<()> {
     let mapped = mapped(board, work)?;
     let low = mapped.iter().find(|&&iova| iova < FOUR_GIB);
     ensure!(low.is_none(), "{low:#x?} is below 4 GiB");
